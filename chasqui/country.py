@@ -1,0 +1,222 @@
+"""A small synchronous client of the operator API and of the participants' test hooks."""
+
+import http.client
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from gettext import gettext as _
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from chasqui.answers import (
+    Account,
+    AccountsPage,
+    Movement,
+    MovementsPage,
+    Participant,
+    ParticipantsAnswer,
+    Problem,
+    Transfer,
+    TransferDetail,
+    TransfersPage,
+)
+from chasqui.exits import Misused, Refused, Unknown
+from scheme.limits import PAGE_ROWS_MAX
+
+T = TypeVar("T")
+
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+_CONNECT_S = 3.0
+_USAGE_STATUSES = {400, 404, 415, 422}
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One HTTP/JSON service.
+
+    Args:
+        url: base address.
+        timeout_s: wait for each answer.
+    """
+
+    url: str
+    timeout_s: float
+
+    def get(self, path: str, answer: type[T], **query: str | int | None) -> T:
+        """Fetch and decode.
+
+        Raises:
+            Failure: see ``exchange``.
+        """
+        asked = {name: str(value) for name, value in query.items() if value not in {None, ""}}
+        target = f"{path}?{urlencode(asked)}" if asked else path
+        return self._decode(self.exchange("GET", target, b"", {}), answer)
+
+    def post(
+        self, path: str, body: object, answer: type[T], headers: Mapping[str, str] | None = None
+    ) -> T:
+        """Post a JSON document and decode the answer.
+
+        Raises:
+            Failure: see ``exchange``.
+        """
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        return self._decode(self.exchange("POST", path, msgspec.json.encode(body), sent), answer)
+
+    def exchange(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """Make one request and return the body of its 2xx answer.
+
+        Raises:
+            Misused: 400, 404, 415: the request was wrong.
+            Refused: 403, 409: it was understood, and the answer is no.
+            Unknown: not reached, no answer in time, or a fault of the other side.
+        """
+        parts = urlsplit(self.url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        try:
+            connection = kind(parts.hostname or "", parts.port, timeout=_CONNECT_S)
+            connection.connect()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Unknown(
+                _("{url} was not reached: {cause}").format(url=self.url, cause=_why(error)),
+                _("Is the country running? Start it with: chasqui up"),
+            ) from error
+        try:
+            connection.sock.settimeout(self.timeout_s)
+            connection.request(method, parts.path.rstrip("/") + target, body or None, dict(headers))
+            response = connection.getresponse()
+            answer = response.read(ANSWER_BYTES_MAX)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unknown(
+                _("{url} did not answer: {cause}").format(url=self.url, cause=_why(error)),
+                _("What was asked may have happened all the same: look with chasqui transfers"),
+            ) from error
+        finally:
+            connection.close()
+        if response.status // 100 != 2:
+            raise _problem(self.url, response.status, answer)
+        return answer
+
+    def _decode(self, body: bytes, answer: type[T]) -> T:
+        try:
+            return msgspec.json.decode(body, type=answer)
+        except msgspec.DecodeError as error:
+            raise Unknown(
+                _("{url} answered something else than expected: {cause}").format(
+                    url=self.url, cause=error
+                ),
+                _("Is that address really one of this country? See --operator-url"),
+            ) from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return _("no answer in time")
+    if isinstance(error, ConnectionRefusedError):
+        return _("nothing listens there")
+    return str(error) or type(error).__name__
+
+
+def _problem(url: str, status: int, body: bytes) -> Misused | Refused | Unknown:
+    try:
+        told = msgspec.json.decode(body, type=Problem)
+    except msgspec.DecodeError:
+        told = Problem()
+    text = told.error or _("{url} answered HTTP {status}").format(url=url, status=status)
+    if told.field:
+        text = f"{told.field}: {text}"
+    if status in _USAGE_STATUSES:
+        return Misused(text, told.hint)
+    if status // 100 == 4:
+        return Refused(text, told.hint)
+    return Unknown(text, told.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Country:
+    """The running country, through its operator API and the test hooks it names.
+
+    Args:
+        operator: client of the operator API.
+    """
+
+    operator: Api
+
+    def participants(self) -> tuple[Participant, ...]:
+        """Return all participants."""
+        return self.operator.get("/participants", ParticipantsAnswer).participants
+
+    def participant(self, code: str) -> Participant:
+        """Return one participant.
+
+        Raises:
+            Misused: there is none of that code.
+        """
+        everyone = self.participants()
+        for one in everyone:
+            if one.code == code:
+                return one
+        raise Misused(
+            _("There is no participant {code}.").format(code=code),
+            _("There are: {codes}").format(codes=", ".join(one.code for one in everyone)),
+        )
+
+    def hook(self, one: Participant) -> Api:
+        """Return a client of a participant's test hook.
+
+        Raises:
+            Misused: it offers none.
+        """
+        if not one.hook_url:
+            raise Misused(
+                _("{code} {name} has no test hook.").format(code=one.code, name=one.name),
+                _("Give its control_url in fleet.toml, or choose a simulated institution."),
+            )
+        return Api(one.hook_url, self.operator.timeout_s)
+
+    def detail(self, instruction_id: str) -> TransferDetail:
+        """Return one transfer, or verification, with its timeline."""
+        return self.operator.get(f"/transfers/{instruction_id}", TransferDetail)
+
+    def transfers(self, *, limit: int | None = None, **filters: str) -> Iterator[Transfer]:
+        """Yield transfers page by page, newest first; all of them without a limit."""
+        after: str | int | None = None
+        left = limit
+        while left is None or left > 0:
+            rows = PAGE_ROWS_MAX if left is None else min(left, PAGE_ROWS_MAX)
+            page = self.operator.get(
+                "/transfers", TransfersPage, limit=rows, after=after, **filters
+            )
+            yield from page.transfers
+            after = page.next
+            if after is None or not page.transfers:
+                return
+            left = None if left is None else left - len(page.transfers)
+
+    def accounts(
+        self, one: Participant, *, limit: int | None = None, phone: str = ""
+    ) -> Iterator[Account]:
+        """Yield the accounts of a participant, as its test hook lists them."""
+        hook = self.hook(one)
+        after: str | int | None = None
+        left = limit
+        while left is None or left > 0:
+            rows = PAGE_ROWS_MAX if left is None else min(left, PAGE_ROWS_MAX)
+            page = hook.get("/control/accounts", AccountsPage, limit=rows, after=after, phone=phone)
+            yield from page.accounts
+            after = page.next
+            if after is None or not page.accounts:
+                return
+            left = None if left is None else left - len(page.accounts)
+
+    def movements(self, one: Participant) -> Iterator[Movement]:
+        """Yield all movements of a participant's own book."""
+        hook = self.hook(one)
+        after: int | None = None
+        while True:
+            page = hook.get("/control/movements", MovementsPage, limit=PAGE_ROWS_MAX, after=after)
+            yield from page.movements
+            after = page.next
+            if after is None or not page.movements:
+                return

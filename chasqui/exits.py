@@ -1,0 +1,59 @@
+"""How a command ends: exit codes, and failures that say what, why and what to do next."""
+
+from enum import IntEnum
+from gettext import gettext as _
+from typing import IO, Any
+
+import click
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command (docs/howto/command-line.md#exit-codes)."""
+
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    UNKNOWN = 3
+    NOT_COMPARED = 4
+    FAILED_COMMIT = 70
+    INTERRUPTED = 130
+
+
+class Failure(click.ClickException):
+    """A command cannot go on.
+
+    Args:
+        message: what happened, and why.
+        hint: what to do next, or empty.
+    """
+
+    exit_code = ExitCode.UNKNOWN
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message and the hint to standard error."""
+        out = file or click.get_text_stream("stderr")
+        click.echo(click.style(_("Error:"), fg="red", bold=True) + " " + self.message, file=out)
+        if self.hint:
+            click.echo("  " + self.hint, file=out)
+
+
+class Refused(Failure):
+    """The scheme, or the side that was asked, said no."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class Misused(Failure):
+    """An argument or a setting is wrong: nothing was done."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Unknown(Failure):
+    """No answer came, or one that cannot be understood."""
+
+    exit_code = ExitCode.UNKNOWN

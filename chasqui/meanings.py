@@ -1,0 +1,114 @@
+"""What a reason code means to a person, and what to do about it."""
+
+from gettext import gettext as _
+
+from chasqui.language import N_
+from scheme.reasons import ReasonCode
+
+_MEANINGS: dict[str, tuple[str, str]] = {
+    ReasonCode.AC01: (
+        N_("the account number is wrong or unknown to the institution"),
+        N_("Check the number; find one that exists with: chasqui customers"),
+    ),
+    ReasonCode.AC06: (
+        N_("the account is blocked or inactive"),
+        N_("Choose another account."),
+    ),
+    ReasonCode.AC07: (N_("the account is closed"), N_("Choose another account.")),
+    ReasonCode.AC11: (
+        N_("the account is kept in another currency"),
+        N_("Give the currency of the account: --currency"),
+    ),
+    ReasonCode.AC14: (
+        N_("this type of transfer is not allowed for the account"),
+        N_("Choose another account."),
+    ),
+    ReasonCode.AM01: (N_("the amount is zero"), N_("Give an amount above zero.")),
+    ReasonCode.AM05: (
+        N_("the same key was used before with other content"),
+        N_("Give the new order a key of its own; the first one stands."),
+    ),
+    ReasonCode.AM09: (
+        N_("the amount is wrong: outside the limits, or without funds"),
+        N_("Look at the limits of the profile and at the balance of the debtor."),
+    ),
+    ReasonCode.BE08: (
+        N_("the debtor's name is missing"),
+        N_("Put the name into the message."),
+    ),
+    ReasonCode.BE15: (
+        N_("the reference is missing, unknown or expired"),
+        N_("Verify the account again and send the order with the new reference."),
+    ),
+    ReasonCode.BE16: (
+        N_("the debtor's document is not valid"),
+        N_("Check its type and length."),
+    ),
+    ReasonCode.CH11: (
+        N_("the phone or token is not affiliated to an account there"),
+        N_("See where it can be paid: chasqui lookup"),
+    ),
+    ReasonCode.DNOR: (
+        N_("the debtor's institution is not registered, not signed on, or blocked"),
+        N_("Look at it and sign it on: chasqui participants, chasqui signon"),
+    ),
+    ReasonCode.DS0A: (
+        N_("the signature is missing or does not verify"),
+        N_("Check what was signed: chasqui jws verify"),
+    ),
+    ReasonCode.DS0B: (
+        N_("the form of the signature is not known"),
+        N_("Check the members of the JWS: chasqui jws verify"),
+    ),
+    ReasonCode.DS0D: (
+        N_("the signing certificate is not valid"),
+        N_("Check its dates and thumbprint against the participant's certificate."),
+    ),
+    ReasonCode.DS16: (
+        N_("the version of the public key is wrong"),
+        N_("Renew the key that was exchanged."),
+    ),
+    ReasonCode.DS24: (
+        N_("the waiting time is over"),
+        N_("See who was silent: chasqui show"),
+    ),
+    ReasonCode.FF02: (
+        N_("the format of a field is wrong"),
+        N_("See the field and its rule: chasqui show -v"),
+    ),
+    ReasonCode.FF07: (
+        N_("the operation is not supported here and now"),
+        N_("Is the creditor's institution signed on? See: chasqui participants"),
+    ),
+    ReasonCode.RR04: (N_("a regulatory reason"), N_("Ask the institution that refused.")),
+    ReasonCode.RR10: (
+        N_("a character is not allowed"),
+        N_("Use letters without marks, digits and blanks."),
+    ),
+    ReasonCode.AB05: (
+        N_("the creditor's institution did not answer in time"),
+        N_("Nothing was credited. See who was silent: chasqui show"),
+    ),
+    ReasonCode.IREG: (
+        N_("the alias is registered already"),
+        N_("Deactivate it where it is registered first."),
+    ),
+    ReasonCode.UREG: (
+        N_("the alias is not registered"),
+        N_("See where it can be paid: chasqui lookup"),
+    ),
+}
+
+
+def meaning(reason: str | None) -> str:
+    """Return what a reason code means, or the code itself if it is none of ours."""
+    if not reason:
+        return ""
+    known = _MEANINGS.get(reason)
+    return _(known[0]) if known else reason
+
+
+def advice(reason: str | None) -> str:
+    """Return what to do about a reason code, or nothing."""
+    known = _MEANINGS.get(reason or "")
+    return _(known[1]) if known else ""

@@ -1,0 +1,124 @@
+"""Click's commands and options with texts that are translated when they are shown.
+
+Each option of a command can also be set by the table of that command in the settings file and by
+a variable CHASQUI_<COMMAND>_<OPTION>.
+"""
+
+from collections.abc import Callable, Mapping
+from gettext import gettext as _
+from typing import Any, TypeVar
+
+import click
+
+from chasqui.session import Session
+from chasqui.settings import check_table
+
+F = TypeVar("F", bound=Callable[..., Any])
+_SHAPES: Mapping[str, type] = {"integer": int, "float": float, "boolean": bool}
+
+
+class Option(click.Option):
+    """An option whose help is translated when it is shown."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option and its help, in the language in use."""
+        original = self.help
+        self.help = _(original) if original else original
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.help = original
+
+    @property
+    def key(self) -> str:
+        """Its name in the settings file: the long flag, with underscores."""
+        longest = max(self.opts, key=len)
+        return longest.lstrip("-").replace("-", "_")
+
+    @property
+    def shape(self) -> type:
+        """The type of its value in the settings file."""
+        one = bool if self.is_flag else _SHAPES.get(self.type.name, str)
+        return list[one] if self.multiple else one  # type: ignore[return-value,valid-type]
+
+
+class Command(click.Command):
+    """A command whose help is translated, and whose options the settings file can set."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help in the language in use."""
+        original = self.help
+        self.help = _(original) if original else original
+        try:
+            super().format_help_text(ctx, formatter)
+        finally:
+            self.help = original
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the arguments, with defaults from the settings file.
+
+        Raises:
+            ConfigError: the command's table has an unknown key or a wrong value.
+        """
+        session = parent.find_object(Session) if parent else None
+        options = {one.key: one for one in self.params if isinstance(one, Option)}
+        prefix = f"{parent.command_path} {info_name}".split()[1:] if parent else []
+        for key, option in options.items():
+            option.envvar = "_".join(["CHASQUI", *prefix, key]).upper().replace("-", "_")
+        table = _table(session, prefix)
+        if session and table:
+            shapes = {key: option.shape for key, option in options.items()}
+            check_table(session.settings.path, " ".join(prefix), table, shapes)
+            extra["default_map"] = {options[key].name: value for key, value in table.items()}
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def _table(session: Session | None, words: list[str]) -> Mapping[str, Any]:
+    """Return the settings of a command; those of a command in a group stand in a table inside."""
+    table: Any = session.settings.tables if session else {}
+    for word in words:
+        table = table.get(word, {}) if isinstance(table, Mapping) else {}
+    return table if isinstance(table, Mapping) else {}
+
+
+class Group(click.Group):
+    """A group whose help is translated."""
+
+    command_class = Command
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help in the language in use."""
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(_(self.help or ""))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with the first line of their help, in the language in use."""
+        rows = [(name, self.summary(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section(_("Commands")):
+            formatter.write_dl(rows)
+
+    def summary(self, ctx: click.Context, name: str) -> str:
+        """Return one line that says what a command does."""
+        command = self.get_command(ctx, name)
+        return _((command.help if command else "") or "").partition("\n")[0]
+
+
+def command(name: str, *, help: str) -> Callable[[Callable[..., Any]], Command]:  # noqa: A002
+    """Make a function a command.
+
+    Args:
+        help: message id of its help; its first line is the summary.
+    """
+    return click.command(name, cls=Command, help=help)
+
+
+def option(*flags: str, help: str, **attributes: Any) -> Callable[[F], F]:  # noqa: A002
+    """Add an option; ``help`` is a message id."""
+    return click.option(*flags, cls=Option, help=help, **attributes)

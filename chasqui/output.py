@@ -1,0 +1,120 @@
+"""How things are printed: tables for people, JSON for scripts."""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from scheme.clock import lima
+from scheme.errors import MalformedMessage
+from scheme.money import Currency, Money, format_amount, parse_amount
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SIGNS = {"PEN": "S/", "USD": "US$"}
+CURRENCIES = ("PEN", "USD")
+_COLUMNS_UNKNOWN = 80
+
+
+def as_json(value: object) -> None:
+    """Print one JSON document."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def console(stream: IO[Any] | None = None) -> "Console":
+    """Return a console that writes where click does; 80 columns where nobody knows better."""
+    # Imported late: it takes longer than everything else a short command does.
+    from rich.console import Console  # noqa: PLC0415
+
+    out = stream or click.get_text_stream("stdout")
+    wide = None if out.isatty() else _COLUMNS_UNKNOWN
+    return Console(file=out, width=wide, highlight=False, soft_wrap=False)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> None:
+    """Print a table.
+
+    Args:
+        right: a letter for each column: ``r`` aligns it to the right; missing ones to the left.
+    """
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for index, heading in enumerate(headings):
+        to_the_right = right[index : index + 1] == "r"
+        drawn.add_column(heading, justify="right" if to_the_right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    console().print(drawn)
+
+
+def amount_text(minor: int | None, currency: str) -> str:
+    """Return an amount as people write it: ``S/ 1,025.50``."""
+    if minor is None:
+        return "-"
+    sign = "-" if minor < 0 else ""
+    known: Currency = "USD" if currency == "USD" else "PEN"
+    whole, _, cents = format_amount(Money(abs(minor), known)).partition(".")
+    return f"{sign}{SIGNS.get(currency, currency)} {int(whole):,}.{cents}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a span in milliseconds, or a dash."""
+    return "-" if value is None else f"{value:,.1f} ms"
+
+
+def local_time(stamp: str | None) -> str:
+    """Return the Lima time of day of an ISO 8601 instant, to the millisecond."""
+    if not stamp:
+        return "-"
+    try:
+        return lima(datetime.fromisoformat(stamp)).strftime("%H:%M:%S.%f")[:-3]
+    except ValueError:
+        return stamp
+
+
+def local_second(stamp: str | None) -> str:
+    """Return the Lima day and time of an ISO 8601 instant, to the second."""
+    if not stamp:
+        return "-"
+    try:
+        return lima(datetime.fromisoformat(stamp)).strftime("%m-%d %H:%M:%S")
+    except ValueError:
+        return stamp
+
+
+def span(seconds: float | None) -> str:
+    """Return an age as people say it: ``42 s``, ``5 min``, ``3.5 h``."""
+    if seconds is None:
+        return "-"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def is_interactive() -> bool:
+    """Tell whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+class Amount(click.ParamType):
+    """An amount in soles or dollars, e.g. ``25.50``; its value is in cents."""
+
+    name = "amount"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the cents."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_amount(str(value).strip(), "PEN").minor
+        except MalformedMessage as error:
+            self.fail(f"{value!r}: {error.rule}", param, ctx)

@@ -1,0 +1,1 @@
+"""Clearing: prefunded positions, postings and settlement windows. Unaware of the directory."""

@@ -1,0 +1,104 @@
+"""What the ledger reads back: everything at the start, single keys while it runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from clearing.core.ledger_state import RESERVED, Held
+from scheme.errors import StoreError
+from scheme.ledger import Account, Duplicate, Entry, Position
+
+_decode_entries = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
+
+_BY_KEY = "SELECT transfer_id, record FROM transfers WHERE key = ?1 OR transfer_id = ?2"
+
+
+class LedgerReader:
+    """The ledger's Archive: indexed reads, short enough to be done on the loop.
+
+    Args:
+        connection: a read-only connection; it sees what is committed.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._execute = connection.execute
+
+    def transfer(self, key: str, transfer_id: str) -> Duplicate | None:
+        """Return the transfer that has this key or this id."""
+        row = self._execute(_BY_KEY, (key, transfer_id)).fetchone()
+        return None if row is None else Duplicate(row[0], row[1])
+
+    def movement(self, movement_id: str) -> str | None:
+        """Return the digest of a movement."""
+        query = "SELECT digest FROM movements WHERE movement_id = ?"
+        row = self._execute(query, (movement_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def opposition(self, transfer_id: str) -> bytes | None:
+        """Return what an opposite posting of this id was asked for."""
+        query = "SELECT opposite_of, minor FROM oppositions WHERE transfer_id = ?"
+        row = self._execute(query, (transfer_id,)).fetchone()
+        return None if row is None else asked(row[0], row[1])
+
+    def opposed(self, transfer_id: str) -> Mapping[str, int]:
+        """Return the amounts that were taken back of a transfer, by opposite posting."""
+        query = "SELECT transfer_id, minor FROM oppositions WHERE opposite_of = ?"
+        return dict(self._execute(query, (transfer_id,)).fetchall())
+
+    def postings(self, transfer_id: str) -> tuple[Entry, ...]:
+        """Return the entries posted for a transfer."""
+        query = (
+            'SELECT kind, ledger, currency, debit, credit, minor, "window" '
+            "FROM entries WHERE transfer_id = ? ORDER BY entry_id"
+        )
+        return tuple(
+            Entry(
+                kind=kind,
+                debit=Account(ledger=ledger, currency=currency, owner=debit),
+                credit=Account(ledger=ledger, currency=currency, owner=credit),
+                minor=minor,
+                window=window,
+            )
+            for kind, ledger, currency, debit, credit, minor, window in self._execute(
+                query, (transfer_id,)
+            ).fetchall()
+        )
+
+
+def read_positions(connection: Any) -> list[Position]:
+    """Return all positions as recorded, ``lbtr`` included."""
+    query = (
+        "SELECT ledger, currency, owner, balance, reserved, low, high, cap, alerted "
+        "FROM positions ORDER BY ledger, currency, owner"
+    )
+    return [
+        Position(
+            account=Account(ledger=row[0], currency=row[1], owner=row[2]),
+            balance_minor=row[3],
+            reserved_minor=row[4],
+            low_minor=row[5],
+            high_minor=row[6],
+            cap_minor=row[7],
+            alerted=bool(row[8]),
+        )
+        for row in connection.execute(query).fetchall()
+    ]
+
+
+def read_held(connection: Any) -> list[Held]:
+    """Return the transfers that hold money.
+
+    Raises:
+        StoreError: one of them cannot be read back.
+    """
+    # INDEXED BY the partial index of open transfers: few rows, however long the history.
+    query = "SELECT transfer_id, key, record, entries FROM transfers WHERE state = ?"
+    held = []
+    for transfer_id, key, record, entries in connection.execute(query, (RESERVED,)).fetchall():
+        try:
+            decoded = _decode_entries(entries)
+        except msgspec.DecodeError as error:
+            raise StoreError(f"transfer {transfer_id}: its entries cannot be read") from error
+        held.append(Held(transfer_id=transfer_id, key=key, record=record, entries=decoded))
+    return held

@@ -1,0 +1,1 @@
+"""Decisions of the directory: plain functions on values, without disk, clock or sockets."""

@@ -1,0 +1,1 @@
+"""The simulated institutions: durable books behind real sockets, speaking only the wire."""

@@ -1,0 +1,1 @@
+"""The institutions at work: as receiver, as originator, and in their session."""

@@ -1,0 +1,1 @@
+"""What an institution decides, without sockets, clock or disk."""

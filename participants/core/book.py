@@ -1,0 +1,193 @@
+"""The book of an institution: its accounts, and the orders it has received and sent.
+
+Orders are values: a change is a new one, saved whole. ``sequence`` grows with every change, over
+the whole fleet, so whoever reads on from the last number seen misses nothing.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class AccountStatus(StrEnum):
+    """Whether an account may be used."""
+
+    ACTIVE = "ACTIVE"
+    BLOCKED = "BLOCKED"
+    CLOSED = "CLOSED"
+
+
+class Account(Struct, kw_only=True, gc=False):
+    """One account. Its balance and holds change; nothing else does.
+
+    Attributes:
+        participant: the institution that keeps it.
+        currency: PEN or USD.
+        affiliated: takes payments by alias.
+        balance: booked, in minor units.
+        held: set aside for orders that are pending.
+    """
+
+    cci: str
+    participant: str
+    name: str
+    document: str
+    document_code: str
+    phone: str
+    address: str | None
+    currency: str
+    status: str
+    affiliated: bool
+    balance: int
+    held: int = 0
+
+    @property
+    def available(self) -> int:
+        """What may be spent."""
+        return self.balance - self.held
+
+
+class CreditState(StrEnum):
+    """Where an order received stands. Only FINAL has moved money."""
+
+    HELD = "HELD"
+    REFUSED = "REFUSED"
+    FINAL = "FINAL"
+    REJECTED = "REJECTED"
+
+
+class CreditOrder(Struct, kw_only=True, frozen=True, gc=False):
+    """An order received: what CT2 said, and what became of it.
+
+    Attributes:
+        instruction_id: of the CT2.
+        cci: the account to be credited.
+        currency: digits, as on the wire.
+        reason: why it was refused or rejected.
+        reference: instructionId of the query that went before; empty if no CT2 ever came.
+        day: Lima date on which it was credited, ``yyyyMMdd``; empty until then.
+        enquiries: how often the clearing house was asked about it.
+        enquiry_ms: when it is asked next, milliseconds since the epoch.
+        at_ms: last change.
+    """
+
+    participant: str
+    instruction_id: str
+    state: CreditState
+    debtor_agent: str = ""
+    debtor_cci: str = ""
+    cci: str = ""
+    amount: int = 0
+    fee: int = 0
+    settlement: int = 0
+    currency: str = ""
+    channel: str = ""
+    created_date: str = ""
+    created_time: str = ""
+    reference: str = ""
+    reason: str = ""
+    day: str = ""
+    enquiries: int = 0
+    enquiry_ms: int = 0
+    at_ms: int = 0
+    sequence: int = 0
+
+
+class DebitState(StrEnum):
+    """Where an order sent stands."""
+
+    PENDING = "PENDING"
+    FINAL = "FINAL"
+    REJECTED = "REJECTED"
+    NOT_SENT = "NOT_SENT"
+
+
+class DebitOrder(Struct, kw_only=True, frozen=True, gc=False):
+    """An order sent: the CT1 as it left, and what became of it.
+
+    Attributes:
+        order_id: our own, sent as ``transactionReference``.
+        ct1: the JSON of the first send; a repeat differs in ``messageTypeId`` alone.
+        cci: the account debited.
+        currency: digits, as on the wire.
+        verification_id: instructionId of the AV4 that it quotes.
+        instruction_id: of the transfer; empty until the CT4.
+        day: Lima date on which it was made, ``yyyyMMdd``.
+        key, digest: Idempotency-Key of the request that made it, and what the request said.
+        sent: how often it left.
+        at_ms: last change.
+    """
+
+    participant: str
+    order_id: str
+    state: DebitState
+    ct1: bytes
+    cci: str
+    creditor_agent: str
+    creditor_cci: str
+    creditor_name: str
+    amount: int
+    fee: int
+    currency: str
+    channel: str
+    trace: str
+    verification_id: str
+    instruction_id: str = ""
+    response_code: str = ""
+    reason: str = ""
+    day: str = ""
+    key: str = ""
+    digest: str = ""
+    created_ms: int = 0
+    at_ms: int = 0
+    sequence: int = 0
+
+    @property
+    def total(self) -> int:
+        """What the customer pays."""
+        return self.amount + self.fee
+
+
+class Balance(Struct, frozen=True, gc=False):
+    """An account's money as it stood when a change was saved."""
+
+    cci: str
+    balance: int
+    held: int
+
+
+class Change(Struct, kw_only=True, frozen=True, gc=False):
+    """What is saved together or not at all.
+
+    Attributes:
+        facts: named values of the participant: its session, its peers.
+    """
+
+    participant: str
+    credit: CreditOrder | None = None
+    debit: DebitOrder | None = None
+    balances: tuple[Balance, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+class Movement(Struct, kw_only=True, frozen=True, gc=False):
+    """An order as the control API tells of it, with its latest state."""
+
+    sequence: int
+    instruction_id: str | None
+    verification_id: str | None
+    role: str
+    state: str
+    counterparty: str
+    cci: str
+    amount: int
+    fee: int
+    settlement: int
+    currency: str
+    reason_code: str | None
+    at: str
+
+
+def balance_of(account: Account) -> Balance:
+    """Return what of an account is saved with a change."""
+    return Balance(account.cci, account.balance, account.held)

@@ -1,0 +1,1 @@
+"""The wires an institution speaks."""

@@ -1,0 +1,178 @@
+"""Logs of one process: events with fields, every identifier of a person masked.
+
+``configure`` is called once, by ``main``. What libraries say through the standard library's logging
+comes out the same way.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from scheme import masking
+from scheme.errors import ConfigError
+from scheme.limits import LOG_FILE_BYTES_MAX
+
+LEVELS = ("debug", "info", "warning", "error")
+_OWNER_ONLY = 0o600
+
+# By the last word of a field's name: ``phone``, ``debtor_phone``, ``phones``.
+_MASKS: Mapping[str, Callable[[str], str]] = {
+    "phone": masking.mask_phone,
+    "cci": masking.mask_cci,
+    "account": masking.mask_cci,
+    "document": masking.mask_document,
+    "name": masking.mask_name,
+    "card": masking.mask_card,
+    "token": masking.mask_token,
+    "alias": masking.mask_phone,
+    # Text of unknown shape, which may quote what a peer sent.
+    "exception": masking.mask_text,
+    "cause": masking.mask_text,
+    "error": masking.mask_text,
+}
+
+
+def configure(
+    *, process: str, level: str = "info", path: Path | None = None, json: bool = True
+) -> None:
+    """Set up the logs of this process.
+
+    Args:
+        process: named in every line, such as ``switch``.
+        level: the least that is written, one of LEVELS.
+        path: file that is appended to and put aside at its size limit; None: standard error.
+        json: one JSON object per line; else text for people.
+
+    Raises:
+        ConfigError: an unknown level, or a file that cannot be written.
+    """
+    if level not in LEVELS:
+        raise ConfigError(f"log level {level!r}: one of {', '.join(LEVELS)}")
+    target: TextIO | LogFile = sys.stderr if path is None else LogFile(path)
+    structlog.configure(
+        processors=_processors(process, json=json, colours=path is None and sys.stderr.isatty()),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(target),  # type: ignore[arg-type]
+        cache_logger_on_first_use=True,
+    )
+    _take_over_standard_logging()
+
+
+class LogFile:
+    """An append-only file, private to its owner; at its limit it is put aside as ``NAME.1``.
+
+    Args:
+        bytes_max: size at which it is put aside; an older one put aside is overwritten.
+    """
+
+    def __init__(self, path: Path, bytes_max: int = LOG_FILE_BYTES_MAX) -> None:
+        self._path = path
+        self._bytes_max = bytes_max
+        self._file = self._open()
+        self._size = self._path.stat().st_size
+
+    def write(self, text: str) -> None:
+        """Append."""
+        self._file.write(text)
+        self._size += len(text)
+        if self._size >= self._bytes_max:
+            self._file.close()
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+            self._file = self._open()
+            self._size = 0
+
+    def flush(self) -> None:
+        """Hand what was written to the system."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _open(self) -> TextIO:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return open(self._path, "a", encoding="utf-8", opener=_private)
+        except OSError as error:
+            raise ConfigError(f"log file {self._path}: {error.strerror}") from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, _OWNER_ONLY)
+
+
+def mask_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Mask every field that carries an identifier of a person (a structlog processor)."""
+    for name, value in event.items():
+        if type(value) is str:
+            mask = _mask_of(name)
+            if mask is not None:
+                event[name] = mask(value)
+        elif isinstance(value, Mapping):
+            event[name] = masking.mask_message(value)
+        elif isinstance(value, list | tuple | set | frozenset):
+            event[name] = _masked_all(_mask_of(name), value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            mask = _mask_of(name)
+            event[name] = value if mask is None else mask(str(value))
+    return event
+
+
+def _mask_of(name: str) -> Callable[[str], str] | None:
+    word = name.rpartition("_")[2]
+    return _MASKS.get(word) or _MASKS.get(word.removesuffix("s"))
+
+
+def _masked_all(
+    mask: Callable[[str], str] | None,
+    values: list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any],
+) -> list[Any]:
+    return [
+        masking.mask_message(one)
+        if isinstance(one, Mapping)
+        else (one if mask is None else mask(str(one)))
+        for one in values
+    ]
+
+
+def _processors(process: str, *, json: bool, colours: bool) -> list[Any]:
+    def name_process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        event["process"] = process
+        return event
+
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False)
+    )
+    return [
+        structlog.contextvars.merge_contextvars,
+        name_process,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        mask_fields,
+        renderer,
+    ]
+
+
+class _ToStructlog(logging.Handler):
+    """Passes on what libraries log, so that it is masked and kept with the rest."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"library": record.name, "error": record.getMessage()}
+        if record.exc_info:
+            fields["exc_info"] = record.exc_info
+        structlog.get_logger().log(min(record.levelno, logging.ERROR), "library", **fields)
+
+
+def _take_over_standard_logging() -> None:
+    root = logging.getLogger()
+    root.handlers = [_ToStructlog()]
+    root.setLevel(logging.WARNING)

@@ -1,0 +1,70 @@
+"""The clock as an input: every deadline of the scheme goes through one that is handed in."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Protocol
+
+LIMA = timezone(timedelta(hours=-5), "PET")
+"""Dates and times on the wire are Lima local time; Peru keeps UTC-5 all year."""
+
+
+class Timer(Protocol):
+    """A callback that waits for its instant."""
+
+    def cancel(self) -> None:
+        """Give the callback up; nothing happens if it has run."""
+
+
+class Clock(Protocol):
+    """Time as the scheme sees it: real, or frozen and advanced by hand."""
+
+    def now(self) -> datetime:
+        """Return the present instant, aware, in UTC."""
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Wait until the clock shows ``instant``; return at once if it has passed."""
+
+    def deadline(self, instant: datetime) -> AbstractAsyncContextManager[object]:
+        """Return a context whose body is cancelled at ``instant``, as TimeoutError."""
+
+    def call_at(self, instant: datetime, callback: Callable[[], None]) -> Timer:
+        """Run ``callback`` on the loop when the clock shows ``instant``."""
+
+
+def lima(instant: datetime) -> datetime:
+    """Return the instant as Lima local time."""
+    return instant.astimezone(LIMA)
+
+
+def wire_date(instant: datetime) -> str:
+    """Return ``yyyyMMdd``, Lima local."""
+    return lima(instant).strftime("%Y%m%d")
+
+
+def wire_date_time(instant: datetime) -> tuple[str, str]:
+    """Return ``(yyyyMMdd, HHmmss)``, Lima local."""
+    local = lima(instant)
+    return (
+        f"{local.year:04}{local.month:02}{local.day:02}",
+        f"{local.hour:02}{local.minute:02}{local.second:02}",
+    )
+
+
+def parse_wire(date: str, time: str) -> datetime | None:
+    """Return the instant of a wire date and time, or None if there is no such moment."""
+    try:
+        naive = datetime.strptime(date + time, "%Y%m%d%H%M%S")  # noqa: DTZ007 - zone follows
+    except ValueError:
+        return None
+    return naive.replace(tzinfo=LIMA).astimezone(UTC)
+
+
+def to_ms(instant: datetime) -> int:
+    """Return milliseconds since the epoch."""
+    return int(instant.timestamp() * 1000)
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """Return the instant of milliseconds since the epoch."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

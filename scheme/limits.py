@@ -1,0 +1,70 @@
+"""Every bound of a queue, frame, body, wait or cache, by name.
+
+They guard our processes. Limits of the scheme (amounts, timers, quotas) are rules and stand in
+the profile instead.
+"""
+
+BODY_BYTES_MAX = 64 * 1024
+"""Longest HTTP body taken from a peer on any port."""
+ANSWER_BYTES_MAX = 64 * 1024
+"""Longest HTTP answer read from a peer."""
+HEADER_S_MAX = 10.0
+"""Seconds a client may take to send the whole head of a request."""
+BODY_S_MAX = 10.0
+"""Seconds a client may take to send the body after the head."""
+KEEPALIVE_S = 75.0
+"""Seconds an idle connection is kept open."""
+CONNECTIONS_PER_PEER_MAX = 256
+"""Pooled connections to one participant."""
+CONNECT_S_MAX = 2.0
+"""Seconds to establish a connection to a participant."""
+
+GROUP_COMMANDS_MAX = 512
+"""Commands in one group commit."""
+GROUP_BYTES_MAX = 4 * 1024 * 1024
+"""Bytes of records and owed messages in one group commit."""
+LEDGER_QUEUE_MAX = 8192
+"""Commands waiting for the disk; beyond it new orders are refused before they are reserved."""
+TRANSFERS_IN_FLIGHT_MAX = 4096
+"""Orders and queries in flight; beyond it new ones are refused before they are reserved."""
+
+RECENT_KEYS_MAX = 4096
+"""Finished orders whose answers stay in memory; older ones are read from the disk."""
+RECENT_BINDINGS_MAX = 8192
+"""Verifications kept in memory; older ones are read from the disk."""
+
+OUTBOX_CONCURRENCY_PER_PEER = 64
+"""Owed messages on their way to one peer at the same time."""
+OUTBOX_IN_MEMORY_PER_PEER = 10_000
+"""Owed messages of one peer held in memory; the rest waits on the disk."""
+
+WIRE_LOG_QUEUE_BYTES_MAX = 16 * 1024 * 1024
+"""Wire log bytes waiting for their writer; more is dropped and counted."""
+WIRE_LOG_SEGMENT_BYTES = 32 * 1024 * 1024
+"""Size at which a segment of the wire log is closed."""
+WIRE_LOG_BYTES_MAX = 1024 * 1024 * 1024
+"""Size of the whole wire log; the oldest segments go first."""
+
+SIGNING_QUEUE_MAX = 4096
+"""Messages waiting to be signed."""
+PAGE_ROWS_MAX = 500
+"""Rows of one page of an operator's list."""
+DIRECTORY_PHONES_MAX = 100
+"""Phones of one contact lookup."""
+QR_CHARACTERS_MAX = 512
+"""Longest QR string read."""
+RESTART_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Waits before a dead child is started again; the last one repeats."""
+
+CONNECTIONS_MAX = 4096
+"""Connections open at one port of ours; beyond it new ones are closed at once."""
+HEAD_LINE_BYTES_MAX = 8 * 1024
+"""Longest request line, and longest header, taken from a peer."""
+HEADERS_MAX = 64
+"""Headers of one request."""
+LINGER_S = 2.0
+"""Seconds a refused body is still read, so that its sender sees the refusal."""
+LOG_FILE_BYTES_MAX = 32 * 1024 * 1024
+"""Size at which a log file is put aside; one older file is kept."""
+LIFELINE_GRACE_S = 20.0
+"""Seconds a process may take to stop after its parent is gone."""

@@ -1,0 +1,137 @@
+"""Who takes part: the participants as declared in ``fleet.toml``."""
+
+import tomllib
+from typing import Self
+
+import msgspec
+from msgspec import Struct
+
+from scheme.errors import ConfigError
+from scheme.ledger import NATIONAL
+from scheme.wire.tin_json import DEFAULT_VARIANT, WireVariant
+
+KINDS = ("bank", "caja", "coop", "emoney", "sponsor", "load", "test")
+LANES = ("tin", "iso8583")
+_CODE_CHARACTERS = 4
+
+
+class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a simulated participant behaves.
+
+    Attributes:
+        latency_ms_median: median of its log-normal answering time; 0 answers at once.
+        latency_sigma: sigma of the underlying normal distribution.
+    """
+
+    latency_ms_median: float = 20.0
+    latency_sigma: float = 0.4
+
+
+class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One institution of the network.
+
+    Attributes:
+        code: four digits on the wire.
+        name: shown in notices; simulated ones say so.
+        kind: bank, caja, coop, emoney, sponsor, load (debtor agents of the load generator) or
+            test (a connector under test).
+        port: loopback port of a simulated participant.
+        url: where a real one listens, e.g. ``http://127.0.0.1:9000``; empty: it receives nothing.
+        control_url: its test hook, if it has one; simulated ones serve it on their port.
+        simulated: played by our fleet process.
+        jws: signed messages required both ways.
+        certificate: PEM file of its signing certificate; empty: made by the demo PKI.
+        directories: directory codes whose entries without a bank code stand for it.
+        issues: directory code of the wallet it issues (0901 for Yape), or empty.
+        customers: how many invented customers it has.
+        ledger: ledger of its position; sponsor: who settles for it.
+        currencies: in which it holds a position.
+        lane: wire on which it receives orders.
+        wire: the variant emitted to it; every variant is accepted from all.
+        prefund: first prefund in minor units by currency; empty: the profile's.
+    """
+
+    code: str
+    name: str
+    kind: str
+    port: int = 0
+    url: str = ""
+    control_url: str = ""
+    simulated: bool = True
+    jws: bool = False
+    certificate: str = ""
+    directories: tuple[str, ...] = ()
+    issues: str = ""
+    customers: int = 0
+    ledger: str = NATIONAL
+    sponsor: str = ""
+    currencies: tuple[str, ...] = ("PEN", "USD")
+    lane: str = "tin"
+    signs_on: bool = True
+    prefund: dict[str, int] = {}
+    wire: WireVariant = DEFAULT_VARIANT
+    behaviour: Behaviour = Behaviour()
+
+    @property
+    def base_url(self) -> str:
+        """Where its wire is served, or empty if it receives nothing."""
+        if self.url:
+            return self.url.rstrip("/")
+        return f"http://127.0.0.1:{self.port}" if self.port else ""
+
+    @property
+    def hook_url(self) -> str:
+        """Where its control API (test hook) is served, or empty."""
+        if self.control_url:
+            return self.control_url.rstrip("/")
+        return self.base_url if self.simulated else ""
+
+
+class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole ``fleet.toml``.
+
+    Attributes:
+        seed: seed of the invented customers.
+    """
+
+    participant: tuple[Participant, ...]
+    seed: int = 970
+
+    @classmethod
+    def parse(cls, text: str, *, origin: str = "fleet.toml") -> Self:
+        """Read and check the participants.
+
+        Raises:
+            ConfigError: not TOML, unknown key, wrong type, a code twice or not four digits.
+        """
+        try:
+            fleet = msgspec.convert(tomllib.loads(text), cls)
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+            raise ConfigError(f"{origin}: {error}") from error
+        fleet._check(origin)
+        return fleet
+
+    def _check(self, origin: str) -> None:
+        seen: set[str] = set()
+        ports: dict[int, str] = {}
+        for one in self.participant:
+            where = f"{origin}: participant {one.code!r}"
+            if len(one.code) != _CODE_CHARACTERS or not one.code.isdigit():
+                raise ConfigError(f"{where}: code: four digits are needed")
+            if one.code in seen:
+                raise ConfigError(f"{where}: code: declared twice")
+            seen.add(one.code)
+            if one.kind not in KINDS:
+                raise ConfigError(f"{where}: kind: one of {', '.join(KINDS)}")
+            if one.lane not in LANES:
+                raise ConfigError(f"{where}: lane: one of {', '.join(LANES)}")
+            if one.url and not one.url.startswith(("http://", "https://")):
+                raise ConfigError(f"{where}: url: starts with http:// or https://")
+            if one.simulated and one.url:
+                raise ConfigError(f"{where}: url: give simulated = false with it")
+            if one.port and ports.setdefault(one.port, one.code) != one.code:
+                raise ConfigError(f"{where}: port: taken by {ports[one.port]}")
+
+    def by_code(self) -> dict[str, Participant]:
+        """Return the participants by code."""
+        return {one.code: one for one in self.participant}

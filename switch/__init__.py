@@ -1,0 +1,1 @@
+"""The clearing house: relays, decides, remembers, and answers for every transfer."""

@@ -1,0 +1,141 @@
+"""How the switch remembers a verification and a transfer: compact, versioned by the store."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from scheme.messages import AV1, CT1
+
+
+class Binding(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
+    """What an AV4 00 fixed: a CT1 that quotes it must agree with this.
+
+    Attributes:
+        requested_creditor: creditorParticipantCode as AV1 named it, maybe a directory's.
+        creditor_agent: the entity found.
+    """
+
+    instruction_id: str
+    debtor_agent: str
+    debtor_id_code: str
+    debtor_id: str
+    requested_creditor: str
+    creditor_agent: str
+    creditor_cci: str | None
+    creditor_card: str | None
+    currency: str
+    transaction_type: str
+    channel: str
+    created_ms: int
+
+
+class VerificationRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
+    """A finished verification.
+
+    Attributes:
+        content: digest-free content of its key, to tell a repeat from another query.
+        answer: the AV4 as it was given, unsigned.
+        binding: present if it was accepted.
+    """
+
+    content: tuple[str | None, ...]
+    answer: bytes
+    response_code: str
+    reason: str
+    rule: str
+    created_ms: int
+    binding: Binding | None = None
+
+
+class TransferRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
+    """An order and, once decided, its outcome.
+
+    Attributes:
+        ct1: the order as decoded.
+        creditor_agent: the entity found, where the order named a directory.
+        answer: the CT4 as it was given, unsigned; empty while undecided.
+        decided_by: ``clearing_house``, ``creditor`` or ``timer``.
+        rule: why, one slug of ``switch.core.rules``, or the creditor's own reason.
+    """
+
+    ct1: CT1
+    instruction_id: str
+    requested_creditor: str
+    creditor_agent: str
+    settlement_date: str
+    window: str
+    created_ms: int
+    response_code: str = ""
+    reason: str = ""
+    answer: bytes = b""
+    decided_by: str = ""
+    rule: str = ""
+    decided_ms: int = 0
+    cancellation_id: str = ""
+
+
+class Tombstone(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
+    """An id that was asked about and is not known: it is never issued or posted."""
+
+    instruction_id: str
+    creditor_agent: str
+    created_ms: int
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_transfers: Final = msgspec.msgpack.Decoder(TransferRecord)
+_verifications: Final = msgspec.msgpack.Decoder(VerificationRecord)
+
+
+def pack(record: TransferRecord | VerificationRecord | Tombstone) -> bytes:
+    """Return a record as stored."""
+    return _encoder.encode(record)
+
+
+def unpack_transfer(data: bytes) -> TransferRecord:
+    """Read a stored transfer."""
+    return _transfers.decode(data)
+
+
+def unpack_verification(data: bytes) -> VerificationRecord:
+    """Read a stored verification."""
+    return _verifications.decode(data)
+
+
+def query_content(av1: AV1) -> tuple[str | None, ...]:
+    """Return what makes two AV1 under one key the same query."""
+    return (
+        av1.debtorParticipantCode,
+        av1.creditorParticipantCode,
+        av1.creditorCCI,
+        av1.creditorCreditCard,
+        av1.creditorMobileNumber,
+        av1.proxyValue,
+        av1.currency,
+        av1.transactionType,
+    )
+
+
+def is_same_order(ct1: CT1, record: TransferRecord) -> bool:
+    """Tell whether a CT1 under a known key moves the same money.
+
+    Parties, accounts, amount, fee, currency and type count, and nothing else: a resend is by
+    nature not identical. A directory's code stands for the entity it was resolved to.
+    """
+    first = record.ct1
+    return (
+        ct1.creditorParticipantCode in (record.creditor_agent, record.requested_creditor)
+        and ct1.debtorCCI == first.debtorCCI
+        and ct1.creditorCCI == first.creditorCCI
+        and ct1.creditorCreditCard == first.creditorCreditCard
+        and ct1.amount == first.amount
+        and ct1.feeAmount == first.feeAmount
+        and ct1.currency == first.currency
+        and ct1.transactionType == first.transactionType
+    )
+
+
+def order_key(ct1: CT1) -> str:
+    """Return the idempotency key of an order, scoped to its debtor's agent."""
+    return f"{ct1.debtorParticipantCode}:{ct1.referenceTransactionId}"

@@ -1,0 +1,217 @@
+"""What the clearing house itself refuses, in the order it checks
+(docs/wire/tin-messages.md#answers-of-the-clearing-house).
+
+Each check returns the first Refusal or None. A refusal names the field and the rule, so that the
+answer's header, the logs and the person reading them can say why; the wire carries the code.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from scheme import cci
+from scheme.clock import to_ms
+from scheme.messages import AV1, CT1
+from scheme.money import CURRENCY_BY_CODE
+from scheme.network import Participant
+from scheme.profile import Profile
+from scheme.reasons import ReasonCode
+from switch.core.records import Binding
+from switch.core.sessions import NetworkState
+
+DIRECTORY_CODES: Final = frozenset({"0901", "0902", "0903"})
+
+
+class Refusal(Struct, frozen=True, gc=False):
+    """A lawful "no" of the clearing house.
+
+    Attributes:
+        rule: a slug that stays the same, e.g. ``creditor_signed_off``; catalogues explain it.
+        field: the field of the wire that it concerns.
+        text: the rule in words, without any value of a person.
+        is_outcome: False: it stores nothing, because the same message can only fail again.
+    """
+
+    reason: str
+    rule: str
+    field: str
+    text: str
+    is_outcome: bool = True
+
+    @property
+    def header(self) -> str:
+        """What the answer's ``X-Chasqui-Error`` says."""
+        return f"{self.field}: {self.text}"
+
+
+OTHER_CONTENT: Final = Refusal(
+    ReasonCode.AM05,
+    "other_content",
+    "referenceTransactionId",
+    "known key with other content; the first stands",
+    is_outcome=False,
+)
+OVERLOADED: Final = Refusal(
+    ReasonCode.FF07, "overloaded", "root", "the clearing house is overloaded; nothing was reserved"
+)
+UNKNOWN_ALIAS: Final = Refusal(
+    ReasonCode.CH11, "alias_unknown", "creditorMobileNumber", "not known at that participant"
+)
+UNKNOWN_TOKEN: Final = Refusal(
+    ReasonCode.CH11, "token_unknown", "proxyValue", "not known in that directory"
+)
+UNREACHABLE: Final = Refusal(
+    ReasonCode.AB05,
+    "creditor_unreachable",
+    "creditorParticipantCode",
+    "no connection to it could be established; nothing is owed to it",
+)
+SILENT: Final = Refusal(
+    ReasonCode.AB05,
+    "creditor_silent",
+    "creditorParticipantCode",
+    "no sound answer within the expiry",
+)
+
+
+def debtor_registered(code: str, fleet: Mapping[str, Participant]) -> Refusal | None:
+    """Refuse a debtor's agent that was never registered."""
+    if code in fleet:
+        return None
+    return Refusal(
+        ReasonCode.DNOR,
+        "debtor_unknown",
+        "debtorParticipantCode",
+        "not a registered participant",
+        is_outcome=False,
+    )
+
+
+def debtor_operates(code: str, state: NetworkState) -> Refusal | None:
+    """Refuse while the system is suspended, or a debtor's agent not signed on, or blocked."""
+    if state.suspended:
+        return Refusal(ReasonCode.FF07, "system_suspended", "root", "the system is suspended")
+    session = state.session(code)
+    if session.blocked:
+        return _debtor("debtor_blocked", f"{code} is blocked")
+    if not session.signed_on:
+        return _debtor("debtor_signed_off", f"{code} is not signed on; send SignOn1 first")
+    return None
+
+
+def _debtor(rule: str, text: str) -> Refusal:
+    return Refusal(ReasonCode.DNOR, rule, "debtorParticipantCode", text)
+
+
+def creditor_operates(
+    code: str, currency: str, fleet: Mapping[str, Participant], state: NetworkState
+) -> Refusal | None:
+    """Refuse a creditor's agent that is unknown, signed off, blocked, or lacks the currency."""
+    participant = fleet.get(code)
+    session = state.session(code)
+    if participant is None or not participant.base_url:
+        return _creditor("creditor_unknown", f"{code} is not registered as a receiver")
+    if session.blocked:
+        return _creditor("creditor_blocked", f"{code} is blocked")
+    if not session.signed_on:
+        return _creditor("creditor_signed_off", f"{code} is not signed on")
+    if CURRENCY_BY_CODE[currency] not in participant.currencies:
+        return _creditor("creditor_currency", f"{code} holds no position in {currency}")
+    return None
+
+
+def _creditor(rule: str, text: str) -> Refusal:
+    return Refusal(ReasonCode.FF07, rule, "creditorParticipantCode", text)
+
+
+def not_on_us(debtor: str, creditor: str, profile: Profile) -> Refusal | None:
+    """Refuse a transfer inside one institution, unless the profile allows it."""
+    if debtor != creditor or profile.switch.on_us_allowed:
+        return None
+    return _creditor("on_us", "the debtor's own institution: it books that itself")
+
+
+def account_digits(field: str, value: str | None, mode: str) -> Refusal | None:
+    """Refuse a CCI as strictly as the profile wants."""
+    if value is None or mode != cci.CciCheck.STRICT or cci.is_placeholder(value):
+        return None
+    fault = cci.fault(value, cci.CciCheck.STRICT)
+    if fault is None:
+        return None
+    return Refusal(ReasonCode.FF02, "cci_digits", field, fault, is_outcome=False)
+
+
+def binding_found(
+    binding: Binding | None, now: datetime, profile: Profile, ct1: CT1
+) -> Refusal | None:
+    """Refuse an order whose reference is unknown, or older than a binding lives."""
+    life_ms = profile.timers.av_binding_s * 1000
+    if binding is None or binding.debtor_agent != ct1.debtorParticipantCode:
+        text = "no accepted verification under this id: verify again with AV1"
+    elif to_ms(now) - binding.created_ms > life_ms:
+        text = f"the verification is older than {profile.timers.av_binding_s:.0f} s: verify again"
+    else:
+        return None
+    return Refusal(
+        ReasonCode.BE15, "binding_unknown", "referenceTransactionId", text, is_outcome=False
+    )
+
+
+def binding_agrees(ct1: CT1, binding: Binding) -> Refusal | None:
+    """Refuse an order that differs from the verification it quotes."""
+    creditors = (binding.creditor_agent, binding.requested_creditor)
+    checks = (
+        ("debtorIdCode", ct1.debtorIdCode == binding.debtor_id_code),
+        ("debtorId", ct1.debtorId == binding.debtor_id),
+        ("creditorParticipantCode", ct1.creditorParticipantCode in creditors),
+        ("creditorCCI", ct1.creditorCCI == binding.creditor_cci),
+        ("creditorCreditCard", ct1.creditorCreditCard == binding.creditor_card),
+        ("currency", ct1.currency == binding.currency),
+        ("transactionType", ct1.transactionType == binding.transaction_type),
+    )
+    for field, agrees in checks:
+        if not agrees:
+            text = "differs from the verification quoted in referenceTransactionId"
+            return Refusal(ReasonCode.FF02, "binding_differs", field, text)
+    return None
+
+
+def within_limit(ct1: CT1, profile: Profile) -> Refusal | None:
+    """Refuse an amount above the rail's limit per transfer."""
+    currency = CURRENCY_BY_CODE[ct1.currency]
+    limit = profile.limits.tin_max[currency]
+    if ct1.amount <= limit:
+        return None
+    text = f"above the limit of an immediate transfer, {limit // 100:,}.{limit % 100:02} {currency}"
+    return Refusal(ReasonCode.FF07, "above_limit", "amount", text)
+
+
+def prefund_short(code: str) -> Refusal:
+    """Refuse an order that the debtor's agent cannot cover."""
+    return Refusal(
+        ReasonCode.FF07, "prefund_short", "amount", f"the prefund of {code} does not cover it"
+    )
+
+
+def creditor_refused(reason: str) -> Refusal:
+    """Pass the creditor's own refusal on."""
+    text = "refused by the creditor's agent"
+    return Refusal(reason, "creditor_refused", "creditorCCI", text)
+
+
+def first(*checks: Refusal | None) -> Refusal | None:
+    """Return the first refusal among checks already made."""
+    return next((check for check in checks if check is not None), None)
+
+
+def alias_of(av1: AV1) -> tuple[str | None, str | None]:
+    """Return the phone and the QR token an AV1 asks to be resolved, if any."""
+    if av1.channel != "52":
+        return None, None
+    if av1.proxyValue is not None and av1.proxyType == "O":
+        return None, av1.proxyValue
+    if av1.creditorCCI is not None and cci.is_placeholder(av1.creditorCCI):
+        return av1.creditorMobileNumber, None
+    return None, None

@@ -1,0 +1,77 @@
+"""What is in flight: one order on its way to an outcome, and those that wait for it."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from switch.core.records import TransferRecord
+from switch.core.transfer import TransferState
+
+V = TypeVar("V")
+
+
+class Answer(Struct, frozen=True, gc=False):
+    """What a request is answered with, before signing.
+
+    Attributes:
+        body: the JSON document.
+        explain: the rule behind a refusal, for the answer's ``X-Chasqui-Error``.
+    """
+
+    body: bytes
+    explain: str = ""
+
+
+class UnknownOutcome(Exception):  # noqa: N818 - names the condition
+    """Something failed inside the clearing house after money was reserved.
+
+    No outcome may be stated: the connection is closed or a bare 500 given.
+    """
+
+
+class Flight:
+    """An order without an outcome on disk.
+
+    Args:
+        record: the order; replaced once it is decided.
+    """
+
+    __slots__ = ("key", "outcome", "record", "state")
+
+    def __init__(self, key: str, record: TransferRecord) -> None:
+        self.key = key
+        self.record = record
+        self.state = TransferState.RESERVED
+        self.outcome: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: BaseException) -> None:
+        """End without an answer: who waits is told nothing about the outcome."""
+        if not self.outcome.done():
+            self.outcome.set_exception(UnknownOutcome(repr(error)))
+            # Nobody may be waiting any more; an unread exception would only be noise.
+            self.outcome.exception()
+
+
+class Recent(Generic[V]):
+    """The youngest ``size_max`` values by key; the truth about older ones is on the disk."""
+
+    def __init__(self, size_max: int) -> None:
+        assert size_max > 0
+        self._size_max = size_max
+        self._values: OrderedDict[str, V] = OrderedDict()
+
+    def get(self, key: str) -> V | None:
+        """Return a value that is still remembered."""
+        return self._values.get(key)
+
+    def put(self, key: str, value: V) -> None:
+        """Remember a value, and forget the oldest beyond the limit."""
+        self._values[key] = value
+        if len(self._values) > self._size_max:
+            self._values.popitem(last=False)
+
+    def drop(self, key: str) -> None:
+        """Forget a value."""
+        self._values.pop(key, None)

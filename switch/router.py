@@ -1,0 +1,480 @@
+"""Carries orders from CT1 to their outcome, each in a task of its own.
+
+Read, decide, save, act: what is known is in memory, the decision is pure (``switch.core``), the
+save is one command in the group commit, and only then is anybody told.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from scheme.clock import Clock, to_ms
+from scheme.errors import NoAnswer, NotConnected
+from scheme.ledger import (
+    NATIONAL,
+    Account,
+    Command,
+    Duplicate,
+    Entry,
+    Owed,
+    Post,
+    Refuse,
+    Release,
+    Reserve,
+    Short,
+)
+from scheme.limits import RECENT_KEYS_MAX, TRANSFERS_IN_FLIGHT_MAX
+from scheme.messages import CT1, CT2, CT3, Message
+from scheme.money import CURRENCY_BY_CODE
+from scheme.network import Participant
+from scheme.profile import Profile
+from scheme.wire.tin_json import encode
+from switch.core import answers, rules
+from switch.core.records import (
+    Binding,
+    TransferRecord,
+    is_same_order,
+    order_key,
+    pack,
+    unpack_transfer,
+)
+from switch.core.sessions import NetworkState
+from switch.core.transfer import (
+    AnswerDebtor,
+    AnswerOverdue,
+    CreditorAccepted,
+    CreditorRefused,
+    CreditorUnreachable,
+    Event,
+    Owe,
+    PostMoney,
+    ReleaseMoney,
+    TransferState,
+    advance,
+    stored_state,
+)
+from switch.flight import Answer, Flight, Recent
+from switch.identifiers import Issuer
+from switch.ports import Ledger, Outbox, Peers, Store
+
+log = structlog.get_logger()
+
+SINGLE_MESSAGE_LANES: Final = frozenset({"iso8583"})
+"""Lanes whose creditors post on the order itself: the reservation goes to disk before it."""
+
+WindowOf = Callable[[str], tuple[str, str]]
+"""Returns id and settlement date of the window open now, for a currency."""
+
+
+class TransferRouter:
+    """Feeds events to the transfers in flight, each in its own task.
+
+    Args:
+        ledger: the group commit.
+        store: reads of what it wrote.
+        peers: the creditors' agents.
+        outbox: takes what is owed once it is on disk.
+        bindings: returns the binding under an AV4's id.
+        state: returns who is signed on and blocked at this moment.
+        window_of: the window an order reserved now belongs to.
+        spawn: starts a task that the process owns.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        store: Store,
+        peers: Peers,
+        outbox: Outbox,
+        issuer: Issuer,
+        bindings: Callable[[str], Binding | None],
+        state: Callable[[], NetworkState],
+        fleet: Mapping[str, Participant],
+        profile: Profile,
+        clock: Clock,
+        window_of: WindowOf,
+        spawn: Callable[..., object],
+        in_flight_max: int = TRANSFERS_IN_FLIGHT_MAX,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._peers = peers
+        self._outbox = outbox
+        self._issuer = issuer
+        self._bindings = bindings
+        self._state = state
+        self._fleet = fleet
+        self._profile = profile
+        self._clock = clock
+        self._window_of = window_of
+        self._spawn = spawn
+        self._in_flight_max = in_flight_max
+        self._flights: dict[str, Flight] = {}
+        self._by_id: dict[str, Flight] = {}
+        self._recent: Recent[bytes] = Recent(RECENT_KEYS_MAX)
+        self._expiry = timedelta(seconds=profile.timers.ct_expiry_s)
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def in_flight(self) -> Sequence[Flight]:
+        """The orders without an outcome on disk."""
+        return tuple(self._flights.values())
+
+    def is_in_flight(self, instruction: str) -> bool:
+        """Tell whether the order under this id has no outcome on disk yet."""
+        return instruction in self._by_id
+
+    async def idle(self) -> None:
+        """Wait until nothing is in flight."""
+        await self._idle.wait()
+
+    async def order(self, ct1: CT1) -> Answer:
+        """Return the answer to an order: new, in flight, or long finished.
+
+        Raises:
+            UnknownOutcome: something failed here after the money was reserved.
+        """
+        refusal = rules.debtor_registered(ct1.debtorParticipantCode, self._fleet)
+        if refusal is not None:
+            return self._refused(ct1, refusal)
+        key = order_key(ct1)
+        flight = self._flights.get(key)
+        if flight is not None:
+            if not is_same_order(ct1, flight.record):
+                return self._refused(ct1, rules.OTHER_CONTENT)
+            return await asyncio.shield(flight.outcome)
+        first = self._finished(key)
+        if first is not None:
+            if not is_same_order(ct1, first):
+                return self._refused(ct1, rules.OTHER_CONTENT)
+            return Answer(first.answer, first.rule)
+        return await self._first_send(ct1, key)
+
+    async def _first_send(self, ct1: CT1, key: str) -> Answer:
+        binding = self._bindings(ct1.referenceTransactionId)
+        refusal = self._may_enter(ct1, binding)
+        if refusal is not None and not refusal.is_outcome:
+            return self._refused(ct1, refusal)
+        flight = self._open(ct1, key, binding)
+        self._spawn(self._run(flight, refusal))
+        return await asyncio.shield(flight.outcome)
+
+    def _may_enter(self, ct1: CT1, binding: Binding | None) -> rules.Refusal | None:
+        state, fleet, profile = self._state(), self._fleet, self._profile
+        refusal = rules.debtor_operates(ct1.debtorParticipantCode, state)
+        if refusal is not None:
+            return refusal
+        refusal = rules.binding_found(binding, self._clock.now(), profile, ct1)
+        if refusal is not None or binding is None:
+            return refusal
+        creditor = binding.creditor_agent
+        return (
+            rules.binding_agrees(ct1, binding)
+            or rules.creditor_operates(creditor, ct1.currency, fleet, state)
+            or rules.not_on_us(ct1.debtorParticipantCode, creditor, profile)
+            or rules.within_limit(ct1, profile)
+            or self._overloaded()
+        )
+
+    def _overloaded(self) -> rules.Refusal | None:
+        if self._ledger.is_full or len(self._flights) >= self._in_flight_max:
+            return rules.OVERLOADED
+        return None
+
+    def _open(self, ct1: CT1, key: str, binding: Binding | None) -> Flight:
+        window, settlement_date = self._window_of(CURRENCY_BY_CODE[ct1.currency])
+        creditor = ct1.creditorParticipantCode if binding is None else binding.creditor_agent
+        record = TransferRecord(
+            ct1=ct1,
+            instruction_id=self._issuer.for_order(ct1),
+            requested_creditor=creditor if binding is None else binding.requested_creditor,
+            creditor_agent=creditor,
+            settlement_date=settlement_date,
+            window=window,
+            created_ms=to_ms(self._clock.now()),
+        )
+        flight = Flight(key, record)
+        self._flights[key] = flight
+        self._by_id[record.instruction_id] = flight
+        self._idle.clear()
+        return flight
+
+    def _close(self, flight: Flight) -> None:
+        del self._flights[flight.key]
+        del self._by_id[flight.record.instruction_id]
+        self._issuer.settled(flight.record.instruction_id)
+        if not self._flights:
+            self._idle.set()
+
+    async def _run(self, flight: Flight, refusal: rules.Refusal | None) -> None:
+        """The transfer's own task: whoever sent the order may come and go."""
+        try:
+            if refusal is None:
+                await self._carry(flight)
+            else:
+                await self._refuse(flight, refusal)
+        except Exception as error:  # noqa: BLE001 - the root of a transfer's task
+            # It stays in flight: nobody was told an outcome, and a restart will give it one.
+            log.exception("transfer failed", transfer_id=flight.record.instruction_id)
+            flight.fail(error)
+            return
+        self._close(flight)
+
+    async def _carry(self, flight: Flight) -> None:
+        expiry = self._clock.now() + self._expiry
+        (result,) = await self._ledger.apply((self._reservation(flight),))
+        if isinstance(result, Short):
+            refusal = rules.prefund_short(flight.record.ct1.debtorParticipantCode)
+            await self._refuse(flight, refusal)
+            return
+        if isinstance(result, Duplicate):
+            self._answer_first(flight, result)
+            return
+        event, rule = await self._ask_creditor(flight, expiry)
+        await self._decide(flight, event, rule)
+
+    def _reservation(self, flight: Flight) -> Reserve:
+        record = flight.record
+        ct1 = record.ct1
+        currency = CURRENCY_BY_CODE[ct1.currency]
+        lane = self._fleet[record.creditor_agent].lane
+        return Reserve(
+            transfer_id=record.instruction_id,
+            key=flight.key,
+            entries=transfer_entries(record, currency),
+            write_ahead=lane in SINGLE_MESSAGE_LANES,
+            state=TransferState.RESERVED,
+            record=pack(record),
+            debtor_agent=ct1.debtorParticipantCode,
+            creditor_agent=record.creditor_agent,
+            currency=currency,
+            minor=ct1.amount,
+            created_ms=record.created_ms,
+        )
+
+    async def _ask_creditor(self, flight: Flight, expiry: object) -> tuple[Event, str]:
+        record = flight.record
+        ct2 = answers.order(record, self._profile.switch.branch_id)
+        try:
+            async with self._clock.deadline(expiry):  # type: ignore[arg-type]
+                answer = await self._answer_or_silence(record, ct2)
+        except NotConnected:
+            return CreditorUnreachable(), rules.UNREACHABLE.rule
+        except TimeoutError:
+            return AnswerOverdue(), rules.SILENT.rule
+        if answer.responseCode == answers.ACCEPTED:
+            return CreditorAccepted(), ""
+        return CreditorRefused(answer.reasonCode or ""), "creditor_refused"
+
+    async def _answer_or_silence(self, record: TransferRecord, ct2: CT2) -> CT3:
+        """Return a sound CT3; anything else is silence, and the timer runs on."""
+        instruction = record.instruction_id
+        try:
+            answer = await self._peers.ask(record.creditor_agent, ct2, instruction)
+        except NoAnswer as error:
+            log.info("creditor's answer unusable", transfer_id=instruction, cause=str(error))
+        else:
+            if _answers(answer, ct2):
+                assert isinstance(answer, CT3)
+                return answer
+            log.info("creditor answered another order", transfer_id=instruction)
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("only the deadline ends this wait")
+
+    async def _decide(self, flight: Flight, event: Event, rule: str) -> None:
+        """Give a reserved transfer its outcome: in memory at once, then on disk, then told."""
+        flight.state, effects = advance(flight.state, event)
+        now = self._clock.now()
+        told = next(effect for effect in effects if isinstance(effect, AnswerDebtor))
+        ct4 = answers.result(
+            flight.record, code=told.response_code, reason=told.reason, now=now
+        )
+        debtor = self._fleet[flight.record.ct1.debtorParticipantCode]
+        record = replace(
+            flight.record,
+            response_code=told.response_code,
+            reason=told.reason or "",
+            answer=encode(ct4, debtor.wire),
+            decided_by=_DECIDED_BY[type(event)],
+            rule=rule,
+            decided_ms=to_ms(now),
+        )
+        owed: tuple[Owed, ...] = ()
+        if any(isinstance(effect, Owe) for effect in effects):
+            record, owed = self._owed(record, ct4)
+        state = stored_state(effects)
+        command: Command
+        if isinstance(effects[0], PostMoney):
+            command = Post(
+                transfer_id=record.instruction_id,
+                state=state,
+                record=pack(record),
+                at_ms=record.decided_ms,
+                owed=owed,
+            )
+        else:
+            command = Release(
+                transfer_id=record.instruction_id,
+                state=state,
+                record=pack(record),
+                reason=record.reason,
+                at_ms=record.decided_ms,
+                owed=owed,
+            )
+        await self._ledger.apply((command,))
+        assert isinstance(effects[0], PostMoney | ReleaseMoney)
+        flight.state, _ = advance(flight.state, effects[0].then)
+        self._told(flight, record, command.record)
+        if owed:
+            self._outbox.take(owed)
+
+    def _owed(
+        self, record: TransferRecord, ct4: answers.CT4
+    ) -> tuple[TransferRecord, tuple[Owed, ...]]:
+        creditor = self._fleet[record.creditor_agent]
+        message: Message
+        if record.response_code == answers.ACCEPTED:
+            message = answers.confirmation(ct4)
+        else:
+            record, message = cancel(record, self._issuer, self._profile, self._clock)
+        return record, (owed_message(record, message, creditor),)
+
+    async def _refuse(self, flight: Flight, refusal: rules.Refusal) -> None:
+        """Give an order that holds no money its outcome: a refusal, as sticky as a posting."""
+        now = self._clock.now()
+        record = flight.record
+        ct4 = answers.result(record, code=answers.REFUSED, reason=refusal.reason, now=now)
+        debtor = self._fleet[record.ct1.debtorParticipantCode]
+        record = replace(
+            record,
+            response_code=answers.REFUSED,
+            reason=refusal.reason,
+            answer=encode(ct4, debtor.wire),
+            decided_by="clearing_house",
+            rule=refusal.header,
+            decided_ms=to_ms(now),
+        )
+        command = Refuse(
+            transfer_id=record.instruction_id,
+            key=flight.key,
+            state=TransferState.REJECTED,
+            record=pack(record),
+            reason=refusal.reason,
+            debtor_agent=record.ct1.debtorParticipantCode,
+            creditor_agent=record.creditor_agent,
+            currency=CURRENCY_BY_CODE[record.ct1.currency],
+            minor=record.ct1.amount,
+            created_ms=record.created_ms,
+        )
+        (result,) = await self._ledger.apply((command,))
+        if isinstance(result, Duplicate):
+            self._answer_first(flight, result)
+            return
+        flight.state = TransferState.REJECTED
+        self._told(flight, record, command.record)
+
+    def _told(self, flight: Flight, record: TransferRecord, packed: bytes) -> None:
+        flight.record = record
+        self._recent.put(flight.key, packed)
+        if not flight.outcome.done():
+            flight.outcome.set_result(Answer(record.answer, record.rule))
+        log.info(
+            "transfer decided",
+            transfer_id=record.instruction_id,
+            state=flight.state,
+            debtor_agent=record.ct1.debtorParticipantCode,
+            creditor_agent=record.creditor_agent,
+            reason=record.reason,
+        )
+
+    def _answer_first(self, flight: Flight, first: Duplicate) -> None:
+        """Another node, or a row the cache had lost, was first: its outcome stands."""
+        record = unpack_transfer(first.record)
+        if not record.answer:
+            flight.fail(RuntimeError("the order is in flight elsewhere"))
+        elif not flight.outcome.done():
+            flight.outcome.set_result(Answer(record.answer, record.rule))
+
+    def _finished(self, key: str) -> TransferRecord | None:
+        packed = self._recent.get(key)
+        if packed is not None:
+            return unpack_transfer(packed)
+        stored = self._store.transfer_by_key(key)
+        return None if stored is None else stored.record
+
+    def _refused(self, ct1: CT1, refusal: rules.Refusal) -> Answer:
+        """Answer 05 without storing anything: the same order can only fail the same way."""
+        echo = {name: getattr(ct1, name) for name in CT1.__struct_fields__}
+        now = self._clock.now()
+        ct4 = answers.order_refused(echo, reason=refusal.reason, instruction="", now=now)
+        debtor = self._fleet.get(ct1.debtorParticipantCode)
+        body = encode(ct4) if debtor is None else encode(ct4, debtor.wire)
+        return Answer(body, refusal.header)
+
+
+_DECIDED_BY: Final[Mapping[type, str]] = {
+    CreditorAccepted: "creditor",
+    CreditorRefused: "creditor",
+    CreditorUnreachable: "clearing_house",
+    AnswerOverdue: "timer",
+}
+
+
+def transfer_entries(record: TransferRecord, currency: str) -> tuple[Entry, ...]:
+    """Return the linked entries of a transfer: principal and, if there is one, the fee."""
+    ct1 = record.ct1
+    debit = Account(ledger=NATIONAL, currency=currency, owner=ct1.debtorParticipantCode)
+    credit = Account(ledger=NATIONAL, currency=currency, owner=record.creditor_agent)
+    principal = Entry(
+        kind="principal", debit=debit, credit=credit, minor=ct1.amount, window=record.window
+    )
+    if not ct1.feeAmount:
+        return (principal,)
+    fee = Entry(
+        kind="interbank_fee",
+        debit=debit,
+        credit=credit,
+        minor=ct1.feeAmount,
+        window=record.window,
+    )
+    return (principal, fee)
+
+
+def owed_message(record: TransferRecord, message: Message, creditor: Participant) -> Owed:
+    """Return a confirmation or cancellation as a message owed to the creditor's agent."""
+    kind = type(message).__name__
+    return Owed(
+        owed_id=f"{record.instruction_id}:{kind}",
+        participant=creditor.code,
+        message=kind,
+        body=encode(message, creditor.wire),
+        subject=record.instruction_id,
+        due_ms=record.decided_ms,
+    )
+
+
+def cancel(
+    record: TransferRecord, issuer: Issuer, profile: Profile, clock: Clock
+) -> tuple[TransferRecord, Message]:
+    """Return an expired order's record with its cancellation's id, and the CTC1."""
+    now = clock.now()
+    instruction = issuer.for_cancellation(record, now)
+    record = replace(record, cancellation_id=instruction)
+    branch = profile.switch.branch_id
+    return record, answers.cancellation(record, instruction=instruction, branch=branch, now=now)
+
+
+def _answers(answer: Message, ct2: CT2) -> bool:
+    """Tell whether a CT3 is about this order: its id, and its amount where it says one."""
+    return (
+        isinstance(answer, CT3)
+        and answer.instructionId == ct2.instructionId
+        and answer.amount in (None, ct2.amount)
+        and answer.responseCode in (answers.ACCEPTED, answers.REFUSED)
+    )

@@ -1,0 +1,56 @@
+"""Profiles and fleets from files."""
+
+from pathlib import Path
+
+import pytest
+
+from runtime.files import load_fleet, load_profile
+from scheme.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_a_profile_is_found_by_its_name() -> None:
+    assert load_profile("peru").name == "peru"
+
+
+def test_a_profile_is_found_by_its_path(tmp_path: Path) -> None:
+    text = (ROOT / "scheme" / "profiles" / "peru.toml").read_text()
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace('name = "peru"', 'name = "mine"'))
+    assert load_profile(str(path)).name == "mine"
+
+
+def test_an_unknown_name_lists_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"'chile': unknown: one of .*peru"):
+        load_profile("chile")
+
+
+@pytest.mark.parametrize("name", ["../peru", "peru/", ""])
+def test_a_name_is_no_way_out_of_the_folder(name: str) -> None:
+    with pytest.raises(ConfigError, match="unknown"):
+        load_profile(name)
+
+
+def test_a_wrong_profile_names_its_file_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "x"\nsurprise = 1\n')
+    with pytest.raises(ConfigError, match=r"mine\.toml: .*surprise"):
+        load_profile(str(path))
+
+
+def test_our_own_fleet_can_be_read() -> None:
+    fleet = load_fleet(ROOT / "participants" / "fleet.toml")
+    assert "0970" in fleet.by_code()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"fleet\.toml: No such file"):
+        load_fleet(tmp_path / "fleet.toml")
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"fleet\.toml: not UTF-8"):
+        load_fleet(path)
