@@ -158,15 +158,22 @@ class Stuck(Struct, frozen=True, kw_only=True):
     notices_owed: tuple[OwedRow, ...] = ()
 
 
-class Audit(Struct, frozen=True):
-    """GET /audit: whether the ledger agrees with itself.
+class Difference(Struct, frozen=True, kw_only=True):
+    """A figure of the ledger that a recount does not confirm."""
 
-    Attributes:
-        faults: what does not, in words; empty when it does.
-    """
+    what: str
+    subject: str
+    recorded: int
+    recounted: int
+
+
+class Audit(Struct, frozen=True, kw_only=True):
+    """GET /audit: whether the ledger agrees with itself."""
 
     clean: bool
-    faults: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    transfers: int = 0
+    entries: int = 0
 
 
 class Account(Struct, frozen=True, kw_only=True):

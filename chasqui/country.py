@@ -73,7 +73,9 @@ class Api:
             Unknown: not reached, no answer in time, or a fault of the other side.
         """
         parts = urlsplit(self.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        kind = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
         try:
             connection = kind(parts.hostname or "", parts.port, timeout=_CONNECT_S)
             connection.connect()

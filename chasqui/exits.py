@@ -1,5 +1,6 @@
 """How a command ends: exit codes, and failures that say what, why and what to do next."""
 
+import sys
 from enum import IntEnum
 from gettext import gettext as _
 from typing import IO, Any
@@ -35,7 +36,7 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message and the hint to standard error."""
-        out = file or click.get_text_stream("stderr")
+        out = file or sys.stderr
         click.echo(click.style(_("Error:"), fg="red", bold=True) + " " + self.message, file=out)
         if self.hint:
             click.echo("  " + self.hint, file=out)
@@ -51,6 +52,12 @@ class Misused(Failure):
     """An argument or a setting is wrong: nothing was done."""
 
     exit_code = ExitCode.USAGE
+
+
+class FailedCommit(Failure):
+    """The ledger could not be written: what is on disk decides after a restart."""
+
+    exit_code = ExitCode.FAILED_COMMIT
 
 
 class Unknown(Failure):

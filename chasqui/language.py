@@ -22,6 +22,11 @@ def N_(text: str) -> str:  # noqa: N802 - gettext's usual name for "translate th
     return text
 
 
+def NN_(one: str, many: str) -> tuple[str, str]:  # noqa: N802 - as above
+    """Mark a text that has a plural."""
+    return one, many
+
+
 def choose(argv: Sequence[str], environ: Mapping[str, str], setting: str = "") -> str:
     """Return ``es`` or ``en``: the flag, CHASQUI_LANG, the settings file, then the locale.
 

@@ -39,7 +39,7 @@ class Option(click.Option):
     def shape(self) -> type:
         """The type of its value in the settings file."""
         one = bool if self.is_flag else _SHAPES.get(self.type.name, str)
-        return list[one] if self.multiple else one  # type: ignore[return-value,valid-type]
+        return list[one] if self.multiple else one  # type: ignore[valid-type]
 
 
 class Command(click.Command):

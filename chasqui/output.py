@@ -28,9 +28,9 @@ def as_json(value: object) -> None:
 def console(stream: IO[Any] | None = None) -> "Console":
     """Return a console that writes where click does; 80 columns where nobody knows better."""
     # Imported late: it takes longer than everything else a short command does.
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    out = stream or click.get_text_stream("stdout")
+    out = stream or sys.stdout
     wide = None if out.isatty() else _COLUMNS_UNKNOWN
     return Console(file=out, width=wide, highlight=False, soft_wrap=False)
 
@@ -41,9 +41,9 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str 
     Args:
         right: a letter for each column: ``r`` aligns it to the right; missing ones to the left.
     """
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for index, heading in enumerate(headings):
@@ -103,14 +103,12 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-class Amount(click.ParamType):
+class Amount(click.ParamType[int]):
     """An amount in soles or dollars, e.g. ``25.50``; its value is in cents."""
 
     name = "amount"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the cents."""
         if isinstance(value, int):
             return value

@@ -49,7 +49,7 @@ class Settings:
     """
 
     path: Path
-    config: Config = Config()
+    config: Config = field(default_factory=Config)
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

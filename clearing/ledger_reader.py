@@ -5,12 +5,17 @@ from typing import Any
 
 import msgspec
 
-from clearing.core.ledger_state import RESERVED, Held
+from clearing.core.ledger_state import RESERVED, Held, opposition_record
+from clearing.ledger_schema import IS_OPEN
 from scheme.errors import StoreError
 from scheme.ledger import Account, Duplicate, Entry, Position
 
 _decode_entries = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
 
+_HELD = (
+    "SELECT transfer_id, key, record, entries FROM transfers "  # noqa: S608 - constants
+    f"WHERE state = '{RESERVED}' AND {IS_OPEN}"
+)
 _BY_KEY = "SELECT transfer_id, record FROM transfers WHERE key = ?1 OR transfer_id = ?2"
 
 
@@ -39,7 +44,7 @@ class LedgerReader:
         """Return what an opposite posting of this id was asked for."""
         query = "SELECT opposite_of, minor FROM oppositions WHERE transfer_id = ?"
         row = self._execute(query, (transfer_id,)).fetchone()
-        return None if row is None else asked(row[0], row[1])
+        return None if row is None else opposition_record(row[0], row[1])
 
     def opposed(self, transfer_id: str) -> Mapping[str, int]:
         """Return the amounts that were taken back of a transfer, by opposite posting."""
@@ -92,10 +97,8 @@ def read_held(connection: Any) -> list[Held]:
     Raises:
         StoreError: one of them cannot be read back.
     """
-    # INDEXED BY the partial index of open transfers: few rows, however long the history.
-    query = "SELECT transfer_id, key, record, entries FROM transfers WHERE state = ?"
     held = []
-    for transfer_id, key, record, entries in connection.execute(query, (RESERVED,)).fetchall():
+    for transfer_id, key, record, entries in connection.execute(_HELD).fetchall():
         try:
             decoded = _decode_entries(entries)
         except msgspec.DecodeError as error:

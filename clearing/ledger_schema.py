@@ -2,17 +2,19 @@
 
 SCHEMA_VERSION = 1
 
+IS_OPEN = "state NOT IN ('CONFIRMED', 'REJECTED', 'CANCELLED', 'TOMBSTONE')"
+"""Condition of the index over transfers not at their end. SQLite uses the index only for a query
+that says it in these words, whatever else the query says about the state."""
+
 SCHEMA = (
-    "CREATE TABLE meta(schema_version INTEGER NOT NULL)",
-    f"INSERT INTO meta VALUES ({SCHEMA_VERSION})",
+    "CREATE TABLE meta(schema_version INTEGER NOT NULL, created_ms INTEGER NOT NULL)",
     """CREATE TABLE transfers(
         transfer_id TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
         reason TEXT NOT NULL, debtor_agent TEXT NOT NULL, creditor_agent TEXT NOT NULL,
         currency TEXT NOT NULL, minor INTEGER NOT NULL, created_ms INTEGER NOT NULL,
         decided_ms INTEGER, entries BLOB, record BLOB NOT NULL)""",
     "CREATE INDEX transfers_created ON transfers(created_ms)",
-    """CREATE INDEX transfers_open ON transfers(state, created_ms)
-        WHERE state NOT IN ('CONFIRMED', 'REJECTED', 'CANCELLED', 'TOMBSTONE')""",
+    f"CREATE INDEX transfers_open ON transfers(state, created_ms) WHERE {IS_OPEN}",
     """CREATE TABLE outbox(
         owed_id TEXT PRIMARY KEY, participant TEXT NOT NULL, message TEXT NOT NULL,
         subject TEXT NOT NULL, body BLOB NOT NULL, due_ms INTEGER NOT NULL, parked_ms INTEGER)""",

@@ -49,6 +49,10 @@ class AliasStore(Protocol):
             StoreError: the disk could not be read.
         """
 
+    @property
+    def is_seeded(self) -> bool:
+        """Whether ``seed`` has been done."""
+
     async def seed(
         self, entries: Iterable[Entry], tokens: Iterable[TokenEntry], qrs: Iterable[QrRecord]
     ) -> bool:
@@ -66,7 +70,7 @@ class QrStore(Protocol):
     def key(self) -> bytes:
         """The secret of this store, for authentication codes."""
 
-    def qr(self, id_qr: str, *, is_dynamic: bool) -> QrRecord | None:
+    def qr(self, id_qr: str) -> QrRecord | None:
         """Return a registered QR.
 
         Raises:

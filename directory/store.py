@@ -20,6 +20,7 @@ log = structlog.get_logger()
 SCHEMA_VERSION = 1
 _KEY_BYTES = 32
 _GROUP_MAX = 512
+_MAPPED_BYTES = 64 * 1024 * 1024
 _FULL = 2
 _EARLIER = "directory: an earlier write failed"
 
@@ -35,10 +36,9 @@ CREATE TABLE IF NOT EXISTS tokens (
     token TEXT NOT NULL, directory TEXT NOT NULL, participant TEXT NOT NULL, cci TEXT NOT NULL,
     PRIMARY KEY (token, directory)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS qrs (
-    id_qr TEXT NOT NULL, is_dynamic INTEGER NOT NULL, cci TEXT NOT NULL, currency TEXT NOT NULL,
-    name TEXT NOT NULL, sealed TEXT NOT NULL, minor INTEGER, expires TEXT, payments_max INTEGER,
-    gloss TEXT, registered TEXT NOT NULL,
-    PRIMARY KEY (id_qr, is_dynamic)) WITHOUT ROWID;
+    id_qr TEXT PRIMARY KEY, is_dynamic INTEGER NOT NULL, cci TEXT NOT NULL,
+    currency TEXT NOT NULL, name TEXT NOT NULL, sealed TEXT NOT NULL, minor INTEGER, expires TEXT,
+    payments_max INTEGER, gloss TEXT, registered TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS static_qrs ON qrs (cci, currency, name) WHERE is_dynamic = 0;
 CREATE TABLE IF NOT EXISTS qr_payments (
     id_qr TEXT NOT NULL, transfer_id TEXT NOT NULL,
@@ -48,7 +48,7 @@ _ENTRY_COLUMNS = (
     "phone, directory, participant, cci, state, display_name, holder_type, registration_id,"
     " registered_ms, changed_ms"
 )
-_PUT_ENTRY = f"INSERT OR REPLACE INTO entries ({_ENTRY_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"
+_PUT_ENTRY = "INSERT OR REPLACE INTO entries VALUES (?,?,?,?,?,?,?,?,?,?)"
 _FIND = "SELECT directory, participant, cci FROM entries WHERE phone = ? AND state = 'ACTIVE'"
 _ENTRIES = f"SELECT {_ENTRY_COLUMNS} FROM entries WHERE phone = ?"  # noqa: S608 - our columns
 _ENTRY = _ENTRIES + " AND directory = ? AND participant = ?"
@@ -58,8 +58,8 @@ _QR_COLUMNS = (
     "id_qr, is_dynamic, cci, currency, name, sealed, minor, expires, payments_max, gloss,"
     " registered"
 )
-_PUT_QR = f"INSERT INTO qrs ({_QR_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
-_QR = f"SELECT {_QR_COLUMNS} FROM qrs WHERE id_qr = ? AND is_dynamic = ?"  # noqa: S608 - ours
+_PUT_QR = "INSERT INTO qrs VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_QR = f"SELECT {_QR_COLUMNS} FROM qrs WHERE id_qr = ?"  # noqa: S608 - ours
 _STATIC_QR = (
     f"SELECT {_QR_COLUMNS} FROM qrs"  # noqa: S608 - our columns
     " WHERE cci = ? AND currency = ? AND name = ? AND is_dynamic = 0"
@@ -114,9 +114,11 @@ class DirectoryStore:
             StoreError: the file cannot be opened, or the disk does not keep its promise.
         """
         try:
-            writer = await aiosqlite.connect(path, isolation_level=None)
+            # Tried first without a thread: one whose connection fails outlives this call.
+            sqlite3.connect(path).close()
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}") from error
+        writer = await aiosqlite.connect(path, isolation_level=None)
         try:
             await _prepare(writer, path, new_key)
             reader = _open_reader(path)
@@ -134,6 +136,11 @@ class DirectoryStore:
             await self._flushing
         self._reader.close()
         await self._writer.close()
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether the first content is there, so that nobody needs to make it again."""
+        return bool(self._all(_META, ("seeded",)))
 
     @property
     def key(self) -> bytes:
@@ -180,7 +187,7 @@ class DirectoryStore:
         self, entries: Iterable[Entry], tokens: Iterable[TokenEntry], qrs: Iterable[QrRecord]
     ) -> bool:
         """Write the first content in one transaction, if there is none; tell whether it did."""
-        if self._all(_META, ("seeded",)):
+        if self.is_seeded:
             return False
         if self._has_failed:
             raise StoreError(_EARLIER)
@@ -192,12 +199,14 @@ class DirectoryStore:
                 _PUT_META: [("seeded", b"1")],
             }
         )
+        # Out of the log at once: reads go through the mapped file.
+        await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._qr_number = int(self._one(_QR_NUMBER, ())[0])
         return True
 
-    def qr(self, id_qr: str, *, is_dynamic: bool) -> QrRecord | None:
+    def qr(self, id_qr: str) -> QrRecord | None:
         """Return a registered QR."""
-        rows = self._all(_QR, (id_qr, int(is_dynamic)))
+        rows = self._all(_QR, (id_qr,))
         return _qr(rows[0]) if rows else None
 
     def static_qr(self, cci: str, currency: str, name: str) -> QrRecord | None:
@@ -304,7 +313,7 @@ async def _prepare(
         raise ConfigError(f"{path}: made by another version; start over with `chasqui reset`")
 
 
-async def _value(connection: aiosqlite.Connection, statement: str) -> Any:  # noqa: ANN401
+async def _value(connection: aiosqlite.Connection, statement: str) -> Any:
     async with connection.execute(statement) as cursor:
         row = await cursor.fetchone()
     assert row is not None
@@ -315,6 +324,7 @@ def _open_reader(path: str) -> sqlite3.Connection:
     # Read on the loop only: a thread hop costs ten times as much as the read itself.
     reader = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None)
     reader.execute("PRAGMA query_only=1")
+    reader.execute(f"PRAGMA mmap_size={_MAPPED_BYTES}")
     return reader
 
 

@@ -3,8 +3,6 @@
 Bodies come without their signature and leave without one: signing is the edge's business.
 """
 
-from typing import Any
-
 import msgspec
 import structlog
 from msgspec import Struct
@@ -12,6 +10,7 @@ from msgspec import Struct
 from directory.core import lookup
 from directory.core.alias import SERVICE, Entry, Refusal, registered_phone
 from directory.core.registry import Instruction, Order
+from directory.core.salvage import Salvage
 from directory.service import DirectoryService, ListRefusal
 from scheme.clock import wire_date_time
 from scheme.errors import MalformedMessage, StoreError
@@ -36,8 +35,6 @@ _LOOKUP_PATH = "/BusMsg/Document/PrxyLookUp/"
 _SUBTYPE = "ACCT"
 _HOLDER_TYPES = {None, "N", "J"}
 _TRACE_DIGITS = 6
-_ECHO_CHARACTERS_MAX = 35
-_CODE_CHARACTERS = 4
 _NOBODY = "0000"
 
 
@@ -110,7 +107,7 @@ class DirectoryWire:
         try:
             outcome = await self._service.register(order)
         except StoreError as error:
-            log.error("registration not stored", agent=message.sender, cause=str(error))
+            log.warning("registration not stored", agent=message.sender, cause=str(error))
             outcome = Refusal(ReasonCode.FF07, "BusMsg", "the directory cannot write")
         return self._registration_reply(message, outcome)
 
@@ -144,7 +141,7 @@ class DirectoryWire:
                 message.sender, [alias.value for alias in message.aliases]
             )
         except StoreError as error:
-            log.error("lookup failed", agent=message.sender, cause=str(error))
+            log.warning("lookup failed", agent=message.sender, cause=str(error))
             outcome = Refusal(ReasonCode.FF07, "BusMsg", "the directory cannot read")
         if isinstance(outcome, ListRefusal):
             return self._message_reject(message, outcome)
@@ -209,7 +206,7 @@ class DirectoryWire:
 
     def _refused_unread(self, body: bytes, refusal: Refusal) -> WireReply:
         """Answer a body whose tree does not hold, with what of it can be read."""
-        read = _Salvage(body)
+        read = Salvage(body)
         recipient = read.sender or _NOBODY
         if not read.is_registration:
             location = "/" + refusal.field.replace(".", "/")
@@ -290,36 +287,3 @@ def _format(field: str, rule: str) -> Refusal:
 
 def _fault(refusal: Refusal | None) -> str | None:
     return None if refusal is None else f"{refusal.field}: {refusal.rule}"
-
-
-class _Salvage:
-    """What can be read of a body that is no sound message: only short texts are echoed."""
-
-    def __init__(self, body: bytes) -> None:
-        try:
-            tree = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            tree = None
-        document = _at(tree, "BusMsg", "Document")
-        self.is_registration = isinstance(_at(document, "PrxyRegn"), dict)
-        group = _at(document, "PrxyRegn", "GrpHdr")
-        sender = _text(tree, "BusMsg", "AppHdr", "Fr", "FIId", "FinInstnId", "Othr", "Id")
-        self.sender = sender if sender and len(sender) == _CODE_CHARACTERS else None
-        self.msg_id = _text(group, "MsgId")
-        self.created = _text(group, "CreDtTm")
-        self.registration_id = _text(document, "PrxyRegn", "Regn", "PrxyRegn", "RegnId")
-        self.lookup_id = _text(document, "PrxyLookUp", "LookUp", "PrxyOnly", "Id")
-
-
-def _at(tree: Any, *path: str) -> Any:  # noqa: ANN401 - any JSON
-    for name in path:
-        if not isinstance(tree, dict):
-            return None
-        tree = tree.get(name)
-    return tree
-
-
-def _text(tree: Any, *path: str) -> str | None:  # noqa: ANN401 - any JSON
-    value = _at(tree, *path)
-    is_short = isinstance(value, str) and 0 < len(value) <= _ECHO_CHARACTERS_MAX
-    return value if is_short else None

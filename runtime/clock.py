@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from scheme.clock import Timer
 
@@ -19,7 +20,8 @@ class SystemClock:
 
     async def sleep_until(self, instant: datetime) -> None:
         """Wait until ``instant``."""
-        while (wait := (instant - self.now()).total_seconds()) > 0:
+        # Once more if the machine's clock was set back meanwhile.
+        while (wait := (instant - self.now()).total_seconds()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait)
 
     def deadline(self, instant: datetime) -> AbstractAsyncContextManager[object]:
@@ -71,7 +73,7 @@ class ManualClock:
         if instant <= self._now:
             return
         reached = asyncio.get_running_loop().create_future()
-        timer = self.call_at(instant, lambda: reached.done() or reached.set_result(None))
+        timer = self.call_at(instant, partial(_settle, reached))
         try:
             await reached
         finally:
@@ -102,6 +104,11 @@ class ManualClock:
                 await _let_run(turns)
         self._now = target
         await _let_run(turns)
+
+
+def _settle(reached: asyncio.Future[None]) -> None:
+    if not reached.done():
+        reached.set_result(None)
 
 
 async def _let_run(turns: int) -> None:

@@ -18,6 +18,8 @@ log = structlog.get_logger()
 
 _FULL = 2
 _CHECKPOINT_PAGES = 4000
+# Index pages of old keys are touched at random; SQLite's own 2 MB would read them again and again.
+_CACHE_KIB = 16 * 1024
 
 
 class _Unit(Generic[C]):
@@ -239,6 +241,7 @@ def open_durable(path: str, connect: Callable[..., Any] = sqlite3.connect) -> An
     connection.execute("PRAGMA fullfsync=ON")
     connection.execute("PRAGMA checkpoint_fullfsync=ON")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
     synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
     if str(journal).lower() != "wal" or int(synchronous) != _FULL:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from scheme.limits import LIFELINE_GRACE_S
 
-EXIT_ORPHANED = 70
+EXIT_ORPHANED = 71
 """Exit code of a child that did not stop by itself in time after its parent was gone."""
 
 
@@ -46,10 +46,10 @@ class Watch:
     def __init__(
         self,
         fd: int,
-        on_parent_gone: Callable[[], None],
+        on_parent_gone: Callable[[], object],
         *,
         grace_s: float = LIFELINE_GRACE_S,
-        end: Callable[[int], None] = os._exit,
+        end: Callable[[int], object] = os._exit,
     ) -> None:
         self._fd = fd
         self._on_parent_gone = on_parent_gone
@@ -82,10 +82,10 @@ class Watch:
 
 def watch(
     fd: int,
-    on_parent_gone: Callable[[], None],
+    on_parent_gone: Callable[[], object],
     *,
     grace_s: float = LIFELINE_GRACE_S,
-    end: Callable[[int], None] = os._exit,
+    end: Callable[[int], object] = os._exit,
 ) -> Watch:
     """Watch an inherited lifeline; see ``Watch``."""
     return Watch(fd, on_parent_gone, grace_s=grace_s, end=end)

@@ -4,12 +4,14 @@ The same certificate signs messages and serves TLS, as one file fewer to hand ar
 for a simulated country only; they lie unencrypted beside the data, readable by their owner.
 """
 
+import fcntl
 import os
 import re
 import ssl
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
@@ -76,14 +78,26 @@ def open_pki(folder: Path, names: Iterable[str], now: datetime) -> Pki:
     wanted = sorted(set(names))
     assert all(_NAME.fullmatch(name) and name != _CA_NAME for name in wanted)
     _make_private_folder(folder)
-    keys = _keys(folder, [_CA_NAME, *wanted])
-    ca_key = keys.pop(_CA_NAME)
-    ca = _authority(folder, ca_key, now)
-    identities = {
-        name: _identity(folder, name, key, ca=ca, ca_key=ca_key, now=now)
-        for name, key in keys.items()
-    }
+    with _alone(folder):
+        keys = _keys(folder, [_CA_NAME, *wanted])
+        ca_key = keys.pop(_CA_NAME)
+        ca = _authority(folder, ca_key, now)
+        identities = {
+            name: _identity(folder, name, key, ca=ca, ca_key=ca_key, now=now)
+            for name, key in keys.items()
+        }
     return Pki(ca, _certificate_path(folder, _CA_NAME), identities)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes waiting: two that start at once must not make two authorities."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def load_certificate(path: Path) -> x509.Certificate:
@@ -154,7 +168,12 @@ def _keys(folder: Path, names: Sequence[str]) -> dict[str, rsa.RSAPrivateKey]:
 def _key(folder: Path, name: str) -> rsa.RSAPrivateKey:
     path = _key_path(folder, name)
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(
+            path.read_bytes(),
+            password=None,
+            # Proving the primes anew costs 30 ms a key, at every start; we made them ourselves.
+            unsafe_skip_rsa_key_validation=True,
+        )
     except FileNotFoundError:
         return _new_key(path)
     except (OSError, ValueError, TypeError) as error:

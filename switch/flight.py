@@ -18,13 +18,15 @@ class Answer(Struct, frozen=True, gc=False):
     Attributes:
         body: the JSON document.
         explain: the rule behind a refusal, for the answer's ``X-Chasqui-Error``.
+        subject: instructionId it is about, or empty.
     """
 
     body: bytes
     explain: str = ""
+    subject: str = ""
 
 
-class UnknownOutcome(Exception):  # noqa: N818 - names the condition
+class UnknownOutcome(Exception):
     """Something failed inside the clearing house after money was reserved.
 
     No outcome may be stated: the connection is closed or a bare 500 given.

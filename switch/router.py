@@ -28,7 +28,7 @@ from scheme.ledger import (
     Short,
 )
 from scheme.limits import RECENT_KEYS_MAX, TRANSFERS_IN_FLIGHT_MAX
-from scheme.messages import CT1, CT2, CT3, Message
+from scheme.messages import CT1, CT2, CT3, CT4, Message
 from scheme.money import CURRENCY_BY_CODE
 from scheme.network import Participant
 from scheme.profile import Profile
@@ -153,7 +153,7 @@ class TransferRouter:
         if first is not None:
             if not is_same_order(ct1, first):
                 return self._refused(ct1, rules.OTHER_CONTENT)
-            return Answer(first.answer, first.rule)
+            return _answer(first)
         return await self._first_send(ct1, key)
 
     async def _first_send(self, ct1: CT1, key: str) -> Answer:
@@ -219,7 +219,7 @@ class TransferRouter:
                 await self._carry(flight)
             else:
                 await self._refuse(flight, refusal)
-        except Exception as error:  # noqa: BLE001 - the root of a transfer's task
+        except Exception as error:
             # It stays in flight: nobody was told an outcome, and a restart will give it one.
             log.exception("transfer failed", transfer_id=flight.record.instruction_id)
             flight.fail(error)
@@ -292,9 +292,7 @@ class TransferRouter:
         flight.state, effects = advance(flight.state, event)
         now = self._clock.now()
         told = next(effect for effect in effects if isinstance(effect, AnswerDebtor))
-        ct4 = answers.result(
-            flight.record, code=told.response_code, reason=told.reason, now=now
-        )
+        ct4 = answers.result(flight.record, code=told.response_code, reason=told.reason, now=now)
         debtor = self._fleet[flight.record.ct1.debtorParticipantCode]
         record = replace(
             flight.record,
@@ -334,9 +332,7 @@ class TransferRouter:
         if owed:
             self._outbox.take(owed)
 
-    def _owed(
-        self, record: TransferRecord, ct4: answers.CT4
-    ) -> tuple[TransferRecord, tuple[Owed, ...]]:
+    def _owed(self, record: TransferRecord, ct4: CT4) -> tuple[TransferRecord, tuple[Owed, ...]]:
         creditor = self._fleet[record.creditor_agent]
         message: Message
         if record.response_code == answers.ACCEPTED:
@@ -383,7 +379,7 @@ class TransferRouter:
         flight.record = record
         self._recent.put(flight.key, packed)
         if not flight.outcome.done():
-            flight.outcome.set_result(Answer(record.answer, record.rule))
+            flight.outcome.set_result(_answer(record))
         log.info(
             "transfer decided",
             transfer_id=record.instruction_id,
@@ -399,7 +395,7 @@ class TransferRouter:
         if not record.answer:
             flight.fail(RuntimeError("the order is in flight elsewhere"))
         elif not flight.outcome.done():
-            flight.outcome.set_result(Answer(record.answer, record.rule))
+            flight.outcome.set_result(_answer(record))
 
     def _finished(self, key: str) -> TransferRecord | None:
         packed = self._recent.get(key)
@@ -424,6 +420,10 @@ _DECIDED_BY: Final[Mapping[type, str]] = {
     CreditorUnreachable: "clearing_house",
     AnswerOverdue: "timer",
 }
+
+
+def _answer(record: TransferRecord) -> Answer:
+    return Answer(record.answer, record.rule, record.instruction_id)
 
 
 def transfer_entries(record: TransferRecord, currency: str) -> tuple[Entry, ...]:

@@ -244,7 +244,11 @@ class LedgerState:
 
     def _oppose(self, command: Oppose) -> tuple[Result, Write | None]:
         earlier = self._oppositions.get(command.transfer_id)
-        asked = self._archive.opposition(command.transfer_id) if earlier is None else said(earlier)
+        asked = (
+            opposition_record(earlier.opposite_of, earlier.minor)
+            if earlier is not None
+            else self._archive.opposition(command.transfer_id)
+        )
         if asked is not None:
             return Duplicate(command.transfer_id, asked), None
         assert command.minor > 0
@@ -318,6 +322,6 @@ class LedgerState:
         return APPLIED, Write(command, (), {command.account: after})
 
 
-def said(command: Oppose) -> bytes:
+def opposition_record(opposite_of: str, minor: int) -> bytes:
     """Return what an opposite posting was asked for, to tell a repeat from another request."""
-    return f"{command.opposite_of} {command.minor}".encode()
+    return f"{opposite_of} {minor}".encode()

@@ -68,3 +68,9 @@ def needs_alert(position: Position) -> bool:
 def ends_alert(position: Position) -> bool:
     """Tell whether an announced low watermark is past: above the high one again."""
     return position.alerted and position.available_minor > position.high_minor
+
+
+def funded(position: Position, minor: int) -> Position:
+    """Return the position after a funding, or, with a negative amount, a drawdown."""
+    after = changed(position, balance=minor)
+    return changed(after, alerted=False) if ends_alert(after) else after

@@ -18,6 +18,8 @@ def holds(entries: Sequence[Entry]) -> dict[Account, int]:
     held: dict[Account, int] = {}
     for entry in entries:
         assert entry.minor > 0
+        assert entry.debit.ledger == entry.credit.ledger
+        assert entry.debit.currency == entry.credit.currency
         held[entry.debit] = held.get(entry.debit, 0) + entry.minor
     return held
 
@@ -51,7 +53,6 @@ def post(positions: Positions, entries: Sequence[Entry], *, held: bool) -> Chang
     changes: dict[Account, Position] = {}
     for entry in entries:
         minor = entry.minor
-        assert minor > 0
         debited = changes.get(entry.debit) or positions[entry.debit]
         changes[entry.debit] = changed(debited, balance=-minor, reserved=-minor if held else 0)
         credited = changes.get(entry.credit) or positions[entry.credit]
@@ -61,6 +62,9 @@ def post(positions: Positions, entries: Sequence[Entry], *, held: bool) -> Chang
 
 def move(positions: Positions, entry: Entry) -> Changes | Short:
     """Fund or draw down: a drawdown takes at most what is neither held nor credit."""
+    assert entry.minor > 0
+    assert entry.debit.ledger == entry.credit.ledger
+    assert entry.debit.currency == entry.credit.currency
     owners = (entry.debit.owner, entry.credit.owner)
     assert owners.count(FUNDING_ACCOUNT) == 1, "a movement is between lbtr and one position"
     if entry.debit.owner != FUNDING_ACCOUNT:

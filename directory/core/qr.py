@@ -52,12 +52,17 @@ TEXTS: Mapping[QrResult, str] = {
 """The ``txtReturn`` of each result, in the language of the wire."""
 
 
+class QrRefusal(Struct, frozen=True):
+    """A call's result other than success; ``detail`` names the field and the rule."""
+
+    code: QrResult
+    detail: str = ""
+
+
 class QrRecord(Struct, frozen=True, kw_only=True):
     """One registered QR.
 
     Attributes:
-        id_qr: 20 digits; a printed example uses one for a static and a dynamic QR, so the two
-            kinds are kept apart.
         sealed: the 44 characters of its private template, which prove that we made it.
         minor: amount asked, None if the payer chooses it.
         expires: last day it can be paid, ``yyyyMMdd`` Lima local, or None.
@@ -138,7 +143,8 @@ def _agrees(record: QrRecord, code: emv_qr.QrCode) -> bool:
     # The CRC protects against smudges only: whoever changes an amount computes a new one.
     amount = None if code.amount is None else code.amount.minor
     return (
-        code.sealed_account is not None
+        code.is_dynamic == record.is_dynamic
+        and code.sealed_account is not None
         and hmac.compare_digest(code.sealed_account, record.sealed)
         and code.name == record.name
         and code.currency == record.currency
@@ -186,7 +192,7 @@ REFERENCE_STATIC = QrRecord(
 )
 """The printed example of a static QR, registered so that it can be scanned and paid."""
 REFERENCE_DYNAMIC = QrRecord(
-    id_qr=REFERENCE_STATIC.id_qr,
+    id_qr="26011509710000012346",
     is_dynamic=True,
     cci=REFERENCE_STATIC.cci,
     currency="PEN",

@@ -74,21 +74,24 @@ class SessionState:
     def hear(self, notice: SNM971 | SNM972 | SNM982) -> tuple[Fact, ...]:
         """Take a notice in; return what has to be saved, nothing if it came too late."""
         stamp = f"{notice.eventDate}{notice.eventTime}{notice.messageIdentification[-6:]}"
-        match notice:
-            case SNM971():
-                name, value = "system", notice.newServiceStatus
-            case SNM972():
-                name, value = f"block:{notice.memberIdentification}", notice.status
-                self._members.add(notice.memberIdentification)
-            case SNM982():
-                name = f"session:{notice.participantIdentification}"
-                value = notice.participantStatus
-                self._members.add(notice.participantIdentification)
+        name, value = self._read(notice)
         known = self._told.get(name)
         if known is not None and known.stamp > stamp:
             return ()
         self._told[name] = _Told(value, stamp)
         return ((name, f"{stamp} {value}"),)
+
+    def _read(self, notice: SNM971 | SNM972 | SNM982) -> Fact:
+        match notice:
+            case SNM971():
+                return "system", notice.newServiceStatus
+            case SNM972():
+                # A member announced before our own list knows it is a member all the same.
+                self._members.add(notice.memberIdentification)
+                return f"block:{notice.memberIdentification}", notice.status
+            case SNM982():
+                self._members.add(notice.participantIdentification)
+                return f"session:{notice.participantIdentification}", notice.participantStatus
 
     def described(self) -> Iterator[Fact]:
         """Yield every state that was told, for people."""

@@ -91,6 +91,13 @@ def reason_fault(code: str, reason: str | None) -> Fault | None:
     return None
 
 
+def settled_fault(instruction: str, amount: int | None) -> Fault | None:
+    """Check that an acceptance says which order it accepts, and for how much."""
+    if not instruction:
+        return Fault("instructionId", "mandatory when responseCode is 00")
+    return Fault("amount", "mandatory when responseCode is 00") if amount is None else None
+
+
 def found_fault(
     name: str | None, number: str | None, kind: str | None, same_customer: str | None
 ) -> Fault | None:

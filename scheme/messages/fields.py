@@ -75,6 +75,9 @@ ProxyType = Annotated[str, _meta("an", 1, 35, "`O` for a QR token")]
 Instruction = Annotated[
     str, _meta("an", 1, 35, "assigned by the clearing house; opaque, never parsed")
 ]
+KnownInstruction = Annotated[
+    str, _meta("an", 0, 35, "assigned by the clearing house; empty if a refusal came before it")
+]
 Branch = Annotated[str, _meta("an", 1, 35, "set by the clearing house, echoed by the receiver")]
 ResponseCode = Annotated[str, _meta("n", 2, 2, "`00` accepted, `05` refused")]
 EnquiryCode = Annotated[str, _meta("n", 2, 2, "`00` posted, `05` refused, `99` not found")]

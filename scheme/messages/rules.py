@@ -42,6 +42,11 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str
 
     @property
+    def may_be_empty(self) -> bool:
+        """Tell whether the empty text is a value: something a refusal may not know."""
+        return self.kind != CENTS and self.least == 0
+
+    @property
     def text(self) -> str:
         """Say the rule in plain words, without any value."""
         if self.kind == CENTS:
@@ -55,7 +60,7 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True):
     def fault(self, value: object) -> Fault | None:
         """Check one value, already normalised: absent is ``None``, an amount an ``int``."""
         if value is None:
-            if self.may_be_none:
+            if self.may_be_none or self.may_be_empty:
                 return None
             return Fault(self.name, "mandatory", _MISSING.get(self.name, ReasonCode.FF02))
         if self.kind == CENTS:

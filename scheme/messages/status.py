@@ -9,6 +9,7 @@ from scheme.messages.conditions import (
     ENQUIRY_ANSWERS,
     answer_fault,
     moment_fault,
+    settled_fault,
 )
 
 
@@ -80,12 +81,11 @@ class PSR2(f.Message, kw_only=True, frozen=True, gc=False):
     creditorCCI: f.Cci | None = None
     creditorCreditCard: f.Card | None = None
     sameCustomerFlag: f.SameCustomer | None = None
-    instructionId: f.Instruction
+    instructionId: f.KnownInstruction
     interbankSettlementAmount: f.Settlement | None
 
     def fault(self) -> f.Fault | None:
         """Return the first rule between fields that is broken."""
-        wrong = answer_fault(self.responseCode, allowed=ENQUIRY_ANSWERS, rule="00, 05 or 99")
-        if wrong is None and self.responseCode == ACCEPTED and self.amount is None:
-            return f.Fault("amount", "mandatory when responseCode is 00")
-        return wrong
+        if self.responseCode == ACCEPTED:
+            return settled_fault(self.instructionId, self.amount)
+        return answer_fault(self.responseCode, allowed=ENQUIRY_ANSWERS, rule="00, 05 or 99")

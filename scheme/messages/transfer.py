@@ -15,6 +15,7 @@ from scheme.messages.conditions import (
     payer_fault,
     real_account_fault,
     reason_fault,
+    settled_fault,
 )
 from scheme.reasons import ReasonCode
 
@@ -190,7 +191,7 @@ class CT4(f.Message, kw_only=True, frozen=True, gc=False):
     creditorCCI: f.Cci | None = None
     creditorCreditCard: f.Card | None = None
     sameCustomerFlag: f.SameCustomer | None = None
-    instructionId: f.Instruction
+    instructionId: f.KnownInstruction
     creationDate: f.Date | None
     creationTime: f.Time | None
     channel: f.Channel | None
@@ -237,7 +238,5 @@ class CT5(f.Message, kw_only=True, frozen=True, gc=False):
 
 def _order_answer_fault(answer: CT3 | CT4) -> f.Fault | None:
     if answer.responseCode == ACCEPTED:
-        if answer.amount is None:
-            return f.Fault("amount", "mandatory when responseCode is 00")
-        return None
+        return settled_fault(answer.instructionId, answer.amount)
     return answer_fault(answer.responseCode) or reason_fault(answer.responseCode, answer.reasonCode)

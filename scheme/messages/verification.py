@@ -169,7 +169,7 @@ class AV4(f.Message, kw_only=True, frozen=True, gc=False):
     currency: f.Currency | None
     proxyValue: f.ProxyValue | None = None
     proxyType: f.ProxyType | None = None
-    instructionId: f.Instruction
+    instructionId: f.KnownInstruction
     responseCode: f.ResponseCode
     reasonCode: f.Reason | None = None
     creditorName: f.Name | None = None
@@ -186,6 +186,8 @@ def _account_answer_fault(answer: AV3 | AV4) -> f.Fault | None:
     # A refusal may leave everything out, even its reason: published connectors do.
     if answer.responseCode != ACCEPTED:
         return answer_fault(answer.responseCode)
+    if not answer.instructionId:
+        return f.Fault("instructionId", "mandatory when responseCode is 00")
     if answer.transactionType == CARD_PAYMENT:
         if answer.creditorCreditCard is None:
             return f.Fault("creditorCreditCard", "mandatory when transactionType is 325")

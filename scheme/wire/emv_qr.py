@@ -243,14 +243,11 @@ def _elements(text: str) -> list[Tag]:
             raise
         # Latin-1 maps bytes to characters one to one, so the same cutter serves.
         raw = text.encode().decode("latin-1")
-        return [element._replace(value=_utf8(element)) for element in _cut_whole(raw)]
-
-
-def _utf8(element: Tag) -> str:
-    try:
-        return element.value.encode("latin-1").decode()
-    except UnicodeDecodeError as error:
-        raise _fault(element.tag, "a length that does not split a character") from error
+        # Heads are digits, so no value begins or ends inside a character.
+        return [
+            element._replace(value=element.value.encode("latin-1").decode())
+            for element in _cut_whole(raw)
+        ]
 
 
 def _cut_whole(text: str) -> list[Tag]:

@@ -57,13 +57,12 @@ def read_timestamp(text: str, *, now: datetime) -> datetime | None:
     """
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    naive = instant.replace(tzinfo=None)
-    if text.endswith("Z") or instant.tzinfo is None:
-        readings = (naive.replace(tzinfo=_LIMA), naive.replace(tzinfo=UTC))
+        if instant.tzinfo is not None and not text.endswith("Z"):
+            return instant.astimezone(UTC)
+        readings = (instant.replace(tzinfo=_LIMA), instant.replace(tzinfo=UTC))
         return min(readings, key=lambda reading: abs(reading - now)).astimezone(UTC)
-    return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def encode_proxy(message: proxy.ProxyMessage) -> bytes:

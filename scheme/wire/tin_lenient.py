@@ -120,7 +120,10 @@ def _normalised(
         fault = rule.fault(value)
         if fault is not None:
             faults[rule.name] = fault
-        raw[rule.name] = value if fault is None else None
+            value = None
+        elif value is None and rule.may_be_empty:
+            value = ""
+        raw[rule.name] = value
     return raw, faults
 
 

@@ -31,7 +31,9 @@ NOT_FOUND: Final = "99"
 _QUOTE_CHARACTERS_MAX: Final = 4000
 
 
-def account_query(av1: AV1, *, creditor: str, cci: str | None, instruction: str, branch: str) -> AV2:
+def account_query(
+    av1: AV1, *, creditor: str, cci: str | None, instruction: str, branch: str
+) -> AV2:
     """Return the AV2 for an AV1 whose alias, if any, is resolved."""
     return AV2(
         debtorParticipantCode=av1.debtorParticipantCode,
@@ -319,9 +321,7 @@ def reject(body: bytes, *, reason: str, now: datetime, definition: str | None = 
     )
 
 
-def refused_answer(
-    request: str, echo: Mapping[str, Any], *, reason: str, now: datetime
-) -> Message:
+def refused_answer(request: str, echo: Mapping[str, Any], *, reason: str, now: datetime) -> Message:
     """Return a request's own answer with 05, from as much of it as could be read.
 
     Args:

@@ -39,6 +39,7 @@ class VerificationRecord(Struct, frozen=True, gc=False, array_like=True, kw_only
         binding: present if it was accepted.
     """
 
+    instruction_id: str
     content: tuple[str | None, ...]
     answer: bytes
     response_code: str

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from scheme.errors import MalformedMessage
-from scheme.messages.proxy import ProxyLookup, ProxyLookupResponse, ProxyRegistration
+from scheme.messages.proxy import (
+    ProxyLookup,
+    ProxyLookupResponse,
+    ProxyRegistration,
+    ProxyRegistrationResponse,
+)
 from scheme.wire.proxy_json import decode_proxy, encode_proxy
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -105,7 +110,9 @@ def test_only_the_text_true_means_present() -> None:
 
 
 def test_an_answer_without_directories_is_an_answer() -> None:
-    message = decode_proxy(changed("prxy.004-found", lambda bus: bus["Document"].pop("SplmtryData")))
+    message = decode_proxy(
+        changed("prxy.004-found", lambda bus: bus["Document"].pop("SplmtryData"))
+    )
 
     assert isinstance(message, ProxyLookupResponse)
     assert (message.status, message.directories) == ("ACTC", None)
@@ -210,3 +217,20 @@ def test_a_status_that_is_neither_yes_nor_no_is_malformed() -> None:
 def test_what_is_no_directory_message_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedMessage):
         decode_proxy(body)
+
+
+def test_the_shortest_answers_keep_what_they_say() -> None:
+    registration = ProxyRegistrationResponse(
+        recipient="0970",
+        business_message_id="B1",
+        msg_id="M1",
+        created="2026-01-15T10:25:00.120Z",
+        status="RJCT",
+        reason="UREG",
+    )
+    lookup = ProxyLookupResponse(
+        recipient="0970", created="2026-01-15T10:25:00.120Z", status="ACTC"
+    )
+
+    assert decode_proxy(encode_proxy(registration)) == registration
+    assert decode_proxy(encode_proxy(lookup)) == lookup

@@ -1,12 +1,13 @@
 """Golden bytes of every TIN message: they change only with a new version of the wire."""
 
 import json
+import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from scheme.errors import MalformedMessage
-from scheme.messages import CT1, CT3
 from scheme.wire.tin_json import MESSAGES, decode, decode_any, encode, peek_name
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -46,16 +47,23 @@ def test_layout_and_field_order_make_no_difference(name: str) -> None:
     assert peek_name(b"\xef\xbb\xbf\r\n " + loose) == root
 
 
-@pytest.mark.parametrize("length", range(len(golden("CT1-by-cci"))))
-def test_every_truncation_is_malformed(length: int) -> None:
-    with pytest.raises(MalformedMessage):
-        decode(golden("CT1-by-cci")[:length], CT1)
-
-
-def test_every_truncation_of_an_answer_is_malformed() -> None:
-    body = golden("CT3")
+@pytest.mark.parametrize("name", ["CT1-by-cci", "CT3"])
+def test_every_truncation_is_malformed(name: str) -> None:
+    body = golden(name)
+    message = MESSAGES[name.split("-")[0]]
     for length in range(len(body)):
         with pytest.raises(MalformedMessage):
-            decode(body[:length], CT3)
+            decode(body[:length], message)
         with pytest.raises(MalformedMessage):
             decode_any(body[:length])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_garbled_message_is_a_message_or_malformed_and_nothing_else(seed: int) -> None:
+    rng = random.Random(seed)
+    for name in NAMES:
+        body = bytearray(golden(name))
+        for _ in range(rng.randint(1, 4)):
+            body[rng.randrange(len(body))] = rng.choice(b'"{}[]:,0918 \\ntrue\x00\xff')
+        with suppress(MalformedMessage):
+            encode(decode(bytes(body), MESSAGES[name.split("-")[0]]))

@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from runtime.pki import (
     Identity,
     Pki,
+    _write,
     client_context,
     load_certificate,
     open_pki,
@@ -153,10 +154,15 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
         open_pki(tmp_path / "file" / "pki", [], NOW)
 
 
-def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").mkdir()
     with pytest.raises(ConfigError, match=r"ca\.pem"):
         open_pki(tmp_path, [], NOW)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"0970\.pem: cannot be written"):
+        _write(tmp_path / "absent" / "0970.pem", b"")
 
 
 @pytest.mark.parametrize("name", ["", "ca", "../0970", "a/b", "a.b"])

@@ -182,3 +182,25 @@ def test_nesting_beyond_reason_is_cut_not_followed() -> None:
         message = {"x": message}
     assert "SOCIA" not in str(mask_message(message))
     assert "SOCIA" not in mask_text("[" * 5000 + '"debtorName":"SOCIA')
+
+
+def test_a_nested_object_in_a_personal_field_is_searched_by_its_own_names() -> None:
+    deep: object = "SOCIA"
+    for _ in range(50):
+        deep = [deep]
+    shown = mask_message({"debtorName": {"debtorId": "00000101"}, "creditorName": deep})
+    assert shown["debtorName"] == {"debtorId": "******01"}
+    assert "SOCIA" not in str(shown)
+
+
+def test_originals_within_originals_come_to_an_end() -> None:
+    text = json.dumps({"CT1": ORDER})
+    for _ in range(9):
+        text = json.dumps({"originalMessage": text})
+    assert "SOCIA" not in mask_text(text)
+    assert "SOCIA" not in mask_text(text[:-1])
+
+
+def test_a_json_text_or_number_alone_is_free_text() -> None:
+    assert mask_text('"900000101"') == '"90*****01"'
+    assert mask_text("900000101") == "90*****01"

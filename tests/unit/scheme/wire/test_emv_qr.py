@@ -298,8 +298,10 @@ def test_the_crc_of_an_accented_name_is_taken_in_either_encoding() -> None:
     assert parse(body + in_latin).name == parse(body + crc(body)).name == "NUÑEZ"
 
 
-def test_a_length_that_splits_a_character_is_refused() -> None:
-    assert refused(sealed(a_cce(t59="ÑÑÑ")[:-8].replace("5903ÑÑÑ", "5905ÑÑÑ"))) != ""
+@pytest.mark.parametrize("length", range(1, 20))
+def test_a_length_that_splits_a_character_is_refused(length: int) -> None:
+    body = "000201010211" + f"59{length:02}ÑÑÑ"
+    assert refused(sealed(body, element("60", "Lima"))) != ""
 
 
 @pytest.mark.parametrize("text", ["", "6304", "63041D0F", "x" * 600, "\x00" * 20, "\ud800" * 20])

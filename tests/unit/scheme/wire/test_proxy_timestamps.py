@@ -31,10 +31,8 @@ def test_the_last_evening_of_the_year_is_still_that_year_in_lima() -> None:
     assert read_timestamp("2025-12-31T23:59:59.999Z", now=evening) == evening
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00.000Z"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-13-01T00:00:00.000Z", "9999-12-31T23:59:59-05:00"]
+)
 def test_what_is_no_timestamp_is_no_ground_for_refusal(text: str) -> None:
     assert read_timestamp(text, now=NOON_IN_LIMA) is None
-
-
-def test_a_timestamp_at_the_edge_of_the_calendar_is_read_without_failing() -> None:
-    assert read_timestamp("9999-12-31T23:59:59.999Z", now=NOON_IN_LIMA) is not None

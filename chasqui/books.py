@@ -1,0 +1,191 @@
+"""The comparison of the ledger with the institutions' own books: pure, one verdict an order.
+
+    ledger                         creditor's book          debtor's book
+    POSTED, CONFIRMED              credited exactly once    final
+    REJECTED, EXPIRED, CANCELLED,  never credited           given back
+    TOMBSTONE
+    RESERVED                       held at most             pending
+
+What still travels (a CT5 or CTC1 owed, an order that asks again) is told apart from what differs.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chasqui.answers import Movement, Transfer
+from chasqui.language import N_
+from scheme.money import CURRENCY_BY_CODE
+
+PAID = frozenset({"POSTED", "CONFIRMED"})
+ENDED_UNPAID = frozenset({"REJECTED", "EXPIRED", "CANCELLED", "TOMBSTONE"})
+_FINAL = "FINAL"
+_HELD = "HELD"
+_PENDING = "PENDING"
+_DEBTOR = "debtor"
+_CREDITOR = "creditor"
+
+
+class Kind(StrEnum):
+    """How grave a finding is."""
+
+    DIFFERENT = "different"
+    NOT_YET = "not_yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One order on which two books do not agree.
+
+    Attributes:
+        text: message id of what is the matter.
+    """
+
+    kind: Kind
+    instruction_id: str
+    participant: str
+    text: str
+
+
+_Make = Callable[[str], Finding]
+
+
+@dataclass(slots=True)
+class Book:
+    """What one participant's own book says, by order and role.
+
+    Attributes:
+        last: the latest movement.
+        credits: how often an order was credited.
+    """
+
+    code: str
+    last: dict[tuple[str, str], Movement] = field(default_factory=dict)
+    credits: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, code: str, movements: Iterable[Movement]) -> "Book":
+        """Read a book from its movements, in any order."""
+        book = cls(code)
+        for one in movements:
+            if not one.instruction_id:
+                continue  # Never left its institution, or was refused before it had an id.
+            key = (one.role, one.instruction_id)
+            if key not in book.last or one.sequence >= book.last[key].sequence:
+                book.last[key] = one
+            if one.role == _CREDITOR and one.state == _FINAL:
+                book.credits[one.instruction_id] += 1
+        return book
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the comparison of all books found.
+
+    Attributes:
+        compared: orders on whose two sides there was a book to look at, at least on one.
+        without_book: participants that took part and have no book to look at.
+    """
+
+    findings: tuple[Finding, ...]
+    compared: int
+    without_book: frozenset[str]
+
+    def of_kind(self, kind: Kind) -> list[Finding]:
+        """Return the findings of one kind."""
+        return [one for one in self.findings if one.kind is kind]
+
+
+def compare(transfers: Iterable[Transfer], books: Mapping[str, Book]) -> Comparison:
+    """Compare every order of the ledger with both books, and every book with the ledger."""
+    findings: list[Finding] = []
+    missing: set[str] = set()
+    known: set[str] = set()
+    compared = 0
+    for one in transfers:
+        known.add(one.instruction_id)
+        sides = ((one.creditor_agent, _creditor), (one.debtor_agent, _debtor))
+        for code, judge in sides:
+            if code not in books:
+                missing.add(code)
+                continue
+            finding = judge(one, books[code])
+            if finding is not None:
+                findings.append(finding)
+        compared += one.creditor_agent in books or one.debtor_agent in books
+    for book in books.values():
+        findings.extend(_strangers(book, known))
+    return Comparison(tuple(findings), compared, frozenset(missing - {""}))
+
+
+def _creditor(one: Transfer, book: Book) -> Finding | None:
+    credited = book.credits[one.instruction_id]
+    last = book.last.get((_CREDITOR, one.instruction_id))
+    different = _maker(Kind.DIFFERENT, one, book)
+    not_yet = _maker(Kind.NOT_YET, one, book)
+    if credited > 1:
+        return different(N_("credited more than once"))
+    if one.state in PAID:
+        return _paid_creditor(one, last, different, not_yet)
+    if credited:
+        return different(N_("credited, but the ledger did not post it"))
+    if last is not None and last.state == _HELD:
+        if one.state in {"CANCELLED", "REJECTED"}:
+            return different(N_("still held, but the ledger ended it without money"))
+        return not_yet(N_("held until its cancellation or its enquiry arrives"))
+    return None
+
+
+def _paid_creditor(
+    one: Transfer, last: Movement | None, different: _Make, not_yet: _Make
+) -> Finding | None:
+    if last is None:
+        return different(N_("posted, but its book does not know it"))
+    if last.state == _FINAL:
+        return None if _same(one, last) else different(N_("credited with another amount"))
+    if one.state == "POSTED" and last.state == _HELD:
+        return not_yet(N_("its confirmation (CT5) is still owed"))
+    return different(N_("posted, but not credited"))
+
+
+def _debtor(one: Transfer, book: Book) -> Finding | None:
+    last = book.last.get((_DEBTOR, one.instruction_id))
+    different = _maker(Kind.DIFFERENT, one, book)
+    not_yet = _maker(Kind.NOT_YET, one, book)
+    if last is not None and last.state == _PENDING:
+        return not_yet(N_("its payer is still waiting for the answer"))
+    if one.state in PAID:
+        if last is None:
+            # A payer learns the id with the answer: until then the order has none in its book.
+            return not_yet(N_("its payer has not heard of the outcome"))
+        if last.state != _FINAL:
+            return different(N_("posted, but given back to the payer"))
+        return None if _same(one, last) else different(N_("debited with another amount"))
+    if last is not None and last.state == _FINAL:
+        return different(N_("taken from the payer, but the ledger did not post it"))
+    if one.state not in ENDED_UNPAID:
+        return not_yet(N_("not decided yet"))
+    return None
+
+
+def _strangers(book: Book, known: set[str]) -> Iterable[Finding]:
+    for (_role, instruction_id), last in book.last.items():
+        if instruction_id in known:
+            continue
+        if last.state == _FINAL:
+            text = N_("final in its book, but the ledger does not know it")
+            yield Finding(Kind.DIFFERENT, instruction_id, book.code, text)
+        elif last.state in {_HELD, _PENDING}:
+            text = N_("unknown to the ledger, until its enquiry is answered")
+            yield Finding(Kind.NOT_YET, instruction_id, book.code, text)
+
+
+def _same(one: Transfer, movement: Movement) -> bool:
+    # A book may keep the currency's digits, as they came on the wire.
+    currency = CURRENCY_BY_CODE.get(movement.currency, movement.currency)
+    return (movement.amount, currency) == (one.amount, one.currency)
+
+
+def _maker(kind: Kind, one: Transfer, book: Book) -> _Make:
+    return lambda text: Finding(kind, one.instruction_id, book.code, text)

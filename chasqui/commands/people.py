@@ -1,0 +1,91 @@
+"""``chasqui participants`` and ``chasqui customers``."""
+
+from gettext import gettext as _
+
+import click
+
+from chasqui.answers import Account, Participant
+from chasqui.country import Country
+from chasqui.exits import Unknown
+from chasqui.language import N_
+from chasqui.options import command, option
+from chasqui.output import as_json, table
+from chasqui.session import Session, pass_session
+
+
+@command("participants", help=N_("List the institutions and their state."))
+@option("--json", "in_json", is_flag=True, help=N_("Print a JSON list."))
+@pass_session
+def participants_command(session: Session, *, in_json: bool) -> None:
+    """List the participants."""
+    everyone = session.country().participants()
+    if in_json:
+        as_json(everyone)
+        return
+    rows = [(one.code, one.name, one.kind, _state(one), str(one.owed)) for one in everyone]
+    headings = (_("Code"), _("Name"), _("Kind"), _("State"), _("Owed"))
+    table(headings, rows, right="llllr")
+
+
+def _state(one: Participant) -> str:
+    states = [_("signed on") if one.signed_on else _("signed off")]
+    if one.blocked:
+        states.append(_("blocked"))
+    if one.jws:
+        states.append(_("signs"))
+    if not one.simulated:
+        states.append(_("not simulated"))
+    return ", ".join(states)
+
+
+@command(
+    "customers",
+    help=N_(
+        "List invented people that one can pay.\n\n"
+        "Without --participant some of every simulated institution are shown."
+    ),
+)
+@option("--participant", metavar="CODE", help=N_("Only of this institution."))
+@option("--limit", type=click.IntRange(min=1), default=20, help=N_("How many (default: 20)."))
+@option("--json", "in_json", is_flag=True, help=N_("Print a JSON list."))
+@pass_session
+def customers_command(
+    session: Session, *, participant: str | None, limit: int, in_json: bool
+) -> None:
+    """List customers through the test hooks."""
+    country = session.country()
+    if participant is not None:
+        one = country.participant(participant)
+        found = list(country.accounts(one, limit=limit))
+    else:
+        found = _some_of_each(country, limit)
+    if in_json:
+        as_json([_public(account) for account in found])
+        return
+    if not found:
+        click.echo(_("No customers."))
+        return
+    rows = [(one.name, one.phone or "", one.cci, one.participant, one.currency) for one in found]
+    table((_("Name"), _("Phone"), "CCI", _("At"), _("Currency")), rows)
+
+
+def _some_of_each(country: Country, limit: int) -> list[Account]:
+    simulated = [one for one in country.participants() if one.hook_url]
+    lists = []
+    for one in simulated:
+        share = -(-limit // len(simulated))
+        try:
+            lists.append(list(country.accounts(one, limit=share)))
+        except Unknown as error:
+            error.show()
+    return [account for accounts in lists for account in accounts][:limit]
+
+
+def _public(account: Account) -> dict[str, str | None]:
+    return {
+        "name": account.name,
+        "phone": account.phone,
+        "cci": account.cci,
+        "participant": account.participant,
+        "currency": account.currency,
+    }

@@ -1,0 +1,84 @@
+"""``chasqui positions`` and ``chasqui fund``."""
+
+import secrets
+from gettext import gettext as _
+
+import click
+
+from chasqui.answers import Position, PositionAnswer, PositionsAnswer
+from chasqui.language import N_
+from chasqui.options import command, option
+from chasqui.output import CURRENCIES, Amount, amount_text, as_json, table
+from chasqui.session import Session, pass_session
+
+
+@command("positions", help=N_("List the positions of the institutions."))
+@option("--participant", metavar="CODE", help=N_("Only of this institution."))
+@option("--currency", type=click.Choice(CURRENCIES), help=N_("Only in this currency."))
+@option("--json", "in_json", is_flag=True, help=N_("Print a JSON list."))
+@pass_session
+def positions_command(
+    session: Session, *, participant: str | None, currency: str | None, in_json: bool
+) -> None:
+    """List positions."""
+    answer = session.country().operator.get("/positions", PositionsAnswer)
+    found = [
+        one
+        for one in answer.positions
+        if participant in {None, one.participant} and currency in {None, one.currency}
+    ]
+    if in_json:
+        as_json(found)
+        return
+    _print(found)
+
+
+def _print(found: list[Position]) -> None:
+    rows = [
+        (
+            one.ledger,
+            one.participant,
+            amount_text(one.balance, one.currency),
+            amount_text(one.reserved, one.currency),
+            amount_text(one.available, one.currency),
+            _("low") if one.alerted else "",
+        )
+        for one in found
+    ]
+    headings = (_("Ledger"), _("At"), _("Balance"), _("Reserved"), _("Available"), "")
+    table(headings, rows, right="llrrr")
+
+
+@command(
+    "fund",
+    help=N_(
+        "Fund a position, or draw it down.\n\n"
+        "The money comes from the simulated central bank, or goes back there."
+    ),
+)
+@click.argument("code")
+@option("--amount", type=Amount(), required=True, help=N_("How much, e.g. 1000.00."))
+@option("--currency", type=click.Choice(CURRENCIES), default="PEN", help=N_("Currency."))
+@option("--drawdown", is_flag=True, help=N_("Take money out instead."))
+@option("--idempotency-key", metavar="KEY", help=N_("Repeats with this key move money once."))
+@option("--json", "in_json", is_flag=True, help=N_("Print one JSON object."))
+@pass_session
+def fund_command(
+    session: Session,
+    *,
+    code: str,
+    amount: int,
+    currency: str,
+    drawdown: bool,
+    idempotency_key: str | None,
+    in_json: bool,
+) -> None:
+    """Move money between a position and the central bank."""
+    path = f"/positions/{code}/{'drawdown' if drawdown else 'funding'}"
+    headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
+    body = {"currency": currency, "amount": amount}
+    position = session.country().operator.post(path, body, PositionAnswer, headers).position
+    if in_json:
+        as_json(position)
+        return
+    _print([position])

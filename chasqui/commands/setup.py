@@ -1,0 +1,94 @@
+"""``chasqui init``, ``reset`` and ``version``."""
+
+import shutil
+from gettext import gettext as _
+from importlib import metadata, resources
+from pathlib import Path
+
+import click
+
+from chasqui.exits import Misused
+from chasqui.language import N_
+from chasqui.options import command, option
+from chasqui.session import Session, pass_session
+from chasqui.settings import FLEET_FILE, SETTINGS_FILE
+
+_DATABASES = ("ledger.db", "directory.db", "fleet.db")
+_SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")
+_FOLDERS = ("wire", "logs", "run")
+_KEYS = "pki"
+
+
+@command(
+    "init",
+    help=N_(
+        "Write commented settings to start from.\n\n"
+        "chasqui.toml and fleet.toml, into the country's folder, where the next start finds "
+        "them. Files that are there are left alone."
+    ),
+)
+@option("--force", is_flag=True, help=N_("Overwrite files that are there."))
+@pass_session
+def init_command(session: Session, *, force: bool) -> None:
+    """Write the settings files."""
+    settings = resources.files("chasqui") / "templates" / SETTINGS_FILE
+    fleet = resources.files("participants") / FLEET_FILE
+    targets = {session.home / SETTINGS_FILE: settings, session.home / FLEET_FILE: fleet}
+    present = [str(path) for path in targets if path.exists()]
+    if present and not force:
+        raise Misused(
+            _("There already: {paths}").format(paths=", ".join(present)),
+            _("Nothing was written. Overwrite with: chasqui init --force"),
+        )
+    try:
+        session.home.mkdir(parents=True, exist_ok=True)
+        for path, template in targets.items():
+            path.write_bytes(template.read_bytes())
+            click.echo(_("Written: {path}").format(path=path))
+    except OSError as error:
+        raise Misused(str(error)) from error
+
+
+@command(
+    "reset",
+    help=N_(
+        "Delete the country's data.\n\n"
+        "Books, ledger, directory, wire log and logs; the settings stay, and the keys too "
+        "unless --keys is given. Refused while the country runs."
+    ),
+)
+@option("--yes", is_flag=True, help=N_("Do not ask."))
+@option("--keys", is_flag=True, help=N_("Delete the demo keys too."))
+@pass_session
+def reset_command(session: Session, *, yes: bool, keys: bool) -> None:
+    """Start over."""
+    from runtime.folder_lock import FolderLock  # Late: not needed elsewhere here.
+
+    home = session.home
+    doomed = [home / f"{name}{suffix}" for name in _DATABASES for suffix in _SQLITE_SUFFIXES]
+    doomed += [home / name for name in (*_FOLDERS, *((_KEYS,) if keys else ()))]
+    doomed = [path for path in doomed if path.exists()]
+    if not doomed:
+        click.echo(_("Nothing to delete in {home}.").format(home=home))
+        return
+    # All the locks at once: a switch or a fleet may have been started by hand.
+    with FolderLock(home, "up"), FolderLock(home, "switch"), FolderLock(home, "fleet"):
+        click.echo(_("To be deleted: {paths}").format(paths=", ".join(map(str, doomed))))
+        if not yes:
+            click.confirm(_("Delete it all?"), abort=True)
+        for path in doomed:
+            _delete(path)
+    click.echo(_("Deleted. The next start seeds a new country: chasqui up"))
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+@command("version", help=N_("Print the version."))
+def version_command() -> None:
+    """Print the version."""
+    click.echo(f"chasqui {metadata.version('chasqui')}")

@@ -1,0 +1,144 @@
+"""``chasqui show``: the wire timeline of one transfer."""
+
+from gettext import gettext as _
+
+import click
+import msgspec
+
+from chasqui.answers import TimelineRow, Transfer, TransferDetail
+from chasqui.exits import Misused
+from chasqui.language import N_
+from chasqui.meanings import advice, meaning
+from chasqui.options import command, option
+from chasqui.output import (
+    amount_text,
+    as_json,
+    console,
+    local_second,
+    local_time,
+    milliseconds,
+    span,
+    table,
+)
+from chasqui.session import Session, pass_session
+
+_HTTP_OK = 2
+
+
+@command(
+    "show",
+    help=N_(
+        "Show everything about one transfer.\n\n"
+        "The messages with their times, who decided what, the postings, and what is still "
+        "owed. Without an id: the latest transfer. An id of a verification works too."
+    ),
+)
+@click.argument("instruction_id", required=False)
+@option("-v", "--verbose", is_flag=True, help=N_("Print the messages, masked."))
+@option("--json", "in_json", is_flag=True, help=N_("Print one JSON object."))
+@pass_session
+def show_command(
+    session: Session, *, instruction_id: str | None, verbose: bool, in_json: bool
+) -> None:
+    """Print one transfer."""
+    country = session.country()
+    if instruction_id is None:
+        latest = next(country.transfers(limit=1), None)
+        if latest is None:
+            raise Misused(_("There is no transfer yet."), _("Make one with: chasqui send"))
+        instruction_id = latest.instruction_id
+    detail = country.detail(instruction_id)
+    if in_json:
+        as_json(detail)
+        return
+    if detail.transfer:
+        _print_facts(detail.transfer)
+    _print_timeline(detail, verbose=verbose)
+    _print_money(detail)
+    if detail.explanation:
+        click.echo(detail.explanation)
+    if detail.transfer and (next_step := advice(detail.transfer.reason_code)):
+        click.echo(next_step)
+
+
+def _print_facts(one: Transfer) -> None:
+    click.secho(f"{one.instruction_id}  {one.state}", bold=True)
+    facts = [
+        (_("Amount"), amount_text(one.amount, one.currency)),
+        (_("Interbank fee"), amount_text(one.fee, one.currency) if one.fee else ""),
+        (_("From -> to"), f"{one.debtor_agent} -> {one.creditor_agent}"),
+        (_("Answer"), " ".join(code for code in (one.response_code, one.reason_code) if code)),
+        (_("Reason"), meaning(one.reason_code)),
+        (_("Created"), local_second(one.created_at)),
+        (_("Decided"), local_second(one.decided_at) if one.decided_at else ""),
+        (_("Time"), milliseconds(one.elapsed_ms) if one.elapsed_ms is not None else ""),
+        (_("Verification"), one.verification_id or ""),
+        (_("Reference"), one.reference or ""),
+        (_("Channel"), one.channel or ""),
+        (_("Settlement date"), one.settlement_date or ""),
+        (_("Window"), one.window or ""),
+    ]
+    shown = [(name, value) for name, value in facts if value]
+    width = max(len(name) for name, _value in shown)
+    for name, value in shown:
+        click.echo(f"  {name:<{width}}  {value}")
+
+
+def _print_timeline(detail: TransferDetail, *, verbose: bool) -> None:
+    if not detail.timeline:
+        click.echo(_("No messages were kept: the wire log was off or has moved on."))
+        return
+    headings = (_("At"), _("Message"), _("From -> to"), _("Time"), "HTTP", _("Note"))
+    table(headings, [_timeline_row(row) for row in detail.timeline], right="lllrr")
+    if verbose:
+        for row in detail.timeline:
+            if row.body is not None:
+                _print_body(row)
+
+
+def _timeline_row(row: TimelineRow) -> tuple[str, ...]:
+    hop = f"{row.sender or '?'} -> {row.receiver or '?'}" if row.sender or row.receiver else ""
+    status = row.http_status
+    return (
+        local_time(row.at),
+        row.message,
+        hop,
+        "" if row.ms is None else milliseconds(row.ms),
+        "" if status is None else str(status),
+        row.note or "",
+    )
+
+
+def _print_body(row: TimelineRow) -> None:
+    from rich.syntax import Syntax  # Late: slow to import, and rarely asked for
+
+    text = msgspec.json.format(msgspec.json.encode(row.body), indent=2).decode()
+    click.secho(f"{local_time(row.at)}  {row.message}", bold=True)
+    console().print(Syntax(text, "json", background_color="default", word_wrap=True))
+
+
+def _print_money(detail: TransferDetail) -> None:
+    if detail.entries:
+        rows = [
+            (
+                entry.ledger,
+                entry.kind,
+                f"{entry.debit} -> {entry.credit}",
+                amount_text(entry.minor if entry.amount is None else entry.amount, entry.currency),
+                entry.window,
+            )
+            for entry in detail.entries
+        ]
+        headings = (_("Ledger"), _("Posting"), _("From -> to"), _("Amount"), _("Window"))
+        table(headings, rows, right="lllr")
+    for one in detail.owed:
+        line = _("Still owed: {message} to {code}, for {age}, {attempts} attempts")
+        click.secho(
+            line.format(
+                message=one.message or "?",
+                code=one.participant or "?",
+                age=span(one.age_s),
+                attempts=one.attempts or 0,
+            ),
+            fg="yellow",
+        )

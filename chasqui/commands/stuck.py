@@ -1,0 +1,74 @@
+"""``chasqui stuck`` and ``chasqui resend``."""
+
+from collections.abc import Mapping
+from gettext import gettext as _
+
+import click
+from msgspec import structs
+
+from chasqui.answers import Done, OwedRow, Stuck
+from chasqui.exits import Misused
+from chasqui.language import N_
+from chasqui.options import command, option
+from chasqui.output import as_json, span, table
+from chasqui.session import Session, pass_session
+
+_GROUPS: Mapping[str, str] = {
+    "in_flight": N_("Transfers in flight"),
+    "expired_uncancelled": N_("Expired, cancellation not acknowledged"),
+    "ct5_owed": N_("Confirmations owed (CT5)"),
+    "parked": N_("Parked for a person"),
+    "disputed": N_("Disputed: a person decides"),
+    "notices_owed": N_("Notices owed"),
+}
+
+
+@command(
+    "stuck",
+    help=N_("List what waits for somebody.\n\nWhat is owed can be sent again: chasqui resend"),
+)
+@option("--json", "in_json", is_flag=True, help=N_("Print one JSON object."))
+@pass_session
+def stuck_command(session: Session, *, in_json: bool) -> None:
+    """List what is stuck."""
+    stuck = session.country().operator.get("/stuck", Stuck)
+    if in_json:
+        as_json(stuck)
+        return
+    groups: dict[str, tuple[OwedRow, ...]] = structs.asdict(stuck)
+    if not any(groups.values()):
+        click.echo(_("Nothing is stuck."))
+        return
+    for name, rows in groups.items():
+        if rows:
+            click.secho(_(_GROUPS[name]), bold=True)
+            headings = (_("Id"), _("Message"), _("At"), _("Age"), _("Attempts"))
+            table(headings, [_row(one) for one in rows], right="lllrr")
+
+
+def _row(one: OwedRow) -> tuple[str, ...]:
+    attempts = "" if one.attempts is None else str(one.attempts)
+    subject = one.owed_id or one.instruction_id or "?"
+    return (subject, one.message or "", one.participant or "", span(one.age_s), attempts)
+
+
+@command(
+    "resend",
+    help=N_(
+        "Send owed messages again now.\n\n"
+        "One of them by its id (see chasqui stuck), or all of one institution."
+    ),
+)
+@click.argument("owed_id", required=False)
+@option("--participant", metavar="CODE", help=N_("All that is owed to this institution."))
+@pass_session
+def resend_command(session: Session, *, owed_id: str | None, participant: str | None) -> None:
+    """Send owed messages now."""
+    if (owed_id is None) == (participant is None):
+        raise Misused(
+            _("Give either the id of an owed message or --participant."),
+            _("See the ids with: chasqui stuck"),
+        )
+    body = {"owed_id": owed_id} if owed_id else {"participant": participant}
+    session.country().operator.post("/stuck/resend", body, Done)
+    click.echo(_("Sent again; see chasqui stuck."))

@@ -1,0 +1,266 @@
+"""``chasqui up``: the whole country in the foreground."""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import shutil
+import sys
+from collections import deque
+from gettext import gettext as _
+from importlib import resources
+from pathlib import Path
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from chasqui import ports
+from chasqui.exits import ExitCode, FailedCommit, Failure, Misused, Unknown
+from chasqui.language import N_
+from chasqui.options import command, option
+from chasqui.plan import Plan, write_private
+from chasqui.session import Session, pass_session
+from chasqui.settings import (
+    COUNTRY_FILE,
+    FLEET_FILE,
+    OPERATOR_PORT,
+    TIN_PORT,
+    Whereabouts,
+)
+from chasqui.supervisor import StartFailed, Supervisor, how_it_ended
+from runtime.files import load_fleet, load_profile
+from runtime.folder_lock import FolderLock
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+_PORT = click.IntRange(1, 65_535)
+_TAIL_LINES = 8
+_READY_S = 1.0
+_PAYER, _PAYEE, _WALLET = "900000101", "900000202", "0901"
+
+
+@command(
+    "up",
+    help=N_(
+        "Start the country and supervise it, in the foreground.\n\n"
+        "Ctrl-C takes no more orders, lets those in flight end, and stops everything; once more "
+        "hurries. A process that dies is started again."
+    ),
+)
+@option("--profile", default="peru", metavar="NAME|FILE", help=N_("Rules of the scheme."))
+@option("--fleet", metavar="FILE", help=N_("Institutions (default: fleet.toml in the home)."))
+@option("--tin-port", type=_PORT, default=TIN_PORT, help=N_("Port of the wire (7080)."))
+@option("--operator-port", type=_PORT, default=OPERATOR_PORT, help=N_("Operator API (7081)."))
+@option("--bind", default="127.0.0.1", help=N_("Address of the wire; others need a token."))
+@option("--token", default="", help=N_("Secret that unsigned callers must show."))
+@option("--wire-log/--no-wire-log", default=True, help=N_("Keep the bytes of every message."))
+@option("--tls", is_flag=True, help=N_("Serve the wire over https."))
+@option("--client-certificates", is_flag=True, help=N_("Demand a certificate of callers."))
+@option("--log-level", type=click.Choice(_LOG_LEVELS), default="info", help=N_("Least logged."))
+@option("--latency-ms", type=click.FloatRange(min=0), help=N_("Median answering time of all."))
+@pass_session
+@click.pass_context
+def up_command(ctx: click.Context, session: Session, /, **told: object) -> None:
+    """Start everything, print where it is, and stay."""
+    with FolderLock(session.home, "up"):
+        plan = _plan(ctx, session, **told)
+        _check_ports(plan)
+        _say(_("Starting the country in {home} ...").format(home=plan.home))
+        try:
+            code = asyncio.run(_run(session, plan))
+        finally:
+            (plan.home / COUNTRY_FILE).unlink(missing_ok=True)
+    if code == ExitCode.DONE:
+        _say(_("Stopped. The data stay in {home}.").format(home=plan.home))
+    ctx.exit(code)
+
+
+def _plan(ctx: click.Context, session: Session, **told: object) -> Plan:
+    """Check all settings before anything is opened."""
+    if told["bind"] not in _LOOPBACK and not told["token"]:
+        raise Misused(
+            _("--bind {address}: not loopback, so a --token is needed too.").format(
+                address=told["bind"]
+            ),
+            _("Without one, everyone on that network could act as any institution."),
+        )
+    fleet_path = _beside_settings(ctx, session, "fleet", told.pop("fleet")) or _fleet_path(session)
+    named = told.pop("profile")
+    profile = _beside_settings(ctx, session, "profile", named) if _is_file(named) else None
+    name = str(profile or named)
+    return msgspec.convert(
+        told
+        | {
+            "home": session.home,
+            "fleet_path": fleet_path,
+            "fleet": load_fleet(fleet_path),
+            "profile": name,
+            "drain_s": load_profile(name).timers.ct_expiry_s,
+        },
+        Plan,
+    )
+
+
+def _is_file(profile: object) -> bool:
+    return str(profile).endswith(".toml")
+
+
+def _beside_settings(ctx: click.Context, session: Session, name: str, value: object) -> Path | None:
+    """Return a path; one of the settings file is meant from that file's folder."""
+    if not value:
+        return None
+    if ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP:
+        return session.settings.path.parent / str(value)
+    return Path(str(value))
+
+
+def _fleet_path(session: Session) -> Path:
+    own = session.home / FLEET_FILE
+    return own if own.exists() else Path(str(resources.files("participants") / FLEET_FILE))
+
+
+def _check_ports(plan: Plan) -> None:
+    settings = plan.ports()
+    wire = ports.taken(plan.bind, [plan.tin_port])
+    busy = wire + ports.taken("127.0.0.1", [port for port in settings if port != plan.tin_port])
+    if len(settings) < len(plan.simulated) + 2:
+        raise Misused(_("Two of the ports are the same: {ports}").format(ports=sorted(settings)))
+    if not busy:
+        return
+    lines = []
+    for port in busy:
+        by = ports.holder(port) or _("another process")
+        line = _("Port {port} is taken by {holder}; to change it: {setting}")
+        lines.append(line.format(port=port, holder=by, setting=settings[port]))
+    raise Misused("\n  ".join(lines), _("Nothing was started."))
+
+
+async def _run(session: Session, plan: Plan) -> int:
+    supervisor = Supervisor(plan.programs(), say=_say)
+    supervisor.listen_to_signals()
+    address = f"127.0.0.1:{plan.operator_port}"
+
+    async def is_ready() -> bool:
+        return await _answers_ready("127.0.0.1", plan.operator_port, address)
+
+    def on_ready() -> None:
+        told = Whereabouts(operator_url=plan.operator_url, tin_url=plan.tin_url, pid=os.getpid())
+        write_private(plan.home / COUNTRY_FILE, msgspec.json.encode(told).decode())
+        for line in screen(session, plan):
+            _say(line)
+
+    try:
+        return await supervisor.run(is_ready, on_ready)
+    except StartFailed as failed:
+        raise _start_failure(plan, failed) from failed
+
+
+async def _answers_ready(host: str, port: int, address: str) -> bool:
+    """Ask /readyz once. By hand: an HTTP client would double what this process weighs."""
+    request = f"GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    try:
+        async with asyncio.timeout(_READY_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(request.encode())
+                status = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return status.split()[1:2] == [b"200"]
+
+
+def _start_failure(plan: Plan, failed: StartFailed) -> Failure:
+    path = plan.errors_path(failed.name)
+    said = _tail(path) or _tail(plan.log_path(failed.name))
+    hint = _("See {path}; everything was stopped again.").format(path=path)
+    if failed.code is None:
+        return Unknown(_("{name} was not ready in time.").format(name=failed.name) + said, hint)
+    text = _("{name} did not start ({how}).").format(
+        name=failed.name, how=how_it_ended(failed.code)
+    )
+    kinds: dict[int, type[Failure]] = {
+        ExitCode.USAGE: Misused,
+        ExitCode.FAILED_COMMIT: FailedCommit,
+    }
+    return kinds.get(failed.code, Unknown)(text + said, hint)
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            lines = deque(file, _TAIL_LINES)
+    except OSError:
+        return ""
+    return "".join(f"\n    {line.rstrip()}" for line in lines)
+
+
+def screen(session: Session, plan: Plan) -> list[str]:
+    """Return what is printed once everything runs: what, where, and what to try."""
+    fleet_ports = [one.port for one in plan.simulated]
+    own_settings = session.settings.path.exists()
+    rows = [
+        (_("Wire, directory, QR"), f"{plan.tin_url}/ssv2/payment-api/v3.5.0/"),
+        (_("Operator API"), f"{plan.operator_url}/openapi.json"),
+        (
+            _("Institutions"),
+            f"127.0.0.1:{min(fleet_ports)}-{max(fleet_ports)}" if fleet_ports else "-",
+        ),
+        (_("Declared in"), _shortest(plan.fleet_path)),
+        (_("Settings"), _shortest(session.settings.path) if own_settings else _("built-in")),
+        (_("Data"), _shortest(plan.home)),
+        (_("Logs"), _shortest(plan.log_path("switch").parent)),
+    ]
+    width = max(len(name) for name, _value in rows)
+    title = _("The country is up: {simulated} simulated institutions, {all} in all.")
+    return [
+        "",
+        title.format(simulated=len(plan.simulated), all=len(plan.fleet.participant)),
+        "",
+        *(f"  {name:<{width}}  {value}" for name, value in rows),
+        "",
+        _("To try next, in a second terminal:"),
+        "",
+        *(f"  {line}" for line in to_try(session, plan)),
+        "",
+        _("Ctrl-C stops it."),
+    ]
+
+
+def to_try(session: Session, plan: Plan) -> list[str]:
+    """Return three commands that run as printed from the present folder."""
+    words = [program()]
+    if session.has_own_home:
+        words += ["--home", _shortest(session.home)]
+    start = shlex.join(words)
+    played = {one.code for one in plan.simulated}
+    if {"0970", "0002"} <= played:
+        first = f"{start} send --from {_PAYER} --to {_PAYEE} --entity {_WALLET} --amount 25.50"
+    else:
+        first = f"{start} customers"
+    return [first, f"{start} show", f"{start} positions"]
+
+
+def program() -> str:
+    """Return how to call this program from the present folder: by name if that finds it."""
+    ours = Path(sys.executable).parent / "chasqui"
+    found = shutil.which("chasqui")
+    if found and ours.exists() and Path(found).samefile(ours):
+        return "chasqui"
+    return _shortest(ours)
+
+
+def _shortest(path: Path) -> str:
+    """Return a path from the present folder if it is inside, else the whole one."""
+    # Not resolved: an environment's own python is a link to somewhere else.
+    whole = Path(os.path.abspath(path))
+    here = Path.cwd()
+    return str(whole.relative_to(here)) if whole.is_relative_to(here) else str(whole)
+
+
+def _say(line: str) -> None:
+    # A terminal that is gone takes no more; the country is stopped in order all the same.
+    with contextlib.suppress(OSError):
+        click.echo(line)

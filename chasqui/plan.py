@@ -1,0 +1,140 @@
+"""What ``up`` is about to start: checked settings, the files of the children, their commands."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from chasqui.child import Program
+from scheme.network import Fleet, Participant
+
+SWITCH = "switch"
+FLEET = "fleet"
+RUN_FOLDER = "run"
+LOG_FOLDER = "logs"
+_OWNER_ONLY = 0o600
+_DRAIN_MARGIN_S = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that ``up`` was told, checked.
+
+    Attributes:
+        fleet_path, profile: as the children are told.
+        drain_s: longest life of an order in flight.
+        latency_ms: median answering time of all institutions, or None for each one's own.
+    """
+
+    home: Path
+    fleet_path: Path
+    fleet: Fleet
+    profile: str
+    drain_s: float
+    bind: str
+    token: str
+    tin_port: int
+    operator_port: int
+    wire_log: bool
+    tls: bool
+    client_certificates: bool
+    log_level: str
+    latency_ms: float | None
+
+    @property
+    def local_host(self) -> str:
+        """Where this machine reaches the ports."""
+        return "127.0.0.1" if self.bind in {"0.0.0.0", "::", ""} else self.bind  # noqa: S104
+
+    @property
+    def operator_url(self) -> str:
+        """Address of the operator API."""
+        return f"http://127.0.0.1:{self.operator_port}"
+
+    @property
+    def tin_url(self) -> str:
+        """Address of the wire."""
+        return f"{'https' if self.tls else 'http'}://{self.local_host}:{self.tin_port}"
+
+    @property
+    def simulated(self) -> list[Participant]:
+        """Participants that the fleet plays."""
+        return [one for one in self.fleet.participant if one.simulated and one.port]
+
+    def log_path(self, name: str) -> Path:
+        """Log of a child."""
+        return self.home / LOG_FOLDER / f"{name}.log"
+
+    def errors_path(self, name: str) -> Path:
+        """What a child writes beside its log: where it says why it did not start."""
+        return self.home / LOG_FOLDER / f"{name}.err"
+
+    def ports(self) -> dict[int, str]:
+        """Return every port to be listened on, with the setting that changes it."""
+        return {
+            self.tin_port: "--tin-port",
+            self.operator_port: "--operator-port",
+            **{one.port: f"{self.fleet_path}: {one.code}: port" for one in self.simulated},
+        }
+
+    def programs(self) -> list[Program]:
+        """Write the children's settings and return how to run them, the switch first.
+
+        The switch stops first: while it drains, the fleet still answers it.
+        """
+        return [
+            self._program(SWITCH, "switch", self._switch(), self.drain_s + _DRAIN_MARGIN_S),
+            self._program(FLEET, "participants", self._participants(), _DRAIN_MARGIN_S),
+        ]
+
+    def _program(
+        self, name: str, module: str, settings: Mapping[str, object], stop_s: float
+    ) -> Program:
+        path = self.home / RUN_FOLDER / f"{name}.toml"
+        write_private(path, to_toml(settings))
+        command = (sys.executable, "-m", module, "--config", str(path))
+        return Program(name, command, self.errors_path(name), stop_s)
+
+    def _common(self, name: str) -> dict[str, object]:
+        return {
+            "home": str(self.home.resolve()),
+            "fleet": str(self.fleet_path.resolve()),
+            "profile": self.profile,
+            "lifeline": True,
+            "log_level": self.log_level,
+            "log_file": str(self.log_path(name).resolve()),
+        }
+
+    def _switch(self) -> dict[str, object]:
+        return self._common(SWITCH) | {
+            "host": self.bind,
+            "tin_port": self.tin_port,
+            "operator_port": self.operator_port,
+            "token": self.token,
+            "tls": self.tls,
+            "client_certificates": self.client_certificates,
+            "wire_log": self.wire_log,
+        }
+
+    def _participants(self) -> dict[str, object]:
+        settings = self._common(FLEET) | {"switch_url": self.tin_url, "token": self.token}
+        if self.latency_ms is not None:
+            settings["latency_ms"] = self.latency_ms
+        return settings
+
+
+def to_toml(settings: Mapping[str, object]) -> str:
+    """Return flat settings as TOML; its texts, numbers and truths are written as JSON's are."""
+    return "".join(
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in settings.items()
+    )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file whole or not at all, readable by its owner only: it may hold the token."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.touch(mode=_OWNER_ONLY)
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,75 @@
+"""Clearing's routes on the operator port; ``switch/main.py`` mounts them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+from msgspec import Struct
+
+from clearing.service import ClearingService, Fault, Movement, Refusal, position_view
+from runtime.http_server import Request, Response
+
+RouteHandler = Callable[[Request, Mapping[str, str]], Awaitable[Response]]
+"""Takes a request and the values of the placeholders in its path."""
+
+_STATUS = {Fault.INVALID: 400, Fault.UNKNOWN: 404, Fault.CONFLICT: 409}
+
+
+class _MovementBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a funding or drawdown asks for; the amount in minor units."""
+
+    currency: str
+    amount: int
+
+
+_decode_body = msgspec.json.Decoder(_MovementBody).decode
+
+
+def routes(service: ClearingService) -> dict[tuple[str, str], RouteHandler]:
+    """Return handlers by method and path; ``{code}`` in a path is a participant's code."""
+    api = _ClearingApi(service)
+    return {
+        ("GET", "/positions"): api.positions,
+        ("POST", "/positions/{code}/funding"): api.fund,
+        ("POST", "/positions/{code}/drawdown"): api.draw_down,
+        ("GET", "/audit"): api.audit,
+    }
+
+
+class _ClearingApi:
+    """Translates between HTTP and the service; decides nothing."""
+
+    def __init__(self, service: ClearingService) -> None:
+        self._service = service
+
+    async def positions(self, _: Request, __: Mapping[str, str]) -> Response:
+        """Answer all positions."""
+        views = [position_view(one) for one in self._service.positions()]
+        return Response(200, msgspec.json.encode({"positions": views}))
+
+    async def fund(self, request: Request, path: Mapping[str, str]) -> Response:
+        """Fund a position."""
+        return await self._move(Movement.FUNDING, request, path["code"])
+
+    async def draw_down(self, request: Request, path: Mapping[str, str]) -> Response:
+        """Draw a position down."""
+        return await self._move(Movement.DRAWDOWN, request, path["code"])
+
+    async def audit(self, _: Request, __: Mapping[str, str]) -> Response:
+        """Recount the ledger and answer what differs; 200 whatever it finds."""
+        return Response(200, msgspec.json.encode(await self._service.audit()))
+
+    async def _move(self, movement: Movement, request: Request, code: str) -> Response:
+        try:
+            body = _decode_body(request.body)
+        except msgspec.DecodeError as error:
+            hint = 'send {"currency": "PEN", "amount": 12300}, the amount in minor units'
+            return _error(400, str(error), "body", hint)
+        key = request.headers.get("Idempotency-Key", "")
+        answer = await self._service.move(movement, code, body.currency, body.amount, key)
+        if isinstance(answer, Refusal):
+            return _error(_STATUS[answer.fault], answer.error, answer.field, answer.hint)
+        return Response(200, answer)
+
+
+def _error(status: int, error: str, field: str, hint: str) -> Response:
+    return Response(status, msgspec.json.encode({"error": error, "field": field, "hint": hint}))

@@ -1,0 +1,203 @@
+"""The ledger on SQLite: decided in memory at once, written by the group commit."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from clearing.audit import audit
+from clearing.core.audit import Audit
+from clearing.core.ledger_state import LedgerState, Write
+from clearing.ledger_reader import LedgerReader, read_held, read_positions
+from clearing.ledger_schema import SCHEMA, SCHEMA_VERSION
+from clearing.ledger_writer import GroupWriter
+from runtime.group_commit import GroupCommit, open_durable
+from scheme.errors import StoreError
+from scheme.ledger import (
+    Account,
+    Command,
+    Duplicate,
+    Position,
+    Post,
+    Refuse,
+    Release,
+    Remember,
+    Reserve,
+    Result,
+)
+from scheme.limits import GROUP_COMMANDS_MAX, LEDGER_QUEUE_MAX
+
+_RECORDED = (Post, Reserve, Remember, Refuse, Release)
+
+
+class SqliteLedger:
+    """``LedgerStore`` on one SQLite file that it alone writes. Made by ``open``.
+
+    Attributes:
+        on_low: told once when a position falls below its low watermark; the owner answers with
+            ``SetAlert`` and the notice in one ``apply``. Above the high watermark the alert ends
+            by itself.
+    """
+
+    def __init__(
+        self,
+        connection: Any,
+        reader: Any,
+        state: LedgerState,
+        open_reader: Callable[[], Any],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._state = state
+        self._open_reader = open_reader
+        self.on_low: Callable[[Position], None] | None = None
+        self._commit: GroupCommit[Write] = GroupCommit(
+            connection,
+            GroupWriter(connection).write,
+            on_failure=on_failure,
+            on_written=state.forget,
+            group_max=GROUP_COMMANDS_MAX,
+            queue_max=LEDGER_QUEUE_MAX,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        path: str,
+        *,
+        on_failure: Callable[[BaseException], None],
+        connect: Callable[..., Any] = sqlite3.connect,
+        connect_reader: Callable[[str], Any] | None = None,
+        now_ms: int,
+    ) -> Self:
+        """Open or make a ledger and read positions and open transfers back.
+
+        Args:
+            on_failure: told once when a group could not be written: the process must end.
+            connect: opens the writer's connection; sqlite3's shape.
+            connect_reader: opens a read-only connection; by default sqlite3's.
+            now_ms: noted in a new file as the moment of its making.
+
+        Raises:
+            StoreError: the file is of another version, damaged, or cannot be made durable.
+        """
+        open_reader = connect_reader or _connect_read_only
+        connection = open_durable(path, connect)
+        _ensure_schema(connection, path, now_ms)
+        reader = open_reader(path)
+        state = LedgerState(read_positions(reader), read_held(reader), LedgerReader(reader))
+        return cls(connection, reader, state, lambda: open_reader(path), on_failure)
+
+    async def apply(self, batch: Sequence[Command]) -> Sequence[Result]:
+        """Decide a batch at once and in order, and write it whole (see the port)."""
+        if self._commit.has_failed:
+            await self._commit.write()  # Never answered.
+        results: list[Result] = []
+        writes: list[Write] = []
+        must_wait = False
+        size = 0
+        try:
+            for command in batch:
+                result, write = self._state.decide(command)
+                results.append(result)
+                if write is not None:
+                    writes.append(write)
+                    size += _size(command)
+                    must_wait = must_wait or not _is_presumed(command)
+                else:
+                    must_wait = must_wait or type(result) is Duplicate
+        except BaseException as error:
+            if writes:
+                # Half a batch is decided, and a decision is never taken back: give up.
+                self._commit.fail(error)
+            raise
+        if must_wait:
+            written = self._commit.write(*writes, size=size)
+            self._announce()
+            await written
+        elif writes:
+            self._commit.submit(*writes, size=size)
+            self._announce()
+        return results
+
+    def _announce(self) -> None:
+        low = self._state.take_low()
+        if self.on_low is not None:
+            for position in low:
+                self.on_low(position)
+
+    def position(self, account: Account) -> Position | None:
+        """Return one position as decided."""
+        return self._state.positions.get(account)
+
+    def positions(self) -> tuple[Position, ...]:
+        """Return all positions, the contra accounts included."""
+        return tuple(self._state.positions.values())
+
+    async def audit(self) -> Audit:
+        """Recount what is on disk, in a thread and on a connection of its own."""
+        return await asyncio.to_thread(self._audit)
+
+    def _audit(self) -> Audit:
+        connection = self._open_reader()
+        try:
+            return audit(connection)
+        finally:
+            connection.close()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether new orders should be refused before they are reserved."""
+        return self._commit.is_full
+
+    @property
+    def groups(self) -> int:
+        """How many groups were written since the start."""
+        return self._commit.groups
+
+    async def drain(self) -> None:
+        """Wait until everything decided is on disk.
+
+        Raises:
+            StoreError: a group was lost.
+        """
+        await self._commit.drain()
+
+    def close(self) -> None:
+        """Close the file. Call drain() first."""
+        self._commit.close()
+        self._reader.close()
+        self._connection.close()
+
+
+def _is_presumed(command: Command) -> bool:
+    """Tell whether a command is answered before it is on disk: presumed abort."""
+    return type(command) is Reserve and not command.write_ahead
+
+
+def _size(command: Command) -> int:
+    size = len(command.record) if isinstance(command, _RECORDED) else 0
+    for owed in command.owed:
+        size += len(owed.body)
+    return size
+
+
+def _connect_read_only(path: str) -> Any:
+    return sqlite3.connect(
+        f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+    )
+
+
+def _ensure_schema(connection: Any, path: str, now_ms: int) -> None:
+    """Make the tables of a new file in one transaction; check the version of an old one."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if not tables:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in SCHEMA:
+            connection.execute(statement)
+        connection.execute("INSERT INTO meta VALUES (?, ?)", (SCHEMA_VERSION, now_ms))
+        connection.execute("COMMIT")
+    version = connection.execute("SELECT schema_version FROM meta").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        raise StoreError(f"{path}: schema {version}, but this program needs {SCHEMA_VERSION}")

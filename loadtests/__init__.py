@@ -1,0 +1,1 @@
+"""Load on a running country, over the wire only."""

@@ -1,0 +1,7 @@
+"""``python -m loadtests.bench``."""
+
+import sys
+
+from loadtests.bench.main import main
+
+sys.exit(main())

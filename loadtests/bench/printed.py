@@ -1,0 +1,37 @@
+"""The figures as a table for people."""
+
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.bench.run import Report
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print one row for each mode, then the checks, then start-up and memory."""
+    table = Table(title="Full transfers (AV, CT and CT5), durable", title_justify="left")
+    for title in ("mode", "per s", "p50 ms", "p95", "p99", "CPU us", "relay us", "ratio"):
+        table.add_column(title, justify="left" if title == "mode" else "right")
+    for name, one in report.modes.items():
+        table.add_row(
+            name,
+            f"{one.transfers_per_s:.0f}",
+            f"{one.p50_ms:.1f}",
+            f"{one.p95_ms:.1f}",
+            f"{one.p99_ms:.1f}",
+            f"{one.cpu_us_per_transfer:.0f}",
+            f"{one.baseline_cpu_us:.0f}",
+            f"{one.ratio:.2f} ({one.ratio_min:.2f}-{one.ratio_max:.2f})",
+        )
+    if report.modes:
+        console.print(table)
+    for name, held in report.checks.items():
+        verdict = "equal to the ledger" if held.holds else "NOT equal to the ledger"
+        console.print(f"{name}: {held.accepted} transfers accepted, the book is {verdict}")
+    if report.startup is not None:
+        begun = report.startup
+        console.print(
+            f"chasqui up to the first transfer: {begun.again_s:.2f} s "
+            f"(with seeding {begun.first_s:.2f} s)"
+        )
+        parts = ", ".join(f"{name} {mb:.0f}" for name, mb in begun.rss_mb_by_process.items())
+        console.print(f"Resident memory, idle: {begun.rss_mb:.0f} MB ({parts})")

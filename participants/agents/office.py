@@ -1,0 +1,85 @@
+"""One institution whole: its desks, and which of them takes which message."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from participants.agents.creditor import CreditorDesk
+from participants.agents.debtor import DebtorDesk
+from participants.agents.institution import Institution
+from participants.agents.sessions import SessionDesk
+from participants.core.book import Account, CreditOrder, DebitOrder
+from participants.core.payment import Spent
+from participants.links.tin_http.port import Receiver
+from scheme.messages import (
+    AV2,
+    AV3,
+    CT2,
+    CT3,
+    CT5,
+    CTC1,
+    CTC2,
+    ET1,
+    ET2,
+    SNM971,
+    SNM972,
+    SNM981,
+    SNM982,
+    SNM993,
+    SNM998,
+    SNM999,
+    Reject,
+)
+
+_NOTICES = (SNM971, SNM972, SNM981, SNM982, SNM993, SNM998, SNM999, Reject)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """What an institution finds on the disk when it starts."""
+
+    accounts: Iterable[Account] = ()
+    held: Iterable[CreditOrder] = ()
+    pending: Iterable[DebitOrder] = ()
+    credited_today: dict[str, int] = field(default_factory=dict)
+    spent_today: dict[str, Spent] = field(default_factory=dict)
+
+
+class Office:
+    """The desks of one institution.
+
+    Args:
+        institution: what they share.
+        holdings: its accounts and open orders.
+    """
+
+    def __init__(self, institution: Institution, holdings: Holdings) -> None:
+        institution.keep(holdings.accounts)
+        self.institution = institution
+        self.creditor = CreditorDesk(
+            institution, open_orders=holdings.held, credited_today=holdings.credited_today
+        )
+        self.debtor = DebtorDesk(
+            institution, pending=holdings.pending, spent_today=holdings.spent_today
+        )
+        self.sessions = SessionDesk(institution)
+
+    def resume(self) -> None:
+        """Take up what was open when the process ended, and open the session."""
+        self.creditor.resume()
+        self.debtor.resume()
+        if self.institution.entry.signs_on:
+            self.institution.spawn(self.sessions.keep_up())
+
+    def receivers(self) -> Mapping[str, Receiver]:
+        """Return who takes which message, by its path."""
+        notices = {
+            notice.__name__.upper(): Receiver(notice, self.sessions.hear, is_signed=False)
+            for notice in _NOTICES
+        }
+        return notices | {
+            "AV2": Receiver(AV2, self.creditor.answer_query, AV3),
+            "CT2": Receiver(CT2, self.creditor.answer_order, CT3),
+            "CT5": Receiver(CT5, self.creditor.confirm),
+            "CTC1": Receiver(CTC1, self.creditor.cancel, CTC2),
+            "ET1": Receiver(ET1, self.sessions.answer_echo, ET2),
+        }

@@ -1,0 +1,60 @@
+"""What the institutions need of the outside: a durable book, and the clearing house."""
+
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
+
+from participants.core.book import Change, CreditOrder, DebitOrder
+from participants.core.qr_reading import QrReading, QrRefused
+from scheme.messages import Message
+from scheme.messages.proxy import ProxyLookup, ProxyLookupResponse
+
+M = TypeVar("M", bound=Message)
+
+
+class Books(Protocol):
+    """The fleet's book on disk. What is handed over is written in order, each change whole."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether new work should be turned away."""
+
+    def save(self, change: Change) -> Awaitable[None]:
+        """Write a change with the next group; ends once it is on disk."""
+
+    def submit(self, change: Change) -> None:
+        """Write a change with the next group; nobody waits for it."""
+
+    def synced(self) -> Awaitable[None]:
+        """End once everything handed over before is on disk."""
+
+    def take_sequence(self) -> int:
+        """Return the next number of a change."""
+
+    def credit(self, participant: str, instruction_id: str) -> CreditOrder | None:
+        """Return an order received, as it is on disk."""
+
+    def debit_by_key(self, participant: str, key: str) -> DebitOrder | None:
+        """Return the order made under an Idempotency-Key, as it is on disk."""
+
+
+class ClearingHouse(Protocol):
+    """The clearing house as one institution reaches it.
+
+    Every call raises PeerError when no sound answer came: NotConnected where the message cannot
+    have been seen. How long is waited is the caller's business.
+    """
+
+    async def ask(self, message: Message, expected: type[M]) -> M:
+        """Send a message and return its answer."""
+
+    async def send(self, name: str, body: bytes, trace: str, expected: type[M]) -> M:
+        """Send the bytes of a message kept earlier and return its answer."""
+
+    async def look_up(self, lookup: ProxyLookup) -> ProxyLookupResponse:
+        """Ask the directory."""
+
+    async def read_qr(self, text: str) -> QrReading | QrRefused:
+        """Have a QR's text read."""
+
+    def encode(self, message: Message) -> bytes:
+        """Return the bytes under which a message is sent."""

@@ -1,0 +1,347 @@
+"""The test hook of one institution: payments, accounts, movements (docs/wire/test-hook.md).
+
+It stands beside the wire on the same port. A real connector may offer the same calls.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from participants.agents.debtor import DebtorDesk, PaymentRequest
+from participants.agents.institution import Institution
+from participants.agents.sessions import SessionDesk
+from participants.agents.walk import NotSent, Walk
+from participants.core.book import Account, DebitOrder, Movement
+from participants.core.candidates import clean_phone, is_phone
+from participants.core.payment_result import LookupResult, PaymentResult
+from runtime.http_server import Request, Response
+from scheme import cci as ccis
+from scheme.errors import PeerError
+from scheme.limits import PAGE_ROWS_MAX, QR_CHARACTERS_MAX
+
+log = structlog.get_logger()
+
+BASE_PATH: Final = "/control/"
+PAYMENTS_IN_FLIGHT_MAX: Final = 1024
+"""Payments of one institution on their way at the same time."""
+_KEY_CHARACTERS_MAX: Final = 128
+_DESCRIPTION_CHARACTERS_MAX: Final = 140
+_QR_START: Final = "0002"
+_ACCOUNTS_PER_PAGE: Final = 50
+
+_json = msgspec.json.Encoder().encode
+
+
+class Hook(Protocol):
+    """What the control API needs of the book on disk."""
+
+    def debit_by_key(self, participant: str, key: str) -> DebitOrder | None:
+        """Return the order made under an Idempotency-Key."""
+
+    def movements(self, participant: str, after: int, limit: int) -> list[Movement]:
+        """Return the orders that changed after a number."""
+
+
+class _Creditor(Struct, frozen=True, forbid_unknown_fields=True):
+    cci: str | None = None
+    phone: str | None = None
+    qr: str | None = None
+
+
+class _Payment(Struct, frozen=True, forbid_unknown_fields=True):
+    debtor: str
+    creditor: _Creditor
+    amount: int | None = None
+    entity: str | None = None
+    currency: str = "PEN"
+    description: str = ""
+
+
+class _Lookup(Struct, frozen=True, forbid_unknown_fields=True):
+    payer: str
+    phone: str
+
+
+class _Session(Struct, frozen=True, forbid_unknown_fields=True):
+    action: str
+
+
+class _AccountView(Struct, frozen=True, omit_defaults=True):
+    name: str
+    phone: str
+    cci: str
+    participant: str
+    currency: str
+
+
+class _AccountMoney(_AccountView, frozen=True, kw_only=True):
+    balance: int
+    held: int
+    available: int
+    status: str
+
+
+class BadRequest(Exception):
+    """A call that cannot be carried out as it was made."""
+
+    def __init__(self, error: str, named: str | None = None, status: int = 400) -> None:
+        super().__init__(error)
+        self.response = _answer({"error": error, "field": named}, status)
+
+
+class ControlApi:
+    """The test hook of one institution.
+
+    Args:
+        institution: whose hook it is.
+        debtor: makes its payments.
+        sessions: its session.
+        books: the book on disk.
+    """
+
+    def __init__(
+        self, institution: Institution, debtor: DebtorDesk, sessions: SessionDesk, books: Hook
+    ) -> None:
+        self._own = institution
+        self._debtor = debtor
+        self._sessions = sessions
+        self._books = books
+        self._paying = 0
+        self._in_flight: dict[str, tuple[str, asyncio.Task[PaymentResult]]] = {}
+        self._routes: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
+            ("POST", "payments"): self._pay,
+            ("POST", "lookups"): self._look_up,
+            ("POST", "session"): self._session,
+            ("GET", "accounts"): self._accounts,
+            ("GET", "movements"): self._movements,
+            ("GET", "state"): self._state,
+        }
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request to a path below BASE_PATH."""
+        rest = request.path.removeprefix(BASE_PATH)
+        route = self._routes.get((request.method, rest))
+        try:
+            if route is not None:
+                return await route(request)
+            if request.method == "GET" and rest.startswith("accounts/"):
+                return self._account(rest.removeprefix("accounts/"))
+        except BadRequest as error:
+            return error.response
+        known = any(path == rest for _, path in self._routes)
+        return _answer({"error": "no such call here"}, 405 if known else 404)
+
+    # --- payments
+
+    async def _pay(self, request: Request) -> Response:
+        asked = _body(request, _Payment)
+        key = request.headers.get("Idempotency-Key", "")
+        if len(key) > _KEY_CHARACTERS_MAX:
+            raise BadRequest(f"at most {_KEY_CHARACTERS_MAX} characters", "Idempotency-Key")
+        digest = hashlib.sha256(msgspec.json.encode(asked)).hexdigest() if key else ""
+        earlier = self._earlier(key, digest) if key else None
+        if earlier is None:
+            return _answer(await self._paid(self._request(asked, key, digest)))
+        return _answer(await earlier if isinstance(earlier, asyncio.Future) else earlier)
+
+    def _earlier(
+        self, key: str, digest: str
+    ) -> "asyncio.Future[PaymentResult] | PaymentResult | None":
+        """Return what a request under a known key gets: the same payment, never a second one."""
+        running = self._in_flight.get(key)
+        if running is not None:
+            if running[0] != digest:
+                raise BadRequest("the key was used for another payment", "Idempotency-Key", 409)
+            return asyncio.shield(running[1])
+        order = self._books.debit_by_key(self._own.code, key)
+        if order is None:
+            return None
+        if order.digest != digest:
+            raise BadRequest("the key was used for another payment", "Idempotency-Key", 409)
+        return self._debtor.described(order)
+
+    async def _paid(self, request: PaymentRequest) -> PaymentResult:
+        if self._paying >= PAYMENTS_IN_FLIGHT_MAX:
+            raise BadRequest("too many payments on their way: try again", status=503)
+        self._paying += 1
+        # A task of its own: whoever repeats the request joins it, and none of them can end it.
+        task = asyncio.create_task(self._debtor.pay(request))
+        if request.key:
+            self._in_flight[request.key] = (request.digest, task)
+        task.add_done_callback(lambda _: self._done(request.key))
+        return await asyncio.shield(task)
+
+    def _done(self, key: str) -> None:
+        self._paying -= 1
+        self._in_flight.pop(key, None)
+
+    def _request(self, asked: _Payment, key: str, digest: str) -> PaymentRequest:
+        payer = self._payer(asked.debtor, "debtor")
+        given = [
+            one for one in (asked.creditor.cci, asked.creditor.phone, asked.creditor.qr) if one
+        ]
+        if len(given) != 1:
+            raise BadRequest("exactly one of cci, phone and qr", "creditor")
+        if asked.amount is None and asked.creditor.qr is None:
+            raise BadRequest("mandatory unless a QR fixes it", "amount")
+        if asked.amount is not None and asked.amount <= 0:
+            raise BadRequest("above zero, in minor units", "amount")
+        if asked.currency not in {"PEN", "USD"}:
+            raise BadRequest("PEN or USD", "currency")
+        if len(asked.description) > _DESCRIPTION_CHARACTERS_MAX:
+            raise BadRequest(f"at most {_DESCRIPTION_CHARACTERS_MAX} characters", "description")
+        return PaymentRequest(
+            payer=payer,
+            cci=self._cci(asked.creditor.cci),
+            phone=_phone(asked.creditor.phone),
+            qr=_qr(asked.creditor.qr),
+            entity=asked.entity,
+            amount=asked.amount,
+            currency=asked.currency,
+            description=asked.description,
+            key=key,
+            digest=digest,
+        )
+
+    def _cci(self, text: str | None) -> str | None:
+        if not text:
+            return None
+        cci = ccis.clean(text)
+        fault = ccis.fault(cci, ccis.CciCheck(self._own.profile.cci.originator))
+        if fault is not None:
+            raise BadRequest(fault, "creditor.cci")
+        return cci
+
+    def _payer(self, text: str, named: str) -> Account:
+        account = self._own.account(ccis.clean(text)) or self._own.account(clean_phone(text))
+        if account is None:
+            raise BadRequest("no such account here", named, 404)
+        return account
+
+    # --- lookups
+
+    async def _look_up(self, request: Request) -> Response:
+        asked = _body(request, _Lookup)
+        payer = self._payer(asked.payer, "payer")
+        phone = _phone(asked.phone)
+        assert phone is not None
+        try:
+            found = await Walk(self._own, self._debtor.quota, payer).look_up(phone)
+        except NotSent as end:
+            found = LookupResult(state="refused", explanation=end.text)
+        return _answer(found)
+
+    # --- what the book says
+
+    async def _accounts(self, request: Request) -> Response:
+        limit = _number(request, "limit", _ACCOUNTS_PER_PAGE, PAGE_ROWS_MAX)
+        after = request.query.get("after", "")
+        # Pages are in the order of CCIs, which are loaded in that order.
+        ccis_left = [cci for cci in self._own.accounts if cci > after]
+        page = [_view(self._own.accounts[cci]) for cci in ccis_left[:limit]]
+        following = page[-1].cci if len(ccis_left) > limit else None
+        return _answer({"accounts": page, "next": following})
+
+    def _account(self, cci: str) -> Response:
+        account = self._own.accounts.get(cci)
+        if account is None:
+            raise BadRequest("no such account here", "cci", 404)
+        return _answer(
+            _AccountMoney(
+                *msgspec.structs.astuple(_view(account)),
+                balance=account.balance,
+                held=account.held,
+                available=account.available,
+                status=account.status,
+            )
+        )
+
+    async def _movements(self, request: Request) -> Response:
+        limit = _number(request, "limit", PAGE_ROWS_MAX, PAGE_ROWS_MAX)
+        after = _number(request, "after", 0, None)
+        found = self._books.movements(self._own.code, after, limit)
+        following = found[-1].sequence if len(found) == limit else None
+        return _answer({"movements": found, "next": following})
+
+    async def _state(self, _: Request) -> Response:
+        session = self._own.session
+        return _answer(
+            {
+                "participant": self._own.code,
+                "name": self._own.entry.name,
+                "signed_on": session.is_signed_on,
+                "blocked": session.is_blocked,
+                "suspended": session.is_suspended,
+                "told": dict(session.described()),
+                "accounts": len(self._own.accounts),
+            }
+        )
+
+    # --- the session
+
+    async def _session(self, request: Request) -> Response:
+        asked = _body(request, _Session)
+        actions = {
+            "signon": self._sessions.sign_on,
+            "signoff": self._sessions.sign_off,
+            "echo": self._sessions.echo,
+        }
+        action = actions.get(asked.action)
+        if action is None:
+            raise BadRequest("one of signon, signoff, echo", "action")
+        try:
+            answer = await action()
+        except (PeerError, TimeoutError):
+            raise BadRequest("the clearing house did not answer", status=504) from None
+        return _answer({"response_code": answer.status, "reason_code": answer.reasonCode})
+
+
+def _body(request: Request, expected: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(request.body, type=expected)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$.")
+        raise BadRequest(text, path.rstrip("`") or None) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest("a JSON object is needed") from None
+
+
+def _phone(text: str | None) -> str | None:
+    if not text:
+        return None
+    phone = clean_phone(text)
+    if not is_phone(phone):
+        raise BadRequest("nine digits, the first a 9", "creditor.phone")
+    return phone
+
+
+def _qr(text: str | None) -> str | None:
+    if not text:
+        return None
+    if not text.startswith(_QR_START) or len(text) > QR_CHARACTERS_MAX:
+        raise BadRequest("the text of a QR, which begins with 0002", "creditor.qr")
+    return text
+
+
+def _number(request: Request, name: str, otherwise: int, most: int | None) -> int:
+    text = request.query.get(name, "")
+    if not text:
+        return otherwise
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise BadRequest("a whole number", name)
+    return int(text) if most is None else max(1, min(int(text), most))
+
+
+def _view(account: Account) -> _AccountView:
+    return _AccountView(
+        account.name, account.phone, account.cci, account.participant, account.currency
+    )
+
+
+def _answer(content: object, status: int = 200) -> Response:
+    return Response(status, _json(content))

@@ -1,0 +1,7 @@
+"""``python -m switch``."""
+
+import sys
+
+from switch.main import main
+
+sys.exit(main())

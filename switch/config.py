@@ -1,0 +1,78 @@
+"""Settings of the switch's process: read whole, checked, or refused."""
+
+import tomllib
+from pathlib import Path
+from typing import Self
+
+import msgspec
+from msgspec import Struct
+
+from scheme.errors import ConfigError
+from scheme.limits import WIRE_LOG_BYTES_MAX
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that may differ between two switches.
+
+    Attributes:
+        home: folder of the data.
+        fleet: path of ``fleet.toml``.
+        profile: name of a built-in profile, or path of one.
+        host: address to listen on; anything but loopback needs ``token``.
+        tin_port, operator_port: 0 takes a free one.
+        token: shared secret that unsigned callers show as ``Authorization: Bearer``.
+        tls: serve the TIN port over https with the certificate of the home's ``pki``.
+        client_certificates: demand one, of the home's own authority, on that port.
+        wire_log: keep the exact bytes of every message.
+        qr_password: password of every participant at the QR module.
+        lifeline: end when standard input closes, as it does when the parent dies.
+        log_level, log_file: of the structured log; no file: standard error.
+    """
+
+    home: str
+    fleet: str
+    profile: str = "peru"
+    host: str = "127.0.0.1"
+    tin_port: int = 7080
+    operator_port: int = 7081
+    token: str = ""
+    tls: bool = False
+    client_certificates: bool = False
+    wire_log: bool = True
+    wire_log_bytes_max: int = WIRE_LOG_BYTES_MAX
+    qr_password: str = "demo"  # noqa: S105 - a demo, on loopback
+    lifeline: bool = False
+    log_level: str = "info"
+    log_file: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and check a TOML file.
+
+        Raises:
+            ConfigError: no such file, unknown or missing key, wrong type, or settings that do
+                not go together.
+        """
+        try:
+            config = msgspec.convert(tomllib.loads(path.read_text()), cls)
+        except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+        config.check(str(path))
+        return config
+
+    def check(self, origin: str) -> None:
+        """Raise ConfigError if settings do not go together."""
+        if self.host not in _LOOPBACK and not self.token:
+            raise ConfigError(
+                f"{origin}: host: {self.host} is not loopback; set token too, "
+                "so that not everyone on the network can act as a participant"
+            )
+        if self.client_certificates and not self.tls:
+            raise ConfigError(f"{origin}: client_certificates: only with tls = true")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the ports."""
+        return self.host in _LOOPBACK

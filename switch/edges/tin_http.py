@@ -1,0 +1,270 @@
+"""The TIN port: participants' requests in, answers out; the directory and QR calls beside it."""
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+
+from runtime.http_server import Request, Response
+from scheme.clock import Clock
+from scheme.errors import BadSignature, MalformedMessage
+from scheme.messages import AV1, CT1, ET1, PSR1, Message, SignOff1, SignOn1
+from scheme.network import Participant
+from scheme.reasons import ReasonCode
+from scheme.wire.tin_json import DEFAULT_VARIANT, decode, encode
+from switch.core import answers
+from switch.edges.envelope import Envelopes, Unwrapped, unwrap
+from switch.edges.wire_names import BASE_PATH, ERROR_HEADER, HOUSE, time_us
+from switch.flight import Answer, UnknownOutcome
+from switch.wire_log import WireLog
+
+log = structlog.get_logger()
+
+_REQUESTS: Final[Mapping[str, type[Message]]] = {
+    "av1": AV1,
+    "ct1": CT1,
+    "psr1": PSR1,
+    "rctc1": PSR1,
+    "et1": ET1,
+    "signon1": SignOn1,
+    "signon": SignOn1,
+    "signoff1": SignOff1,
+    "signoff": SignOff1,
+    "signof1": SignOff1,
+    "signof": SignOff1,
+}
+_SENDER_FIELD: Final[Mapping[type[Message], str]] = {
+    AV1: "debtorParticipantCode",
+    CT1: "debtorParticipantCode",
+    PSR1: "creditorParticipantCode",
+    ET1: "participantCode",
+    SignOn1: "participantCode",
+    SignOff1: "participantCode",
+}
+_ANSWER_NAME: Final[Mapping[type[Message], str]] = {
+    AV1: "AV4",
+    CT1: "CT4",
+    PSR1: "PSR2",
+    ET1: "ET2",
+    SignOn1: "SignOn2",
+    SignOff1: "SignOff2",
+}
+
+_NEW_WORK: Final[frozenset[type[Message] | None]] = frozenset({AV1, CT1})
+
+Handle = Callable[[Any], Awaitable[Answer]]
+
+
+class DirectoryCalls(Protocol):
+    """The directory's wire, without signatures."""
+
+    def sender(self, body: bytes) -> str | None:
+        """Return the participant named as sender."""
+
+    async def answer(self, body: bytes) -> bytes:
+        """Return the answer to a directory message."""
+
+
+class QrCalls(Protocol):
+    """The QR module's calls."""
+
+    async def handle(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Return status and body of a QR call."""
+
+
+class TinEdge:
+    """Serves the requests of participants.
+
+    Args:
+        handlers: what answers each kind of request.
+        token: shared secret demanded of unsigned callers; empty: none.
+        accepts: tells whether new requests are taken; False while stopping.
+    """
+
+    def __init__(
+        self,
+        handlers: Mapping[type[Message], Handle],
+        *,
+        fleet: Mapping[str, Participant],
+        envelopes: Envelopes,
+        directory: DirectoryCalls,
+        qr: QrCalls,
+        wire_log: WireLog,
+        clock: Clock,
+        token: str = "",
+        accepts: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._handlers = handlers
+        self._fleet = fleet
+        self._envelopes = envelopes
+        self._directory = directory
+        self._qr = qr
+        self._log = wire_log
+        self._clock = clock
+        self._token = token.encode()
+        self._accepts = accepts
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one HTTP request."""
+        path = request.path
+        if request.method != "POST":
+            return _problem(405, "only POST is served here", "send the message as a POST")
+        if path.startswith(BASE_PATH):
+            expected = _REQUESTS.get(path[len(BASE_PATH) :].lower())
+            if expected in _NEW_WORK and not self._accepts():
+                # Enquiries and the session go on: they are how others learn an outcome.
+                return _problem(503, "the clearing house is stopping", "try again in a moment")
+            if expected is not None:
+                return await self._message(request, expected)
+        elif path.startswith("/directory/"):
+            return await self._directory_call(request)
+        elif path.startswith("/qr/"):
+            status, body = await self._qr.handle(path, request.headers, request.body)
+            return Response(status, body)
+        names = ", ".join(sorted({kind.__name__ for kind in _REQUESTS.values()}))
+        return _problem(404, "no such path", f"POST {BASE_PATH}NAME with NAME one of {names}")
+
+    async def _message(self, request: Request, expected: type[Message]) -> Response:
+        began_us = time_us(self._clock)
+        try:
+            unwrapped = unwrap(request.body)
+        except BadSignature as error:
+            return await self._refuse(expected, {}, error.reason, error.detail, signed=True)
+        message: Message | None = None
+        fault: MalformedMessage | None = None
+        try:
+            message = decode(unwrapped.document, expected)
+            sender: str | None = getattr(message, _SENDER_FIELD[expected])
+        except MalformedMessage as error:
+            fault = error
+            sender = _sender(error, expected)
+        signed = unwrapped.signed is not None or self._envelopes.must_sign(sender)
+        if fault is not None and fault.raw is None:
+            return await self._reject(unwrapped.document, fault, signed=signed)
+        refused = self._not_entitled(request, unwrapped, sender)
+        if refused is not None:
+            echo = _echo(message, fault)
+            return await self._refuse(expected, echo, refused.reason, refused.detail, signed=signed)
+        if message is None:
+            assert fault is not None
+            echo = fault.raw or {}
+            return await self._refuse(expected, echo, fault.reason, str(fault), signed=signed)
+        try:
+            answer = await self._handlers[expected](message)
+        except UnknownOutcome:
+            return Response(500)  # Never a guessed outcome: the sender asks again.
+        return await self._answer(request, expected, sender or "", answer, began_us, signed=signed)
+
+    def _not_entitled(
+        self, request: Request, unwrapped: Unwrapped, sender: str | None
+    ) -> BadSignature | None:
+        try:
+            self._envelopes.check(unwrapped, sender)
+        except BadSignature as error:
+            return error
+        if unwrapped.signed is None and not self._shows_token(request):
+            detail = "unsigned: the header Authorization: Bearer TOKEN is required"
+            return BadSignature(ReasonCode.DS0A, detail)
+        return None
+
+    def _shows_token(self, request: Request) -> bool:
+        if not self._token:
+            return True
+        shown = request.headers.get("Authorization", "")
+        return hmac.compare_digest(shown.encode(), b"Bearer " + self._token)
+
+    async def _answer(
+        self,
+        request: Request,
+        expected: type[Message],
+        sender: str,
+        answer: Answer,
+        began_us: int,
+        *,
+        signed: bool,
+    ) -> Response:
+        body = await self._envelopes.wrap(answer.body, signed=signed)
+        variant = self._variant(sender)
+        if self._log.enabled:
+            now_us = time_us(self._clock)
+            subject, name = answer.subject, expected.__name__
+            self._log.write(began_us, subject, name, sender, HOUSE, request.body)
+            self._log.write(
+                now_us,
+                subject,
+                _ANSWER_NAME[expected],
+                HOUSE,
+                sender,
+                body,
+                status=variant.success_status,
+                took_us=now_us - began_us,
+                note=answer.explain,
+            )
+        headers = ((ERROR_HEADER, _one_line(answer.explain)),) if answer.explain else ()
+        return Response(variant.success_status, body, headers)
+
+    async def _refuse(
+        self,
+        expected: type[Message],
+        echo: Mapping[str, Any],
+        reason: str,
+        explain: str,
+        *,
+        signed: bool,
+    ) -> Response:
+        """Answer a message that could not be taken, in its own words with 05."""
+        now = self._clock.now()
+        message = answers.refused_answer(expected.__name__, echo, reason=reason, now=now)
+        sender = echo.get(_SENDER_FIELD[expected])
+        variant = self._variant(sender if isinstance(sender, str) else "")
+        log.info("message refused", message=expected.__name__, agent=sender, rule=explain)
+        body = await self._envelopes.wrap(encode(message, variant), signed=signed)
+        headers = ((ERROR_HEADER, _one_line(explain)),)
+        return Response(variant.success_status, body, headers)
+
+    async def _reject(self, body: bytes, fault: MalformedMessage, *, signed: bool) -> Response:
+        """Answer what is no message at all."""
+        log.info("body rejected", rule=str(fault))
+        message = answers.reject(body, reason=ReasonCode.FF02, now=self._clock.now())
+        document = await self._envelopes.wrap(encode(message), signed=signed)
+        return Response(400, document, ((ERROR_HEADER, _one_line(str(fault))),))
+
+    async def _directory_call(self, request: Request) -> Response:
+        try:
+            unwrapped = unwrap(request.body)
+            sender = self._directory.sender(unwrapped.document)
+            self._envelopes.check(unwrapped, sender)
+        except BadSignature as error:
+            # A directory message has no place for DS0A: the header and the status say it.
+            headers = ((ERROR_HEADER, _one_line(str(error))),)
+            return Response(403, msgspec.json.encode({"error": str(error)}), headers)
+        if unwrapped.signed is None and not self._shows_token(request):
+            return _problem(401, "unsigned and without the shared token", "set Authorization")
+        document = await self._directory.answer(unwrapped.document)
+        signed = unwrapped.signed is not None or self._envelopes.must_sign(sender)
+        return Response(body=await self._envelopes.wrap(document, signed=signed))
+
+    def _variant(self, sender: str) -> Any:
+        participant = self._fleet.get(sender)
+        return DEFAULT_VARIANT if participant is None else participant.wire
+
+
+def _sender(error: MalformedMessage, expected: type[Message]) -> str | None:
+    value = (error.raw or {}).get(_SENDER_FIELD[expected])
+    return value if isinstance(value, str) else None
+
+
+def _echo(message: Message | None, fault: MalformedMessage | None) -> Mapping[str, Any]:
+    if message is not None:
+        return {name: getattr(message, name) for name in message.__struct_fields__}
+    return (fault.raw if fault is not None else None) or {}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.encode("ascii", "replace").decode().split())[:300]
+
+
+def _problem(status: int, error: str, hint: str) -> Response:
+    return Response(status, msgspec.json.encode({"error": error, "field": "path", "hint": hint}))

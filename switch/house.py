@@ -1,0 +1,214 @@
+"""The clearing house as one object: its parts joined over a ledger, a store and peers.
+
+Everything outside the process is handed in, so tests join the same parts over other ends.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from scheme.clock import Clock, to_ms
+from scheme.ledger import PutFact
+from scheme.messages import AV1, CT1, ET1, PSR1, Message, SignOff1, SignOn1
+from scheme.network import Participant
+from scheme.profile import Profile
+from switch import recovery
+from switch.core.sessions import SEQUENCE_FACT, STARTED_FACT
+from switch.echo import Echoes
+from switch.enquiries import Enquiries
+from switch.flight import Answer
+from switch.gate import Gate
+from switch.identifiers import RANGES, DurableSequence, Issuer, after_block
+from switch.outbox import Outbox
+from switch.ports import Directory, Ledger, Peers
+from switch.router import TransferRouter, WindowOf
+from switch.sessions import Sessions, read_state
+from switch.store import SqliteStore
+from switch.verifier import Verifier
+
+
+class House:
+    """Joins router, verifier, sessions, enquiries and outbox.
+
+    Args:
+        started: when this process started.
+        window_of: the window an order reserved now belongs to, by currency.
+        spawn: starts a task that the process owns.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        store: SqliteStore,
+        peers: Peers,
+        directory: Directory,
+        fleet: Mapping[str, Participant],
+        profile: Profile,
+        clock: Clock,
+        started: datetime,
+        window_of: WindowOf,
+        spawn: Callable[..., object],
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._fleet = fleet
+        self._profile = profile
+        self._clock = clock
+        self._started = started
+        self._spawn = spawn
+        facts = store.facts()
+        self._is_first_start = STARTED_FACT not in facts
+        self._starts = _sequence_starts(facts)
+        sequences = {
+            name: DurableSequence(name, start, self._save_sequence)
+            for name, start in self._starts.items()
+        }
+        self.issuer = Issuer(
+            store,
+            started=started,
+            is_first_start=self._is_first_start,
+            own=sequences["own"],
+            cancellations=sequences["cancellation"],
+        )
+        self.outbox = Outbox(
+            ledger=ledger,
+            messages=store,
+            peers=peers,
+            timers=profile.timers,
+            clock=clock,
+            spawn=spawn,
+        )
+        self.sessions = Sessions(
+            read_state(facts),
+            ledger=ledger,
+            outbox=self.outbox,
+            fleet=fleet,
+            clock=clock,
+            sequence=sequences["notice"],
+        )
+        self.verifier = Verifier(
+            ledger=ledger,
+            store=store,
+            peers=peers,
+            directory=directory,
+            issuer=self.issuer,
+            state=lambda: self.sessions.state,
+            fleet=fleet,
+            profile=profile,
+            clock=clock,
+            spawn=spawn,
+        )
+        self.router = TransferRouter(
+            ledger=ledger,
+            store=store,
+            peers=peers,
+            outbox=self.outbox,
+            issuer=self.issuer,
+            bindings=self.verifier.binding,
+            state=lambda: self.sessions.state,
+            fleet=fleet,
+            profile=profile,
+            clock=clock,
+            window_of=window_of,
+            spawn=spawn,
+        )
+        self.enquiries = Enquiries(
+            ledger=ledger,
+            store=store,
+            issuer=self.issuer,
+            is_in_flight=self.router.is_in_flight,
+            fleet=fleet,
+            profile=profile,
+            clock=clock,
+            started=started,
+        )
+        self.gate = Gate(self.sessions, fleet=fleet, clock=clock, wake=self.outbox.wake)
+        self.echoes = Echoes(
+            peers=peers,
+            fleet=fleet,
+            state=lambda: self.sessions.state,
+            timers=profile.timers,
+            clock=clock,
+            spawn=spawn,
+        )
+
+    @property
+    def handlers(self) -> Mapping[type[Message], Callable[[Any], Awaitable[Answer]]]:
+        """What answers each kind of request of a participant."""
+        return {
+            AV1: self.verifier.query,
+            CT1: self.router.order,
+            PSR1: self.enquiries.answer,
+            ET1: self.gate.echo,
+            SignOn1: self.gate.sign_on,
+            SignOff1: self.gate.sign_off,
+        }
+
+    def waits(self) -> Sequence[str]:
+        """Return what transfers still wait for: simulated institutions that do not answer yet."""
+        sessions = self.sessions.state.sessions
+        return [
+            code
+            for code, one in self._fleet.items()
+            if one.simulated
+            and one.base_url
+            and (code not in sessions or (sessions[code].signed_on and not self.echoes.is_ok(code)))
+        ]
+
+    async def idle(self) -> None:
+        """Wait until no order is in flight and every first delivery has been tried."""
+        await self.router.idle()
+        await self.outbox.quiet()
+
+    async def run_background(self) -> None:
+        """Greet those who were signed on before, then echo for ever."""
+        await self.echoes.greet(self.waits)
+        await self.echoes.run()
+
+    async def recover(self) -> int:
+        """End what a former process left, on disk, and take up what is owed.
+
+        Returns:
+            How many reservations were expired.
+        """
+        await self._ledger.apply(self._marks())
+        commands = recovery.expire(
+            self._store.reserved(),
+            issuer=self.issuer,
+            fleet=self._fleet,
+            profile=self._profile,
+            clock=self._clock,
+        )
+        if commands:
+            await self._ledger.apply(commands)
+        self.outbox.start()
+        return len(commands)
+
+    def _marks(self) -> Sequence[PutFact]:
+        """Return the facts of this start: blocks of sequences in use, and the first start."""
+        marks = [
+            _sequence_fact(name, after_block(name, start)) for name, start in self._starts.items()
+        ]
+        if self._is_first_start:
+            value = msgspec.msgpack.encode(to_ms(self._started))
+            marks.append(PutFact(name=STARTED_FACT, value=value))
+        return marks
+
+    def _save_sequence(self, name: str, start: int) -> None:
+        self._spawn(self._ledger.apply((_sequence_fact(name, start),)))
+
+
+def _sequence_starts(facts: Mapping[str, bytes]) -> dict[str, int]:
+    """Return where each sequence goes on: behind the block that was last in use."""
+    starts = {}
+    for name, (first, _) in RANGES.items():
+        stored = facts.get(SEQUENCE_FACT + name)
+        starts[name] = first if stored is None else msgspec.msgpack.decode(stored, type=int)
+    return starts
+
+
+def _sequence_fact(name: str, start: int) -> PutFact:
+    return PutFact(name=SEQUENCE_FACT + name, value=msgspec.msgpack.encode(start))

@@ -1,0 +1,360 @@
+"""The switch's process: reads its settings, joins the parts, serves, and stops in order."""
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import ssl
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import structlog
+import uvloop
+from clearing.http_api import routes as clearing_routes
+from clearing.service import ClearingService
+
+from clearing.core.window import parse_cut_off, window_at
+from clearing.ledger_sqlite import SqliteLedger
+from directory.http_api import routes as directory_routes
+from directory.qr import QrModule
+from directory.service import DirectoryService
+from directory.store import DirectoryStore
+from directory.wire import DirectoryWire
+from runtime import lifeline, logs
+from runtime.clock import SystemClock
+from runtime.files import load_fleet, load_profile
+from runtime.folder_lock import FolderLock
+from runtime.http_client import AiohttpClient
+from runtime.http_server import GuardedServer
+from runtime.signing import SigningPool
+from scheme.clock import to_ms
+from scheme.errors import ConfigError, StoreError
+from scheme.ledger import NATIONAL, Position
+from scheme.network import Participant
+from scheme.people import people
+from scheme.profile import Profile
+from switch.config import Config
+from switch.desk import OperatorDesk
+from switch.edges.envelope import Envelopes
+from switch.edges.operator_api import OperatorApi
+from switch.edges.peers_http import HttpPeers
+from switch.edges.routes import OperatorEdge
+from switch.edges.tin_http import TinEdge
+from switch.house import House
+from switch.keys import Keys
+from switch.queries import Queries
+from switch.store import SqliteStore
+from switch.tasks import Tasks
+from switch.watermarks import Watermarks
+from switch.wire_log import WireLog
+
+log = structlog.get_logger()
+
+EXIT_CONFIG = 2
+EXIT_COMMIT_FAILED = 70
+"""A group could not be written: nobody starts this again before a person has looked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Parts:
+    """What is open while the switch runs."""
+
+    started: datetime
+    profile: Profile
+    members: dict[str, Participant]
+    ledger: SqliteLedger
+    store: SqliteStore
+    wire_log: WireLog
+    envelopes: Envelopes
+    peers: HttpPeers
+    aliases: DirectoryStore
+    directory: DirectoryService
+    clearing: ClearingService
+    tls: ssl.SSLContext | None
+
+
+class _Stop:
+    """Asked for once, by a signal or by the parent's end; asked again, it hurries."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurried = asyncio.Event()
+
+    def ask(self) -> None:
+        """Stop; or hurry, if that was asked before."""
+        (self.hurried if self.asked.is_set() else self.asked).set()
+
+
+class SwitchProcess:
+    """Everything of one running switch.
+
+    Args:
+        config: checked settings.
+        stop: tells when to end.
+    """
+
+    def __init__(self, config: Config, stop: _Stop) -> None:
+        self._config = config
+        self._stop = stop
+        self._clock = SystemClock()
+        self._home = Path(config.home)
+        self._accepts = True
+
+    async def run(self) -> None:
+        """Serve until the stop is asked for, then drain and sync."""
+        async with AsyncExitStack() as stack:
+            parts = await self._open(stack)
+            async with asyncio.TaskGroup() as group:
+                await self._serve(parts, group)
+
+    async def _open(self, stack: AsyncExitStack) -> "_Parts":
+        """Open what the process owns; the stack closes it in the opposite order."""
+        config, clock = self._config, self._clock
+        started = clock.now()
+        profile = load_profile(config.profile)
+        fleet = load_fleet(Path(config.fleet))
+        members = fleet.by_code()
+        _check_lanes(members)
+        aliases = await DirectoryStore.open(
+            str(self._home / "directory.db"), on_failure=lambda: _commit_failed(None)
+        )
+        stack.push_async_callback(aliases.close)
+        path = str(self._home / "ledger.db")
+        ledger = SqliteLedger.open(path, on_failure=_commit_failed, now_ms=to_ms(started))
+        stack.callback(ledger.close)
+        store = SqliteStore(path)
+        stack.callback(store.close)
+        wire_log = WireLog(
+            self._home / "wire",
+            clock=clock,
+            bytes_max=config.wire_log_bytes_max,
+            enabled=config.wire_log,
+        )
+        stack.push_async_callback(wire_log.close)
+        pool = SigningPool()
+        stack.callback(pool.close)
+        keys = Keys(self._home, members, started)
+        envelopes = Envelopes(members, clock, keyring=keys.keyring(), signer=keys.signer(pool))
+        client = AiohttpClient(keys.client_tls())
+        stack.push_async_callback(client.close)
+        stack.push_async_callback(ledger.drain)
+        directory = DirectoryService(
+            aliases, clock=clock, rules=profile.directory, participants=members
+        )
+        if not aliases.is_seeded:
+            await directory.seed(people(fleet, random.Random(fleet.seed)))
+        clearing = ClearingService(ledger, clock=clock, profile=profile)
+        await clearing.open_positions(fleet.participant)
+        return _Parts(
+            started=started,
+            profile=profile,
+            members=members,
+            ledger=ledger,
+            store=store,
+            wire_log=wire_log,
+            envelopes=envelopes,
+            peers=HttpPeers(
+                client, fleet=members, envelopes=envelopes, wire_log=wire_log, clock=clock
+            ),
+            aliases=aliases,
+            directory=directory,
+            clearing=clearing,
+            tls=keys.server_tls(config),
+        )
+
+    async def _serve(self, parts: "_Parts", group: asyncio.TaskGroup) -> None:
+        house = self._house(parts, Tasks(group).spawn)
+        expired = await house.recover()
+        config = self._config
+        tin = GuardedServer(
+            self._tin_edge(parts, house).handle,
+            host=config.host,
+            port=config.tin_port,
+            tls=parts.tls,
+        )
+        operator = GuardedServer(
+            self._operator_edge(parts, house).handle, host=config.host, port=config.operator_port
+        )
+        await tin.start()
+        await operator.start()
+        background = group.create_task(house.run_background())
+        _announce(tin.port, operator.port, expired)
+        await self._stop.asked.wait()
+        await self._drain(house, tin, parts.profile)
+        background.cancel()
+        await operator.stop(1.0)
+        house.outbox.close()
+
+    def _house(self, parts: "_Parts", spawn: Callable[..., object]) -> House:
+        clock = self._clock
+        house = House(
+            ledger=parts.ledger,
+            store=parts.store,
+            peers=parts.peers,
+            directory=parts.directory,
+            fleet=parts.members,
+            profile=parts.profile,
+            clock=clock,
+            started=parts.started,
+            window_of=_window_of(parts.profile, clock),
+            spawn=spawn,
+        )
+        watermarks = Watermarks(
+            ledger=parts.ledger,
+            outbox=house.outbox,
+            fleet=parts.members,
+            clock=clock,
+            head=house.sessions.head,
+            net_of_window=_net_of_window(parts.profile, clock, parts.store),
+            spawn=spawn,
+        )
+        parts.ledger.on_low = watermarks.on_low
+        parts.clearing.on_movement = watermarks.on_movement
+        return house
+
+    def _tin_edge(self, parts: "_Parts", house: House) -> TinEdge:
+        qr = QrModule(
+            parts.aliases,
+            clock=self._clock,
+            token_s=parts.profile.directory.qr_token_s,
+            participants=parts.members,
+            default_password=self._config.qr_password,
+        )
+        return TinEdge(
+            house.handlers,
+            fleet=parts.members,
+            envelopes=parts.envelopes,
+            directory=DirectoryWire(parts.directory),
+            qr=qr,
+            wire_log=parts.wire_log,
+            clock=self._clock,
+            token=self._config.token,
+            accepts=lambda: self._accepts,
+        )
+
+    def _operator_edge(self, parts: "_Parts", house: House) -> OperatorEdge:
+        queries = Queries(
+            parts.store,
+            parts.wire_log,
+            clock=self._clock,
+            in_flight=lambda: house.router.in_flight,
+            attempts=house.outbox.attempts,
+        )
+        desk = OperatorDesk(
+            fleet=parts.members,
+            sessions=house.sessions,
+            store=parts.store,
+            queries=queries,
+            outbox=house.outbox,
+            echoes=house.echoes,
+            waits=house.waits,
+        )
+        routes = {
+            **OperatorApi(desk, parts.members).routes(),
+            **clearing_routes(parts.clearing),
+            **directory_routes(parts.directory),
+        }
+        hosts = frozenset({self._config.host})
+        return OperatorEdge(routes, hosts=hosts, token=self._config.token)
+
+    async def _drain(self, house: House, tin_server: GuardedServer, profile: Profile) -> None:
+        """Take no more orders; let those in flight end, for at most the CT expiry."""
+        log.info("stopping", in_flight=len(house.router.in_flight))
+        grace_s = profile.timers.ct_expiry_s
+        draining = asyncio.create_task(house.idle())
+        hurried = asyncio.create_task(self._stop.hurried.wait())
+        # Enquiries and repeats are still answered: they are how others learn an outcome.
+        self._accepts = False
+        await asyncio.wait(
+            (draining, hurried), timeout=grace_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in (draining, hurried):
+            task.cancel()
+        await tin_server.stop(1.0)
+
+
+def _commit_failed(error: BaseException | None) -> None:
+    """End at once: whoever waits on that group or a later one must never be answered."""
+    log.error("the disk refused a group: this switch stops", cause=repr(error))
+    sys.stderr.flush()
+    os._exit(EXIT_COMMIT_FAILED)
+
+
+def _check_lanes(members: dict[str, Participant]) -> None:
+    for one in members.values():
+        if one.lane != "tin":
+            raise ConfigError(f"participant {one.code}: lane: only tin is served by this version")
+
+
+def _window_of(profile: Profile, clock: SystemClock) -> Callable[[str], tuple[str, str]]:
+    cut_off = parse_cut_off(profile.windows.cut_off)
+
+    def window_of(currency: str) -> tuple[str, str]:
+        window = window_at(clock.now(), cut_off, ledger=NATIONAL, currency=currency)
+        return window.id, window.settlement_date
+
+    return window_of
+
+
+def _net_of_window(
+    profile: Profile, clock: SystemClock, store: SqliteStore
+) -> Callable[[Position], int]:
+    window_of = _window_of(profile, clock)
+
+    def net(position: Position) -> int:
+        window, _ = window_of(position.account.currency)
+        return store.net_of_window(window, position.account.owner)
+
+    return net
+
+
+def _announce(tin_port: int, operator_port: int, expired: int) -> None:
+    ready = {
+        "event": "ready",
+        "tin_port": tin_port,
+        "operator_port": operator_port,
+        "expired_at_start": expired,
+    }
+    sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
+    sys.stdout.flush()
+    log.info("serving", tin_port=tin_port, operator_port=operator_port, expired=expired)
+
+
+async def _serve(config: Config) -> None:
+    stop = _Stop()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.ask)
+    watch = None
+    if config.lifeline:
+        watch = lifeline.watch(0, lambda: loop.call_soon_threadsafe(stop.ask))
+    await SwitchProcess(config, stop).run()
+    if watch is not None:
+        watch.stopped()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the switch; return the process's exit code."""
+    parser = argparse.ArgumentParser(prog="python -m switch")
+    parser.add_argument("--config", required=True, type=Path)
+    path: Path = parser.parse_args(arguments).config
+    try:
+        config = Config.read(path)
+        logs.configure(
+            process="switch",
+            level=config.log_level,
+            path=Path(config.log_file) if config.log_file else None,
+        )
+        with FolderLock(Path(config.home), "switch"):
+            uvloop.run(_serve(config))
+    except (ConfigError, StoreError) as error:
+        failed = {"event": "failed", "error": str(error)}
+        sys.stdout.write(msgspec.json.encode(failed).decode() + "\n")
+        return EXIT_CONFIG
+    return 0

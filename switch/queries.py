@@ -1,0 +1,313 @@
+"""What operators ask: lists, one transfer with its timeline, and what is stuck.
+
+Everything of a person is masked here, whatever the store holds in full.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from scheme.clock import Clock, from_ms, to_ms
+from scheme.errors import BadSignature
+from scheme.masking import mask_message, mask_text
+from scheme.wire import jws
+from switch.core.records import TransferRecord, VerificationRecord, unpack_transfer
+from switch.core.transfer import TransferState
+from switch.flight import Flight
+from switch.outbox import Attempt, OwedRow
+from switch.wire_log import WireMessage
+
+_CONFIRMATION: Final = "CT5"
+_CANCELLATION: Final = "CTC1"
+_MARGIN_US: Final = 60_000_000
+
+Row = dict[str, Any]
+
+
+class Rows(Protocol):
+    """The reads a query needs; ``switch.store.SqliteStore`` has them."""
+
+    def transfers(self, wanted: Any, *, limit: int) -> Sequence[Any]: ...  # noqa: D102
+    def row(self, transfer_id: str) -> Any: ...  # noqa: D102
+    def entries(self, transfer_id: str) -> Sequence[Any]: ...  # noqa: D102
+    def owed(self, *, subject: str | None = None) -> Sequence[OwedRow]: ...  # noqa: D102
+    def in_states(self, states: Sequence[str]) -> Sequence[Any]: ...  # noqa: D102
+    def verification(self, instruction_id: str) -> VerificationRecord | None: ...  # noqa: D102
+
+
+class Timeline(Protocol):
+    """Finds messages in the wire log."""
+
+    async def find(self, subjects: frozenset[str], *, since_us: int) -> list[WireMessage]: ...  # noqa: D102
+
+
+class Queries:
+    """Answers operators from the store, the wire log and what is in memory.
+
+    Args:
+        in_flight: orders without an outcome on disk.
+        attempts: owed messages in memory, with how often each was tried.
+    """
+
+    def __init__(
+        self,
+        store: Rows,
+        wire_log: Timeline,
+        *,
+        clock: Clock,
+        in_flight: Any,
+        attempts: Any,
+    ) -> None:
+        self._store = store
+        self._wire_log = wire_log
+        self._clock = clock
+        self._in_flight = in_flight
+        self._attempts = attempts
+
+    def transfers(self, wanted: Any, *, limit: int) -> Row:
+        """Return a page of transfers, youngest first, and the cursor of the next one."""
+        rows = self._store.transfers(wanted, limit=limit)
+        last = rows[-1] if len(rows) == limit else None
+        cursor = None if last is None else f"{last.created_ms}.{last.transfer_id}"
+        return {"transfers": [_line(row) for row in rows], "next": cursor}
+
+    async def transfer(self, instruction: str) -> Row | None:
+        """Return one transfer or verification with its timeline; None if it is unknown."""
+        row = self._store.row(instruction)
+        if row is not None:
+            return await self._one(row)
+        flight = next(
+            (f for f in self._in_flight() if f.record.instruction_id == instruction), None
+        )
+        if flight is not None:
+            return await self._flying(flight)
+        verification = self._store.verification(instruction)
+        return None if verification is None else await self._verified(verification)
+
+    async def _one(self, row: Any) -> Row:
+        line = _line(row)
+        subjects = {row.transfer_id}
+        record = _record(row)
+        if record is not None:
+            subjects |= {record.ct1.referenceTransactionId, record.cancellation_id} - {""}
+            line |= _details(record)
+        attempts = {attempt.owed.owed_id: attempt for attempt in self._attempts()}
+        return {
+            "transfer": line,
+            "timeline": await self._timeline(subjects, row.created_ms),
+            "entries": [_entry(entry) for entry in self._store.entries(row.transfer_id)],
+            "owed": [
+                self._owed(one, attempts) for one in self._store.owed(subject=row.transfer_id)
+            ],
+            **_decision(record),
+        }
+
+    async def _flying(self, flight: Flight) -> Row:
+        record = flight.record
+        line = {
+            "instruction_id": record.instruction_id,
+            "state": flight.state,
+            "response_code": None,
+            "reason_code": None,
+            "created_at": from_ms(record.created_ms).isoformat(),
+            **_details(record),
+        }
+        subjects = {record.instruction_id, record.ct1.referenceTransactionId}
+        timeline = await self._timeline(subjects, record.created_ms)
+        return {
+            "transfer": line,
+            "timeline": timeline,
+            "entries": [],
+            "owed": [],
+            "decision": {"rule": "", "decided_by": ""},
+            "explanation": "in flight: no outcome is on disk yet",
+        }
+
+    async def _verified(self, record: VerificationRecord) -> Row:
+        line = {
+            "instruction_id": record.instruction_id,
+            "state": "VERIFIED" if record.binding is not None else "REFUSED",
+            "response_code": record.response_code,
+            "reason_code": record.reason or None,
+            "debtor_agent": record.content[0],
+            "creditor_agent": record.content[1],
+            "created_at": from_ms(record.created_ms).isoformat(),
+        }
+        return {
+            "transfer": line,
+            "timeline": await self._timeline({record.instruction_id}, record.created_ms),
+            "entries": [],
+            "owed": [],
+            "decision": {"rule": record.rule, "decided_by": ""},
+            "explanation": record.rule,
+        }
+
+    async def _timeline(self, subjects: set[str], created_ms: int) -> list[Row]:
+        # The verification came up to a binding's life before the order.
+        since_us = created_ms * 1000 - 900_000_000 - _MARGIN_US
+        found = await self._wire_log.find(frozenset(subjects), since_us=since_us)
+        return [_message(message) for message in found]
+
+    def stuck(self) -> Row:
+        """Return what is not finished, by kind, each with its age."""
+        attempts = {attempt.owed.owed_id: attempt for attempt in self._attempts()}
+        owed = self._store.owed()
+        waiting = [one for one in owed if one.parked_ms is None]
+        expired = self._store.in_states((TransferState.EXPIRED,))
+        disputed = self._store.in_states((TransferState.DISPUTED,))
+        return {
+            "in_flight": [self._in_flight_row(flight) for flight in self._in_flight()],
+            "expired_uncancelled": [self._stuck_row(row) for row in expired],
+            "ct5_owed": self._owed_rows(waiting, attempts, (_CONFIRMATION,)),
+            "notices_owed": [
+                self._owed(one, attempts)
+                for one in waiting
+                if one.owed.message not in (_CONFIRMATION, _CANCELLATION)
+            ],
+            "parked": [self._owed(one, attempts) for one in owed if one.parked_ms is not None],
+            "disputed": [self._stuck_row(row) for row in disputed],
+        }
+
+    def _owed_rows(
+        self, rows: Sequence[OwedRow], attempts: Mapping[str, Attempt], names: Sequence[str]
+    ) -> list[Row]:
+        return [self._owed(one, attempts) for one in rows if one.owed.message in names]
+
+    def _owed(self, row: OwedRow, attempts: Mapping[str, Attempt]) -> Row:
+        owed = row.owed
+        attempt = attempts.get(owed.owed_id)
+        return {
+            "owed_id": owed.owed_id,
+            "instruction_id": owed.subject or None,
+            "participant": owed.participant,
+            "message": owed.message,
+            "age_s": self._age_s(owed.due_ms),
+            "attempts": 0 if attempt is None else attempt.attempts,
+            "parked": row.parked_ms is not None,
+        }
+
+    def _in_flight_row(self, flight: Flight) -> Row:
+        record = flight.record
+        return {
+            "instruction_id": record.instruction_id,
+            "participant": record.creditor_agent,
+            "message": flight.state,
+            "age_s": self._age_s(record.created_ms),
+            "attempts": 1,
+        }
+
+    def _stuck_row(self, row: Any) -> Row:
+        return {
+            "instruction_id": row.transfer_id,
+            "participant": row.creditor_agent,
+            "message": row.state,
+            "age_s": self._age_s(row.decided_ms or row.created_ms),
+            "attempts": 0,
+        }
+
+    def _age_s(self, since_ms: int) -> float:
+        return max(0.0, round((to_ms(self._clock.now()) - since_ms) / 1000, 1))
+
+
+def _record(row: Any) -> TransferRecord | None:
+    return None if row.state == TransferState.TOMBSTONE else unpack_transfer(row.record)
+
+
+def _line(row: Any) -> Row:
+    record = _record(row)
+    decided = row.decided_ms or (record.decided_ms if record is not None else 0)
+    return {
+        "instruction_id": row.transfer_id,
+        "state": row.state,
+        "response_code": (record.response_code if record is not None else "05") or None,
+        "reason_code": row.reason or None,
+        "debtor_agent": row.debtor_agent,
+        "creditor_agent": row.creditor_agent,
+        "amount": row.minor,
+        "fee": 0 if record is None else record.ct1.feeAmount,
+        "currency": row.currency,
+        "created_at": from_ms(row.created_ms).isoformat(),
+        "decided_at": from_ms(decided).isoformat() if decided else None,
+        "elapsed_ms": decided - row.created_ms if decided else None,
+    }
+
+
+def _details(record: TransferRecord) -> Row:
+    ct1 = record.ct1
+    return {
+        "debtor_agent": ct1.debtorParticipantCode,
+        "creditor_agent": record.creditor_agent,
+        "amount": ct1.amount,
+        "fee": ct1.feeAmount,
+        "verification_id": ct1.referenceTransactionId,
+        "reference": ct1.transactionReference,
+        "channel": ct1.channel,
+        "settlement_date": record.settlement_date,
+        "window": record.window,
+        "requested_creditor": record.requested_creditor,
+        "cancellation_id": record.cancellation_id or None,
+    }
+
+
+def _decision(record: TransferRecord | None) -> Row:
+    if record is None:
+        text = "a tombstone: asked about, and not known; it is never issued or posted"
+        return {
+            "decision": {"rule": "tombstone", "decided_by": "clearing_house"},
+            "explanation": text,
+        }
+    by = record.decided_by.replace("_", " ")
+    text = f"decided by the {by}" + (f": {record.rule}" if record.rule else "")
+    return {
+        "decision": {"rule": record.rule, "decided_by": record.decided_by},
+        "explanation": text,
+    }
+
+
+def _entry(entry: Any) -> Row:
+    return {
+        "kind": entry.kind,
+        "ledger": entry.ledger,
+        "currency": entry.currency,
+        "debit": entry.debit,
+        "credit": entry.credit,
+        "amount": entry.minor,
+        "window": entry.window,
+        "posted_at": from_ms(entry.posted_ms).isoformat(),
+    }
+
+
+def _message(message: WireMessage) -> Row:
+    return {
+        "at": from_ms(message.at_us // 1000).isoformat(),
+        "at_us": message.at_us,
+        "message": message.name,
+        "from": message.sender,
+        "to": message.receiver,
+        "http_status": message.status or None,
+        "ms": round(message.took_us / 1000, 2) if message.took_us else None,
+        "bytes": len(message.body),
+        "signed": jws.looks_signed(message.body),
+        "body": masked_body(message.body),
+        "note": message.note or None,
+    }
+
+
+def masked_body(body: bytes) -> Any:
+    """Return a body as people may see it: decoded and masked, or masked text."""
+    if not body.strip():
+        return None
+    document = body
+    if jws.looks_signed(body):
+        try:
+            document = jws.split(body).payload
+        except BadSignature:
+            return mask_text(body.decode("utf-8", "replace"))
+    try:
+        decoded = msgspec.json.decode(document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return mask_text(document.decode("utf-8", "replace"))
+    if not isinstance(decoded, dict):
+        return mask_text(document.decode("utf-8", "replace"))
+    return mask_message(decoded)

@@ -1,0 +1,267 @@
+"""The wire log: the exact bytes of every message, kept beside the ledger and never in its way.
+
+Segments are files of blocks. A block is a batch of messages, packed and compressed, behind a
+header that tells its span of time and the subjects it speaks of; so the timeline of one transfer
+is found without reading the rest. A full queue drops and counts; it never delays a transfer.
+
+    block = magic(4) | header length(4) | body length(4) | header (msgpack) | body (zstd of msgpack)
+"""
+
+import asyncio
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+import structlog
+import zstandard
+from msgspec import Struct
+
+from scheme.clock import Clock, to_ms
+from scheme.limits import WIRE_LOG_QUEUE_BYTES_MAX, WIRE_LOG_SEGMENT_BYTES
+
+log = structlog.get_logger()
+
+_MAGIC: Final = b"CQW1"
+_LENGTHS: Final = struct.Struct("<II")
+_FLUSH_S: Final = 0.25
+_BLOCK_BYTES: Final = 1024 * 1024
+_SUFFIX: Final = ".cqw"
+
+
+class WireMessage(Struct, frozen=True, gc=False, array_like=True):
+    """One message as it crossed the wire.
+
+    Attributes:
+        at_us: when it was sent or received here, microseconds since the epoch.
+        subject: instructionId it belongs to, or empty.
+        name: root key.
+        status: HTTP status of an answer, 0 for a request.
+        took_us: time since the request it answers, 0 for a request.
+        note: what went wrong, or empty.
+        body: the exact bytes.
+    """
+
+    at_us: int
+    subject: str
+    name: str
+    sender: str
+    receiver: str
+    status: int
+    took_us: int
+    note: str
+    body: bytes
+
+
+class _Header(Struct, frozen=True, gc=False, array_like=True):
+    """What a block holds; ``subjects`` are the CRC-32s of the subjects, 4 bytes each."""
+
+    first_us: int
+    last_us: int
+    count: int
+    subjects: bytes
+
+
+_messages: Final = msgspec.msgpack.Decoder(list[WireMessage])
+_headers: Final = msgspec.msgpack.Decoder(_Header)
+_pack: Final = msgspec.msgpack.Encoder().encode
+
+
+class WireLog:
+    """Writes messages in blocks from a thread of its own, and finds them again.
+
+    Args:
+        folder: private folder of the segments; made if missing.
+        bytes_max: size of all segments together; the oldest go first.
+        enabled: False keeps nothing.
+    """
+
+    def __init__(self, folder: Path, *, clock: Clock, bytes_max: int, enabled: bool = True) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._bytes_max = bytes_max
+        self.enabled = enabled
+        self.dropped = 0
+        self._queue: list[WireMessage] = []
+        self._queue_bytes = 0
+        self._writing: list[WireMessage] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wire-log")
+        self._segment: BinaryIO | None = None
+        self._segment_bytes = 0
+        self._zstd = zstandard.ZstdCompressor(level=1)
+        if enabled:
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+
+    def write(
+        self,
+        at_us: int,
+        subject: str,
+        name: str,
+        sender: str,
+        receiver: str,
+        body: bytes,
+        *,
+        status: int = 0,
+        took_us: int = 0,
+        note: str = "",
+    ) -> None:
+        """Keep one message. Never waits, never raises; over the limit it is dropped."""
+        if not self.enabled:
+            return
+        if self._queue_bytes > WIRE_LOG_QUEUE_BYTES_MAX:
+            self.dropped += 1
+            return
+        self._queue.append(
+            WireMessage(at_us, subject, name, sender, receiver, status, took_us, note, body)
+        )
+        self._queue_bytes += len(body)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_S, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        if self._writing or not self._queue:
+            return
+        self._writing, self._queue, self._queue_bytes = self._queue, [], 0
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._thread, self._write_blocks, self._writing)
+        work.add_done_callback(self._written)
+
+    def _written(self, work: asyncio.Future[None]) -> None:
+        if work.cancelled():
+            return
+        error = work.exception()
+        if error is not None:
+            # Evidence is lost, money is not: the transfer goes on.
+            self.dropped += len(self._writing)
+            log.error("wire log not written", cause=repr(error))
+        self._writing = []
+        if self._queue and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_S, self._flush)
+
+    async def close(self) -> None:
+        """Write what waits and close the segment."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        rest, self._queue = self._queue, []
+        if rest and self.enabled:
+            await loop.run_in_executor(self._thread, self._write_blocks, rest)
+        await loop.run_in_executor(self._thread, self._close_segment)
+        self._thread.shutdown(wait=True)
+
+    def _write_blocks(self, messages: list[WireMessage]) -> None:
+        for part in _parts(messages):
+            segment = self._open_segment()
+            block = self._block(part)
+            segment.write(block)
+            segment.flush()
+            self._segment_bytes += len(block)
+
+    def _block(self, messages: list[WireMessage]) -> bytes:
+        marks = {zlib.crc32(message.subject.encode()) for message in messages}
+        header = _pack(
+            _Header(
+                min(message.at_us for message in messages),
+                max(message.at_us for message in messages),
+                len(messages),
+                b"".join(mark.to_bytes(4, "little") for mark in marks),
+            )
+        )
+        body = self._zstd.compress(_pack(messages))
+        return _MAGIC + _LENGTHS.pack(len(header), len(body)) + header + body
+
+    def _open_segment(self) -> BinaryIO:
+        if self._segment is not None and self._segment_bytes < WIRE_LOG_SEGMENT_BYTES:
+            return self._segment
+        self._close_segment()
+        self._delete_oldest()
+        name = f"{to_ms(self._clock.now()):015}-{os.getpid()}{_SUFFIX}"
+        path = self._folder / name
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._segment = os.fdopen(descriptor, "ab", buffering=0)
+        self._segment_bytes = path.stat().st_size
+        assert self._segment is not None
+        return self._segment
+
+    def _close_segment(self) -> None:
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+
+    def _delete_oldest(self) -> None:
+        segments = self._segments()
+        sizes = {path: path.stat().st_size for path in segments}
+        total = sum(sizes.values())
+        for path in segments:
+            if total + WIRE_LOG_SEGMENT_BYTES <= self._bytes_max:
+                return
+            total -= sizes[path]
+            path.unlink()
+
+    def _segments(self) -> list[Path]:
+        return sorted(self._folder.glob(f"*{_SUFFIX}")) if self._folder.exists() else []
+
+    async def find(self, subjects: frozenset[str], *, since_us: int) -> list[WireMessage]:
+        """Return the messages of some subjects since an instant, in order of time."""
+        fresh = [*self._writing, *self._queue]
+        stored = await asyncio.to_thread(self._read, subjects, since_us)
+        found = {
+            (message.at_us, message.name, message.status, message.receiver): message
+            for message in (*stored, *fresh)
+            if message.subject in subjects
+        }
+        return sorted(found.values(), key=lambda message: message.at_us)
+
+    def _read(self, subjects: frozenset[str], since_us: int) -> list[WireMessage]:
+        marks = [zlib.crc32(subject.encode()) for subject in subjects]
+        found: list[WireMessage] = []
+        for path in self._segments():
+            if path.stat().st_mtime * 1_000_000 < since_us:
+                continue
+            with path.open("rb") as file:
+                for body in _matching(file, marks, since_us):
+                    found += [one for one in _messages.decode(body) if one.subject in subjects]
+        return found
+
+
+def _parts(messages: list[WireMessage]) -> Iterator[list[WireMessage]]:
+    part: list[WireMessage] = []
+    size = 0
+    for message in messages:
+        part.append(message)
+        size += len(message.body)
+        if size >= _BLOCK_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _matching(file: BinaryIO, marks: Iterable[int], since_us: int) -> Iterator[bytes]:
+    """Yield the unpacked bodies of blocks that may speak of a subject; a torn tail ends it."""
+    decompressor = zstandard.ZstdDecompressor()
+    while True:
+        head = file.read(len(_MAGIC) + _LENGTHS.size)
+        if len(head) < len(_MAGIC) + _LENGTHS.size or not head.startswith(_MAGIC):
+            return
+        header_bytes, body_bytes = _LENGTHS.unpack_from(head, len(_MAGIC))
+        raw = file.read(header_bytes)
+        if len(raw) < header_bytes:
+            return
+        header = _headers.decode(raw)
+        known = memoryview(header.subjects).cast("I")
+        if header.last_us < since_us or not any(mark in known for mark in marks):
+            file.seek(body_bytes, os.SEEK_CUR)
+            continue
+        body = file.read(body_bytes)
+        if len(body) < body_bytes:
+            return
+        yield decompressor.decompress(body)
