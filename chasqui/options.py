@@ -17,13 +17,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SHAPES: Mapping[str, type] = {"integer": int, "float": float, "boolean": bool}
 
 
+def translated(text: str | None) -> str:
+    """Return a text in the language in use; gettext keeps its own header under no text."""
+    return _(text) if text else ""
+
+
 class Option(click.Option):
     """An option whose help is translated when it is shown."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return the option and its help, in the language in use."""
         original = self.help
-        self.help = _(original) if original else original
+        self.help = translated(original)
         try:
             return super().get_help_record(ctx)
         finally:
@@ -48,7 +53,7 @@ class Command(click.Command):
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help in the language in use."""
         original = self.help
-        self.help = _(original) if original else original
+        self.help = translated(original)
         try:
             super().format_help_text(ctx, formatter)
         finally:
@@ -96,7 +101,7 @@ class Group(click.Group):
         """Write the help in the language in use."""
         formatter.write_paragraph()
         with formatter.indentation():
-            formatter.write_text(_(self.help or ""))
+            formatter.write_text(translated(self.help))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with the first line of their help, in the language in use."""
@@ -107,7 +112,7 @@ class Group(click.Group):
     def summary(self, ctx: click.Context, name: str) -> str:
         """Return one line that says what a command does."""
         command = self.get_command(ctx, name)
-        return _((command.help if command else "") or "").partition("\n")[0]
+        return translated(command.help if command else None).partition("\n")[0]
 
 
 def command(name: str, *, help: str) -> Callable[[Callable[..., Any]], Command]:  # noqa: A002

@@ -61,9 +61,7 @@ class Station:
         self.office = office
         self._wire = wire
         self._control = control
-        self._server = GuardedServer(
-            self._answer, host=host, port=office.institution.entry.port
-        )
+        self._server = GuardedServer(self._answer, host=host, port=office.institution.entry.port)
 
     @property
     def port(self) -> int:

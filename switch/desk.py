@@ -7,9 +7,10 @@ from scheme.clock import from_ms
 from scheme.network import Participant
 from switch.echo import Echoes
 from switch.outbox import Outbox
+from switch.ports import TransferFilter
 from switch.queries import Queries
 from switch.sessions import Sessions
-from switch.store import SqliteStore, TransferFilter
+from switch.store import SqliteStore
 
 
 class OperatorDesk:

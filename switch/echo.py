@@ -69,7 +69,7 @@ class Echoes:
         for pause in (*_GREETING_PAUSES, *[_GREETING_PAUSES[-1]] * _GREETINGS_MAX):
             waiting = [code for code in waits() if self._state().session(code).signed_on]
             for code in waiting:
-                self._spawn(self._echo(code))
+                self._spawn(self._echo(code, expects=False))
             await self._clock.sleep_until(self._clock.now() + timedelta(seconds=pause))
             if not waits():
                 return
@@ -84,7 +84,7 @@ class Echoes:
                 if participant.base_url and self._state().session(code).signed_on:
                     self._spawn(self._echo(code))
 
-    async def _echo(self, code: str) -> None:
+    async def _echo(self, code: str, *, expects: bool = True) -> None:
         began = self._clock.now()
         date, time = wire_date_time(began)
         trace = f"{self._traces.take():06}"
@@ -94,7 +94,9 @@ class Echoes:
                 answer = await self._peers.ask(code, et1, "")
         except (PeerError, TimeoutError) as error:
             ok = False
-            log.warning("echo failed", agent=code, cause=str(error))
+            # Right after a start an institution may just not be up yet.
+            say = log.warning if expects else log.debug
+            say("echo failed", agent=code, cause=str(error))
         else:
             ok = isinstance(answer, ET2) and answer.status == answers.ACCEPTED
         took = self._clock.now() - began

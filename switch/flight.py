@@ -1,4 +1,4 @@
-"""What is in flight: one order on its way to an outcome, and those that wait for it."""
+"""What is in flight: orders on their way to an outcome, and owed messages to their peers."""
 
 import asyncio
 from collections import OrderedDict
@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from scheme.ledger import Owed
 from switch.core.records import TransferRecord
 from switch.core.transfer import TransferState
 
@@ -54,6 +55,18 @@ class Flight:
             self.outcome.set_exception(UnknownOutcome(repr(error)))
             # Nobody may be waiting any more; an unread exception would only be noise.
             self.outcome.exception()
+
+
+class Attempt:
+    """An owed message in memory: when it is due, and how often it was tried."""
+
+    __slots__ = ("attempts", "due_ms", "first_ms", "owed")
+
+    def __init__(self, owed: Owed) -> None:
+        self.owed = owed
+        self.attempts = 0
+        self.first_ms = owed.due_ms
+        self.due_ms = owed.due_ms
 
 
 class Recent(Generic[V]):

@@ -15,6 +15,7 @@ from scheme.messages import AV1, CT1, ET1, PSR1, Message, SignOff1, SignOn1
 from scheme.network import Participant
 from scheme.profile import Profile
 from switch import recovery
+from switch.core.records import TransferRecord
 from switch.core.sessions import SEQUENCE_FACT, STARTED_FACT
 from switch.echo import Echoes
 from switch.enquiries import Enquiries
@@ -35,6 +36,7 @@ class House:
     Args:
         started: when this process started.
         window_of: the window an order reserved now belongs to, by currency.
+        on_posted: told of every order that was posted.
         spawn: starts a task that the process owns.
     """
 
@@ -50,6 +52,7 @@ class House:
         clock: Clock,
         started: datetime,
         window_of: WindowOf,
+        on_posted: Callable[[TransferRecord], None] = lambda _: None,
         spawn: Callable[..., object],
     ) -> None:
         self._ledger = ledger
@@ -113,6 +116,7 @@ class House:
             profile=profile,
             clock=clock,
             window_of=window_of,
+            on_posted=on_posted,
             spawn=spawn,
         )
         self.enquiries = Enquiries(

@@ -7,7 +7,7 @@ import random
 import signal
 import ssl
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,11 +16,10 @@ from pathlib import Path
 import msgspec
 import structlog
 import uvloop
-from clearing.http_api import routes as clearing_routes
-from clearing.service import ClearingService
 
-from clearing.core.window import parse_cut_off, window_at
+from clearing.http_api import routes as clearing_routes
 from clearing.ledger_sqlite import SqliteLedger
+from clearing.service import ClearingService
 from directory.http_api import routes as directory_routes
 from directory.qr import QrModule
 from directory.service import DirectoryService
@@ -31,24 +30,26 @@ from runtime.clock import SystemClock
 from runtime.files import load_fleet, load_profile
 from runtime.folder_lock import FolderLock
 from runtime.http_client import AiohttpClient
-from runtime.http_server import GuardedServer
+from runtime.http_server import GuardedServer, Request, Response
 from runtime.signing import SigningPool
+from scheme.cci import CciCheck
 from scheme.clock import to_ms
 from scheme.errors import ConfigError, StoreError
-from scheme.ledger import NATIONAL, Position
+from scheme.ledger import NATIONAL, Owed, Position
 from scheme.network import Participant
 from scheme.people import people
 from scheme.profile import Profile
 from switch.config import Config
+from switch.core.records import TransferRecord
 from switch.desk import OperatorDesk
-from switch.edges.envelope import Envelopes
 from switch.edges.operator_api import OperatorApi
 from switch.edges.peers_http import HttpPeers
-from switch.edges.routes import OperatorEdge
 from switch.edges.tin_http import TinEdge
+from switch.envelope import Envelopes
 from switch.house import House
 from switch.keys import Keys
 from switch.queries import Queries
+from switch.routes import OperatorEdge, RouteHandler
 from switch.store import SqliteStore
 from switch.tasks import Tasks
 from switch.watermarks import Watermarks
@@ -56,6 +57,7 @@ from switch.wire_log import WireLog
 
 log = structlog.get_logger()
 
+ID_QR_CHARACTERS = 20
 EXIT_CONFIG = 2
 EXIT_COMMIT_FAILED = 70
 """A group could not be written: nobody starts this again before a person has looked."""
@@ -73,8 +75,8 @@ class _Parts:
     wire_log: WireLog
     envelopes: Envelopes
     peers: HttpPeers
-    aliases: DirectoryStore
     directory: DirectoryService
+    qr: QrModule
     clearing: ClearingService
     tls: ssl.SSLContext | None
 
@@ -105,6 +107,7 @@ class SwitchProcess:
         self._clock = SystemClock()
         self._home = Path(config.home)
         self._accepts = True
+        self._watermarks: Watermarks | None = None
 
     async def run(self) -> None:
         """Serve until the stop is asked for, then drain and sync."""
@@ -145,12 +148,22 @@ class SwitchProcess:
         stack.push_async_callback(client.close)
         stack.push_async_callback(ledger.drain)
         directory = DirectoryService(
-            aliases, clock=clock, rules=profile.directory, participants=members
+            aliases,
+            clock=clock,
+            rules=profile.directory,
+            participants=members,
+            check=CciCheck(profile.cci.clearing_house),
         )
         if not aliases.is_seeded:
             await directory.seed(people(fleet, random.Random(fleet.seed)))
-        clearing = ClearingService(ledger, clock=clock, profile=profile)
-        await clearing.open_positions(fleet.participant)
+        clearing = ClearingService(
+            ledger,
+            fleet=fleet,
+            profile=profile,
+            clock=clock,
+            notice_of_movement=self._notice_of_movement,
+        )
+        await clearing.open_positions()
         return _Parts(
             started=started,
             profile=profile,
@@ -162,14 +175,21 @@ class SwitchProcess:
             peers=HttpPeers(
                 client, fleet=members, envelopes=envelopes, wire_log=wire_log, clock=clock
             ),
-            aliases=aliases,
             directory=directory,
+            qr=QrModule(
+                aliases,
+                clock=clock,
+                token_s=profile.directory.qr_token_s,
+                participants=members,
+                default_password=config.qr_password,
+            ),
             clearing=clearing,
             tls=keys.server_tls(config),
         )
 
     async def _serve(self, parts: "_Parts", group: asyncio.TaskGroup) -> None:
-        house = self._house(parts, Tasks(group).spawn)
+        tasks = Tasks(group)
+        house = self._house(parts, tasks.spawn)
         expired = await house.recover()
         config = self._config
         tin = GuardedServer(
@@ -202,36 +222,33 @@ class SwitchProcess:
             profile=parts.profile,
             clock=clock,
             started=parts.started,
-            window_of=_window_of(parts.profile, clock),
+            window_of=lambda currency: _window_of(parts.clearing, currency),
+            on_posted=lambda record: _count_qr(parts.qr, record, spawn),
             spawn=spawn,
         )
-        watermarks = Watermarks(
+        self._watermarks = Watermarks(
             ledger=parts.ledger,
             outbox=house.outbox,
             fleet=parts.members,
             clock=clock,
             head=house.sessions.head,
-            net_of_window=_net_of_window(parts.profile, clock, parts.store),
+            net_of_window=lambda position: _net_of_window(parts, position),
             spawn=spawn,
         )
-        parts.ledger.on_low = watermarks.on_low
-        parts.clearing.on_movement = watermarks.on_movement
+        parts.ledger.on_low = self._watermarks.on_low
         return house
 
+    def _notice_of_movement(self, before: Position, after: Position) -> tuple[Owed, ...]:
+        assert self._watermarks is not None, "operators are served after the house is built"
+        return self._watermarks.on_movement(before, after)
+
     def _tin_edge(self, parts: "_Parts", house: House) -> TinEdge:
-        qr = QrModule(
-            parts.aliases,
-            clock=self._clock,
-            token_s=parts.profile.directory.qr_token_s,
-            participants=parts.members,
-            default_password=self._config.qr_password,
-        )
         return TinEdge(
             house.handlers,
             fleet=parts.members,
             envelopes=parts.envelopes,
             directory=DirectoryWire(parts.directory),
-            qr=qr,
+            qr=parts.qr,
             wire_log=parts.wire_log,
             clock=self._clock,
             token=self._config.token,
@@ -257,7 +274,10 @@ class SwitchProcess:
         )
         routes = {
             **OperatorApi(desk, parts.members).routes(),
-            **clearing_routes(parts.clearing),
+            **{
+                route: _telling(house, handler)
+                for route, handler in clearing_routes(parts.clearing).items()
+            },
             **directory_routes(parts.directory),
         }
         hosts = frozenset({self._config.host})
@@ -292,26 +312,34 @@ def _check_lanes(members: dict[str, Participant]) -> None:
             raise ConfigError(f"participant {one.code}: lane: only tin is served by this version")
 
 
-def _window_of(profile: Profile, clock: SystemClock) -> Callable[[str], tuple[str, str]]:
-    cut_off = parse_cut_off(profile.windows.cut_off)
-
-    def window_of(currency: str) -> tuple[str, str]:
-        window = window_at(clock.now(), cut_off, ledger=NATIONAL, currency=currency)
-        return window.id, window.settlement_date
-
-    return window_of
+def _window_of(clearing: ClearingService, currency: str) -> tuple[str, str]:
+    window = clearing.window(NATIONAL, currency)
+    return window.id, window.settlement_date
 
 
-def _net_of_window(
-    profile: Profile, clock: SystemClock, store: SqliteStore
-) -> Callable[[Position], int]:
-    window_of = _window_of(profile, clock)
+def _net_of_window(parts: _Parts, position: Position) -> int:
+    window, _ = _window_of(parts.clearing, position.account.currency)
+    return parts.store.net_of_window(window, position.account.owner)
 
-    def net(position: Position) -> int:
-        window, _ = window_of(position.account.currency)
-        return store.net_of_window(window, position.account.owner)
 
-    return net
+def _count_qr(qr: QrModule, record: TransferRecord, spawn: Callable[..., object]) -> None:
+    """Count the payment of a dynamic QR, if the order's narrative may name one."""
+    narrative = record.ct1.unstructuredInformation
+    if narrative is not None and len(narrative) >= ID_QR_CHARACTERS:
+        creditor = record.ct1.creditorCCI or ""
+        spawn(qr.paid(narrative, cci=creditor, transfer_id=record.instruction_id))
+
+
+def _telling(house: House, handler: RouteHandler) -> RouteHandler:
+    """Return a handler after which what it made us owe to a participant is delivered."""
+
+    async def handle(request: Request, params: Mapping[str, str]) -> Response:
+        response = await handler(request, params)
+        if "code" in params:
+            house.outbox.look(params["code"])
+        return response
+
+    return handle
 
 
 def _announce(tin_port: int, operator_port: int, expired: int) -> None:
@@ -344,6 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m switch")
     parser.add_argument("--config", required=True, type=Path)
     path: Path = parser.parse_args(arguments).config
+    os.umask(0o077)  # What lies in the home names persons, if invented ones, and money.
     try:
         config = Config.read(path)
         logs.configure(

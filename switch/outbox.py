@@ -13,27 +13,20 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 import structlog
-from msgspec import Struct
 
 from scheme.clock import Clock, Timer, from_ms, to_ms
 from scheme.ledger import Advance, Command, Owed, StrikeOff
 from scheme.limits import OUTBOX_CONCURRENCY_PER_PEER, OUTBOX_IN_MEMORY_PER_PEER
 from scheme.profile import Timers
 from switch.core.transfer import TransferState
-from switch.ports import Delivery, Ledger, Peers
+from switch.flight import Attempt
+from switch.ports import Delivery, Ledger, OwedRow, Peers
 
 log = structlog.get_logger()
 
 CONFIRMATION: Final = "CT5"
 CANCELLATION: Final = "CTC1"
 _QUIET_STEP: Final = timedelta(milliseconds=20)
-
-
-class OwedRow(Struct, frozen=True, gc=False):
-    """An owed message as read from the disk."""
-
-    owed: Owed
-    parked_ms: int | None
 
 
 class OwedMessages(Protocol):
@@ -44,18 +37,6 @@ class OwedMessages(Protocol):
 
     def peers_owed(self) -> Sequence[str]:
         """Return the participants to whom something is owed that is not parked."""
-
-
-class Attempt:
-    """An owed message in memory: when it is due, and how often it was tried."""
-
-    __slots__ = ("attempts", "due_ms", "first_ms", "owed")
-
-    def __init__(self, owed: Owed) -> None:
-        self.owed = owed
-        self.attempts = 0
-        self.first_ms = owed.due_ms
-        self.due_ms = owed.due_ms
 
 
 def backoff_s(attempts: int, timers: Timers) -> float:
@@ -128,6 +109,10 @@ class Outbox:
                 continue
             self._push(queue, Attempt(message))
             self._pump(message.participant)
+
+    def look(self, participant: str) -> None:
+        """Look on the disk for something owed to a peer that was written by somebody else."""
+        self._refill(participant)
 
     def wake(self, participant: str) -> int:
         """Try everything owed to a peer now, as it has signed on; return how many wait."""

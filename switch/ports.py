@@ -39,6 +39,61 @@ class StoredTransfer(Struct, frozen=True, gc=False):
     record: TransferRecord | None
 
 
+class OwedRow(Struct, frozen=True, gc=False):
+    """An owed message as read from the disk."""
+
+    owed: Owed
+    parked_ms: int | None
+
+
+class TransferFilter(Struct, frozen=True, kw_only=True):
+    """What a list of transfers is narrowed to; None does not narrow.
+
+    Attributes:
+        participant: debtor's or creditor's agent.
+        since_ms, until_ms: by creation.
+        after: cursor, the last row's of the page before.
+    """
+
+    state: str | None = None
+    participant: str | None = None
+    debtor: str | None = None
+    creditor: str | None = None
+    reason: str | None = None
+    minor: int | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    after: tuple[int, str] | None = None
+
+
+class TransferRow(Struct, frozen=True, gc=False):
+    """One line of a list of transfers."""
+
+    transfer_id: str
+    state: str
+    reason: str
+    debtor_agent: str
+    creditor_agent: str
+    currency: str
+    minor: int
+    created_ms: int
+    decided_ms: int | None
+    record: bytes
+
+
+class EntryRow(Struct, frozen=True, gc=False):
+    """One posted entry."""
+
+    kind: str
+    ledger: str
+    currency: str
+    debit: str
+    credit: str
+    minor: int
+    window: str
+    posted_ms: int
+
+
 class Store(Protocol):
     """Reads of what the ledger has written."""
 

@@ -3,7 +3,7 @@
 Everything of a person is masked here, whatever the store holds in full.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -14,8 +14,8 @@ from scheme.masking import mask_message, mask_text
 from scheme.wire import jws
 from switch.core.records import TransferRecord, VerificationRecord, unpack_transfer
 from switch.core.transfer import TransferState
-from switch.flight import Flight
-from switch.outbox import Attempt, OwedRow
+from switch.flight import Attempt, Flight
+from switch.ports import EntryRow, OwedRow, TransferFilter, TransferRow
 from switch.wire_log import WireMessage
 
 _CONFIRMATION: Final = "CT5"
@@ -28,18 +28,30 @@ Row = dict[str, Any]
 class Rows(Protocol):
     """The reads a query needs; ``switch.store.SqliteStore`` has them."""
 
-    def transfers(self, wanted: Any, *, limit: int) -> Sequence[Any]: ...  # noqa: D102
-    def row(self, transfer_id: str) -> Any: ...  # noqa: D102
-    def entries(self, transfer_id: str) -> Sequence[Any]: ...  # noqa: D102
-    def owed(self, *, subject: str | None = None) -> Sequence[OwedRow]: ...  # noqa: D102
-    def in_states(self, states: Sequence[str]) -> Sequence[Any]: ...  # noqa: D102
-    def verification(self, instruction_id: str) -> VerificationRecord | None: ...  # noqa: D102
+    def transfers(self, wanted: TransferFilter, *, limit: int) -> Sequence[TransferRow]:
+        """Return a page of transfers, youngest first."""
+
+    def row(self, transfer_id: str) -> TransferRow | None:
+        """Return one transfer as a list shows it."""
+
+    def entries(self, transfer_id: str) -> Sequence[EntryRow]:
+        """Return the entries posted for a transfer."""
+
+    def owed(self, *, subject: str | None = None) -> Sequence[OwedRow]:
+        """Return what is owed, oldest first."""
+
+    def in_states(self, states: Sequence[str]) -> Sequence[TransferRow]:
+        """Return transfers in any of these states, oldest first."""
+
+    def verification(self, instruction_id: str) -> VerificationRecord | None:
+        """Return a verification by the id it was issued."""
 
 
 class Timeline(Protocol):
     """Finds messages in the wire log."""
 
-    async def find(self, subjects: frozenset[str], *, since_us: int) -> list[WireMessage]: ...  # noqa: D102
+    async def find(self, subjects: frozenset[str], *, since_us: int) -> list[WireMessage]:
+        """Return the messages of some subjects since an instant, in order of time."""
 
 
 class Queries:
@@ -56,8 +68,8 @@ class Queries:
         wire_log: Timeline,
         *,
         clock: Clock,
-        in_flight: Any,
-        attempts: Any,
+        in_flight: Callable[[], Sequence[Flight]],
+        attempts: Callable[[], Iterable[Attempt]],
     ) -> None:
         self._store = store
         self._wire_log = wire_log
@@ -65,7 +77,7 @@ class Queries:
         self._in_flight = in_flight
         self._attempts = attempts
 
-    def transfers(self, wanted: Any, *, limit: int) -> Row:
+    def transfers(self, wanted: TransferFilter, *, limit: int) -> Row:
         """Return a page of transfers, youngest first, and the cursor of the next one."""
         rows = self._store.transfers(wanted, limit=limit)
         last = rows[-1] if len(rows) == limit else None
@@ -85,7 +97,7 @@ class Queries:
         verification = self._store.verification(instruction)
         return None if verification is None else await self._verified(verification)
 
-    async def _one(self, row: Any) -> Row:
+    async def _one(self, row: TransferRow) -> Row:
         line = _line(row)
         subjects = {row.transfer_id}
         record = _record(row)
@@ -197,7 +209,7 @@ class Queries:
             "attempts": 1,
         }
 
-    def _stuck_row(self, row: Any) -> Row:
+    def _stuck_row(self, row: TransferRow) -> Row:
         return {
             "instruction_id": row.transfer_id,
             "participant": row.creditor_agent,
@@ -210,11 +222,11 @@ class Queries:
         return max(0.0, round((to_ms(self._clock.now()) - since_ms) / 1000, 1))
 
 
-def _record(row: Any) -> TransferRecord | None:
+def _record(row: TransferRow) -> TransferRecord | None:
     return None if row.state == TransferState.TOMBSTONE else unpack_transfer(row.record)
 
 
-def _line(row: Any) -> Row:
+def _line(row: TransferRow) -> Row:
     record = _record(row)
     decided = row.decided_ms or (record.decided_ms if record is not None else 0)
     return {
@@ -265,7 +277,7 @@ def _decision(record: TransferRecord | None) -> Row:
     }
 
 
-def _entry(entry: Any) -> Row:
+def _entry(entry: EntryRow) -> Row:
     return {
         "kind": entry.kind,
         "ledger": entry.ledger,

@@ -81,6 +81,7 @@ class TransferRouter:
         bindings: returns the binding under an AV4's id.
         state: returns who is signed on and blocked at this moment.
         window_of: the window an order reserved now belongs to.
+        on_posted: told of every order that was posted.
         spawn: starts a task that the process owns.
     """
 
@@ -98,6 +99,7 @@ class TransferRouter:
         profile: Profile,
         clock: Clock,
         window_of: WindowOf,
+        on_posted: Callable[[TransferRecord], None],
         spawn: Callable[..., object],
         in_flight_max: int = TRANSFERS_IN_FLIGHT_MAX,
     ) -> None:
@@ -112,6 +114,7 @@ class TransferRouter:
         self._profile = profile
         self._clock = clock
         self._window_of = window_of
+        self._on_posted = on_posted
         self._spawn = spawn
         self._in_flight_max = in_flight_max
         self._flights: dict[str, Flight] = {}
@@ -331,6 +334,8 @@ class TransferRouter:
         self._told(flight, record, command.record)
         if owed:
             self._outbox.take(owed)
+        if flight.state is TransferState.POSTED:
+            self._on_posted(record)
 
     def _owed(self, record: TransferRecord, ct4: CT4) -> tuple[TransferRecord, tuple[Owed, ...]]:
         creditor = self._fleet[record.creditor_agent]

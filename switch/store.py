@@ -8,8 +8,6 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-
 from scheme.ledger import Owed
 from scheme.limits import PAGE_ROWS_MAX
 from switch.core.records import (
@@ -19,59 +17,10 @@ from switch.core.records import (
     unpack_verification,
 )
 from switch.core.transfer import TransferState
-from switch.outbox import OwedRow
-from switch.ports import StoredTransfer
+from switch.ports import EntryRow, OwedRow, StoredTransfer, TransferFilter, TransferRow
 
 _TRANSFER = "SELECT transfer_id, state, reason, creditor_agent, record FROM transfers WHERE "
 _OUTBOX = "SELECT owed_id, participant, message, subject, body, due_ms, parked_ms FROM outbox"
-
-
-class TransferFilter(Struct, frozen=True, kw_only=True):
-    """What a list of transfers is narrowed to; None does not narrow.
-
-    Attributes:
-        participant: debtor's or creditor's agent.
-        since_ms, until_ms: by creation.
-        after: cursor, the last row's of the page before.
-    """
-
-    state: str | None = None
-    participant: str | None = None
-    debtor: str | None = None
-    creditor: str | None = None
-    reason: str | None = None
-    minor: int | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-    after: tuple[int, str] | None = None
-
-
-class TransferRow(Struct, frozen=True, gc=False):
-    """One line of a list of transfers."""
-
-    transfer_id: str
-    state: str
-    reason: str
-    debtor_agent: str
-    creditor_agent: str
-    currency: str
-    minor: int
-    created_ms: int
-    decided_ms: int | None
-    record: bytes
-
-
-class EntryRow(Struct, frozen=True, gc=False):
-    """One posted entry."""
-
-    kind: str
-    ledger: str
-    currency: str
-    debit: str
-    credit: str
-    minor: int
-    window: str
-    posted_ms: int
 
 
 class SqliteStore:

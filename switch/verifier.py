@@ -8,7 +8,7 @@ import structlog
 from msgspec import Struct
 
 from scheme.clock import Clock, to_ms
-from scheme.errors import NoAnswer, NotConnected
+from scheme.errors import NoAnswer, NotConnected, StoreError
 from scheme.ledger import Remember
 from scheme.limits import RECENT_BINDINGS_MAX, TRANSFERS_IN_FLIGHT_MAX
 from scheme.messages import AV1, AV2, AV3, AV4
@@ -143,7 +143,10 @@ class Verifier:
         )
         if refusal is not None:
             return refusal, None
-        payee = self._resolve(av1)
+        try:
+            payee = self._resolve(av1)
+        except StoreError:
+            payee = rules.DIRECTORY_AWAY
         if isinstance(payee, rules.Refusal):
             return payee, None
         refusal = rules.creditor_operates(

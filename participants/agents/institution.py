@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ class Institution:
     """What every desk of an institution works with.
 
     Attributes:
+        reach: makes its way to the clearing house, ``house``.
         rng: decides latencies, and the two free digits of a retrieval reference.
         accounts: by CCI.
         phones: CCI of the account that stands for a phone here.
@@ -39,7 +40,7 @@ class Institution:
     clock: Clock
     rng: random.Random
     books: Books
-    house: ClearingHouse
+    reach: InitVar[Callable[["Institution"], ClearingHouse]]
     session: SessionState
     directories: frozenset[str]
     spawn: Spawn
@@ -47,9 +48,11 @@ class Institution:
     latency_ms: float | None = None
     accounts: dict[str, Account] = field(default_factory=dict)
     phones: dict[str, str] = field(default_factory=dict)
+    house: ClearingHouse = field(init=False)
     _traces: Sequence = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, reach: "Callable[[Institution], ClearingHouse]") -> None:
+        self.house = reach(self)
         # Not kept on disk: begun at a number that a restart within the same second does not meet.
         span = TRACES[1] - TRACES[0]
         started = int(self.clock.now().timestamp() * 10) % span

@@ -62,6 +62,9 @@ UNKNOWN_ALIAS: Final = Refusal(
 UNKNOWN_TOKEN: Final = Refusal(
     ReasonCode.CH11, "token_unknown", "proxyValue", "not known in that directory"
 )
+DIRECTORY_AWAY: Final = Refusal(
+    ReasonCode.FF07, "directory_away", "root", "the directory cannot be read just now; try again"
+)
 UNREACHABLE: Final = Refusal(
     ReasonCode.AB05,
     "creditor_unreachable",

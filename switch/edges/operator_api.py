@@ -12,8 +12,8 @@ from scheme.clock import to_ms
 from scheme.limits import PAGE_ROWS_MAX
 from scheme.network import Participant
 from switch.core.transfer import TransferState
-from switch.edges.routes import Problem, RouteHandler, as_json, read_json
-from switch.store import TransferFilter
+from switch.ports import TransferFilter
+from switch.routes import Problem, RouteHandler, as_json, read_json
 
 _PAGE: Final = 50
 _ANNOUNCEMENT_MAX: Final = 4000

@@ -16,10 +16,10 @@ from scheme.messages import AV2, AV3, CT2, CT3, CTC2, ET1, ET2, Message
 from scheme.network import Participant
 from scheme.wire.tin_json import decode, encode
 from switch.core import answers
-from switch.edges.envelope import Envelopes, unwrap
-from switch.edges.wire_names import BASE_PATH, HOUSE, time_us
+from switch.envelope import Envelopes, unwrap
 from switch.ports import Delivery
 from switch.wire_log import WireLog
+from switch.wire_names import BASE_PATH, HOUSE, time_us
 
 _ANSWER: Final[Mapping[type[Message], type[Message]]] = {AV2: AV3, CT2: CT3, ET1: ET2}
 _PATHS: Final[Mapping[str, str]] = {"Reject": "REJECT"}

@@ -15,10 +15,10 @@ from scheme.network import Participant
 from scheme.reasons import ReasonCode
 from scheme.wire.tin_json import DEFAULT_VARIANT, decode, encode
 from switch.core import answers
-from switch.edges.envelope import Envelopes, Unwrapped, unwrap
-from switch.edges.wire_names import BASE_PATH, ERROR_HEADER, HOUSE, time_us
+from switch.envelope import Envelopes, Unwrapped, unwrap
 from switch.flight import Answer, UnknownOutcome
 from switch.wire_log import WireLog
+from switch.wire_names import BASE_PATH, ERROR_HEADER, HOUSE, time_us
 
 log = structlog.get_logger()
 
@@ -57,14 +57,29 @@ _NEW_WORK: Final[frozenset[type[Message] | None]] = frozenset({AV1, CT1})
 Handle = Callable[[Any], Awaitable[Answer]]
 
 
+class DirectoryReply(Protocol):
+    """An answer of the directory; ``fault`` says ``field: rule``, or None."""
+
+    @property
+    def body(self) -> bytes:
+        """The document."""
+
+    @property
+    def fault(self) -> str | None:
+        """What was wrong with the question."""
+
+
 class DirectoryCalls(Protocol):
     """The directory's wire, without signatures."""
 
     def sender(self, body: bytes) -> str | None:
         """Return the participant named as sender."""
 
-    async def answer(self, body: bytes) -> bytes:
-        """Return the answer to a directory message."""
+    async def reply(self, body: bytes) -> DirectoryReply:
+        """Return the answer to a directory message, and what was wrong with it."""
+
+    def refuse(self, body: bytes, reason: ReasonCode) -> bytes:
+        """Return the answer that refuses a directory message with a reason."""
 
 
 class QrCalls(Protocol):
@@ -234,17 +249,21 @@ class TinEdge:
     async def _directory_call(self, request: Request) -> Response:
         try:
             unwrapped = unwrap(request.body)
-            sender = self._directory.sender(unwrapped.document)
-            self._envelopes.check(unwrapped, sender)
         except BadSignature as error:
-            # A directory message has no place for DS0A: the header and the status say it.
-            headers = ((ERROR_HEADER, _one_line(str(error))),)
-            return Response(403, msgspec.json.encode({"error": str(error)}), headers)
-        if unwrapped.signed is None and not self._shows_token(request):
-            return _problem(401, "unsigned and without the shared token", "set Authorization")
-        document = await self._directory.answer(unwrapped.document)
+            why = ((ERROR_HEADER, _one_line(str(error))),)
+            return Response(400, msgspec.json.encode({"error": str(error)}), why)
+        document = unwrapped.document
+        sender = self._directory.sender(document)
         signed = unwrapped.signed is not None or self._envelopes.must_sign(sender)
-        return Response(body=await self._envelopes.wrap(document, signed=signed))
+        refused = self._not_entitled(request, unwrapped, sender)
+        if refused is not None:
+            body = self._directory.refuse(document, refused.reason)
+            fault: str | None = refused.detail
+        else:
+            reply = await self._directory.reply(document)
+            body, fault = reply.body, reply.fault
+        headers = ((ERROR_HEADER, _one_line(fault)),) if fault else ()
+        return Response(200, await self._envelopes.wrap(body, signed=signed), headers)
 
     def _variant(self, sender: str) -> Any:
         participant = self._fleet.get(sender)

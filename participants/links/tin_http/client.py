@@ -57,6 +57,7 @@ class TinClient:
         trace: returns a fresh trace, for messages that carry none.
         variant: how this institution speaks.
         qr_password: for the QR module.
+        token: shared secret of a network that is not on loopback, or empty.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class TinClient:
         *,
         variant: WireVariant = DEFAULT_VARIANT,
         qr_password: str = "demo",  # noqa: S107 - the simulation's own default
+        token: str = "",
     ) -> None:
         self._code = code
         self._base_url = base_url.rstrip("/")
@@ -77,6 +79,9 @@ class TinClient:
         self._trace = trace
         self._variant = variant
         self._qr_password = qr_password
+        self._headers = {"Content-Type": _JSON}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
 
     def encode(self, message: Message) -> bytes:
         """Return the bytes under which a message is sent."""
@@ -93,13 +98,13 @@ class TinClient:
 
     async def send(self, name: str, body: bytes, trace: str, expected: type[M]) -> M:
         """Send the bytes of a message and return its answer; raises as ``ask`` does."""
-        headers = {"Content-Type": _JSON, "request-id": self._code[1:] + trace}
+        headers = {**self._headers, "request-id": self._code[1:] + trace}
         answer = await self._post(BASE_PATH + name, await self._seal.close(body), headers)
         return decode(self._seal.open(answer), expected)
 
     async def look_up(self, lookup: ProxyLookup) -> ProxyLookupResponse:
         """Ask the directory; raises as ``ask`` does."""
-        headers = {"Content-Type": _JSON, "Message": "/NoYamlValidation"}
+        headers = {**self._headers, "Message": "/NoYamlValidation"}
         body = await self._seal.close(encode_proxy(lookup))
         answer = self._seal.open(await self._post("/directory/lookups", body, headers))
         message = decode_proxy(answer)

@@ -1,4 +1,4 @@
-"""Signatures and tokens at the switch's edges: who may speak as whom.
+"""Signatures at the switch's edges: who may speak as whom.
 
 A participant acts only as itself: the certificate trusted for a message is that of the
 participant named in it (docs/wire/signing.md).
