@@ -188,7 +188,6 @@ class Account(Struct, frozen=True, kw_only=True):
     held: int | None = None
     available: int | None = None
     status: str | None = None
-    wallet_token: str | None = None
 
 
 class AccountsPage(Struct, frozen=True):
@@ -252,6 +251,8 @@ class Payment(Struct, frozen=True, kw_only=True):
     response_code: str | None = None
     reason_code: str | None = None
     explanation: str = ""
+    not_sent_because: str | None = None
+    field: str | None = None
     elapsed_ms: float | None = None
     legs: tuple[Leg, ...] = ()
     candidates: tuple[Candidate, ...] = ()

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -35,6 +34,13 @@ class Program:
     stop_s: float = STOP_S
 
 
+class _Event(msgspec.Struct, frozen=True):
+    """A line of a child's standard output."""
+
+    event: str
+    error: str = ""
+
+
 class Child:
     """One running process of a program.
 
@@ -43,12 +49,14 @@ class Child:
 
     Attributes:
         ready: ends once the process said so; cancelled if it ended before.
+        complaint: why it cannot start, as it says itself; empty if it says nothing.
         ended: ends with the exit code.
     """
 
     def __init__(self, program: Program, process: asyncio.subprocess.Process) -> None:
         self.program = program
         self._process = process
+        self.complaint = ""
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.create_task(self._run())
 
@@ -80,12 +88,18 @@ class Child:
         if self._process.returncode is None:
             self._process.send_signal(number)
 
+    def _heard(self, event: _Event | None) -> None:
+        if event is None:
+            return
+        if event.event == "ready" and not self.ready.done():
+            self.ready.set_result(None)
+        self.complaint = event.error or self.complaint
+
     async def _run(self) -> int:
         assert self._process.stdout is not None
         try:
             while line := await self._process.stdout.readline():
-                if _is_ready(line) and not self.ready.done():
-                    self.ready.set_result(None)
+                self._heard(_event(line))
         except ValueError:
             # A line too long for us; nothing but the ready line is expected here.
             await self._process.stdout.read()
@@ -94,12 +108,11 @@ class Child:
         return code
 
 
-def _is_ready(line: bytes) -> bool:
+def _event(line: bytes) -> _Event | None:
     try:
-        event = msgspec.json.decode(line)
+        return msgspec.json.decode(line, type=_Event)
     except msgspec.DecodeError:
-        return False
-    return isinstance(event, Mapping) and event.get("event") == "ready"
+        return None
 
 
 def _open_errors(path: Path) -> int:

@@ -45,7 +45,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str 
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     for index, heading in enumerate(headings):
         to_the_right = right[index : index + 1] == "r"
         drawn.add_column(heading, justify="right" if to_the_right else "left", overflow="fold")
@@ -87,6 +87,17 @@ def local_second(stamp: str | None) -> str:
         return lima(datetime.fromisoformat(stamp)).strftime("%m-%d %H:%M:%S")
     except ValueError:
         return stamp
+
+
+def passed_ms(earlier: str | None, later: str | None) -> float:
+    """Return the milliseconds between two ISO 8601 instants; 0 where one cannot be read."""
+    if not earlier or not later:
+        return 0.0
+    try:
+        between = datetime.fromisoformat(later) - datetime.fromisoformat(earlier)
+    except (ValueError, TypeError):
+        return 0.0
+    return max(round(between.total_seconds() * 1000, 3), 0.0)
 
 
 def span(seconds: float | None) -> str:

@@ -97,10 +97,15 @@ def check_table(
 
 
 class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a running country listens: the file that ``up`` writes."""
+    """Where a running country listens: the file that ``up`` writes.
+
+    Attributes:
+        fleet: path of the file that declares its institutions and their people.
+    """
 
     operator_url: str
     tin_url: str
+    fleet: str
     pid: int
 
 

@@ -30,12 +30,14 @@ class StartFailed(Exception):
     Args:
         name: of the program.
         code: its exit code; None when it still ran.
+        complaint: why, as it said itself, or empty.
     """
 
-    def __init__(self, name: str, code: int | None) -> None:
+    def __init__(self, name: str, code: int | None, complaint: str = "") -> None:
         super().__init__(name)
         self.name = name
         self.code = code
+        self.complaint = complaint
 
 
 class Supervisor:
@@ -143,7 +145,7 @@ class Supervisor:
     def _check_alive(self) -> None:
         for name, child in self._children.items():
             if child.ended.done():
-                raise StartFailed(name, child.ended.result())
+                raise StartFailed(name, child.ended.result(), child.complaint)
 
     def _slowest(self) -> str:
         slow = [name for name, child in self._children.items() if not child.ready.done()]

@@ -1,5 +1,6 @@
 """What the ledger reads back: everything at the start, single keys while it runs."""
 
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,32 +25,34 @@ class LedgerReader:
 
     Args:
         connection: a read-only connection; it sees what is committed.
+
+    Every method raises StoreError if the file cannot be read.
     """
 
     def __init__(self, connection: Any) -> None:
-        self._execute = connection.execute
+        self._connection = connection
 
     def transfer(self, key: str, transfer_id: str) -> Duplicate | None:
         """Return the transfer that has this key or this id."""
-        row = self._execute(_BY_KEY, (key, transfer_id)).fetchone()
+        row = self._one(_BY_KEY, key, transfer_id)
         return None if row is None else Duplicate(row[0], row[1])
 
     def movement(self, movement_id: str) -> str | None:
         """Return the digest of a movement."""
         query = "SELECT digest FROM movements WHERE movement_id = ?"
-        row = self._execute(query, (movement_id,)).fetchone()
+        row = self._one(query, movement_id)
         return None if row is None else str(row[0])
 
     def opposition(self, transfer_id: str) -> bytes | None:
         """Return what an opposite posting of this id was asked for."""
         query = "SELECT opposite_of, minor FROM oppositions WHERE transfer_id = ?"
-        row = self._execute(query, (transfer_id,)).fetchone()
+        row = self._one(query, transfer_id)
         return None if row is None else opposition_record(row[0], row[1])
 
     def opposed(self, transfer_id: str) -> Mapping[str, int]:
         """Return the amounts that were taken back of a transfer, by opposite posting."""
         query = "SELECT transfer_id, minor FROM oppositions WHERE opposite_of = ?"
-        return dict(self._execute(query, (transfer_id,)).fetchall())
+        return dict(self._all(query, transfer_id))
 
     def postings(self, transfer_id: str) -> tuple[Entry, ...]:
         """Return the entries posted for a transfer."""
@@ -65,10 +68,22 @@ class LedgerReader:
                 minor=minor,
                 window=window,
             )
-            for kind, ledger, currency, debit, credit, minor, window in self._execute(
-                query, (transfer_id,)
-            ).fetchall()
+            for kind, ledger, currency, debit, credit, minor, window in self._all(
+                query, transfer_id
+            )
         )
+
+    def _one(self, query: str, *values: str) -> Any:
+        rows = self._all(query, *values)
+        return rows[0] if rows else None
+
+    def _all(self, query: str, *values: str) -> list[Any]:
+        try:
+            rows: list[Any] = self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            # Nothing was decided yet, so whoever asked may ask again.
+            raise StoreError(f"the ledger could not be read: {error}") from error
+        return rows
 
 
 def read_positions(connection: Any) -> list[Position]:

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, Self
 
 from clearing.audit import audit
@@ -83,10 +84,14 @@ class SqliteLedger:
             StoreError: the file is of another version, damaged, or cannot be made durable.
         """
         open_reader = connect_reader or _connect_read_only
-        connection = open_durable(path, connect)
-        _ensure_schema(connection, path, now_ms)
-        reader = open_reader(path)
-        state = LedgerState(read_positions(reader), read_held(reader), LedgerReader(reader))
+        with ExitStack() as unfinished:
+            connection = open_durable(path, connect)
+            unfinished.callback(connection.close)
+            _ensure_schema(connection, path, now_ms)
+            reader = open_reader(path)
+            unfinished.callback(reader.close)
+            state = LedgerState(read_positions(reader), read_held(reader), LedgerReader(reader))
+            unfinished.pop_all()
         return cls(connection, reader, state, lambda: open_reader(path), on_failure)
 
     async def apply(self, batch: Sequence[Command]) -> Sequence[Result]:

@@ -1,10 +1,15 @@
 """The HTTP client of the hot path behind one small port, so that it can be replaced."""
 
+import asyncio
 import ssl
+from collections.abc import Mapping
 from typing import Protocol
 
 import aiohttp
 import yarl
+from aiohttp import hdrs
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 
 from scheme.errors import NoAnswer, NotConnected
@@ -21,7 +26,7 @@ class HttpAnswer(Struct, frozen=True, gc=False):
 class HttpClient(Protocol):
     """Posts JSON to peers over pooled connections."""
 
-    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> HttpAnswer:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         """Send one request and read its whole answer.
 
         The caller guards the wait: cancelling gives the connection up.
@@ -35,10 +40,20 @@ class HttpClient(Protocol):
         """Close all connections."""
 
 
-class AiohttpClient:
-    """HttpClient on one pooled aiohttp session.
+class _Target(Struct, frozen=True):
+    """Where a URL leads: what the pool needs to know, and the head of every request."""
 
-    It follows no redirect, keeps no cookie and unpacks nothing: a peer's answer is taken as it is.
+    address: aiohttp.ClientRequest
+    head: bytes
+
+
+class AiohttpClient:
+    """HttpClient on aiohttp's connection pool and its parser.
+
+    The pool finds, opens and keeps connections, with TLS; the parser reads answers. aiohttp's
+    session above them would build each request anew, header by header, which costs as much
+    again as sending it. Redirects, cookies and encodings are not for us: a peer's answer is taken
+    as it is.
 
     Args:
         tls: context for ``https://`` peers, with our authorities and certificate.
@@ -48,7 +63,7 @@ class AiohttpClient:
     def __init__(
         self, tls: ssl.SSLContext | None = None, *, connect_s_max: float = CONNECT_S_MAX
     ) -> None:
-        connector = aiohttp.TCPConnector(
+        self._pool = aiohttp.TCPConnector(
             limit=0,
             limit_per_host=CONNECTIONS_PER_PEER_MAX,
             ssl=tls if tls is not None else True,
@@ -56,65 +71,77 @@ class AiohttpClient:
             # Less than a server's, so that we do not write to what it is just closing.
             keepalive_timeout=30.0,
         )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=connect_s_max, ceil_threshold=60.0
-            ),
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=connect_s_max, ceil_threshold=60.0
         )
-        self._urls: dict[str, yarl.URL] = {}
+        self._targets: dict[str, _Target] = {}
 
-    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> HttpAnswer:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         """Send one request and read its whole answer (see the port)."""
-        target = self._urls.get(url) or self._remember(url)
+        target = self._targets.get(url) or self._remember(url)
         try:
-            async with self._session.post(
-                target, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                return HttpAnswer(response.status, await _read(response))
-        except _NEVER_REACHED as error:
-            raise NotConnected(str(error)) from error
+            connection = await self._pool.connect(target.address, [], self._timeout)
         except (aiohttp.ClientError, OSError) as error:
+            raise NotConnected(str(error) or repr(error)) from error
+        try:
+            protocol = connection.protocol
+            assert protocol is not None
+            # Pooled ones are looked at before they are handed out, without a turn in between.
+            assert protocol.transport is not None
+            # A new parser, so that nothing of an earlier answer can be left in it.
+            protocol.set_response_params(read_until_eof=True, auto_decompress=False)
+            protocol.transport.write(_request(target.head, headers, body))
+            answer = await _answer(protocol)
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            connection.close()
             raise NoAnswer(repr(error)) from error
+        except BaseException:
+            connection.close()  # Given up: what still comes belongs to nobody.
+            raise
+        connection.release()
+        return answer
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        await self._pool.close()
 
-    def _remember(self, url: str) -> yarl.URL:
+    def _remember(self, url: str) -> _Target:
         try:
-            target = yarl.URL(url)
-        except ValueError as error:
+            parsed = yarl.URL(url)
+            if parsed.scheme not in {"http", "https"} or not parsed.raw_host:
+                raise NotConnected(f"{url}: not an http address")
+            address = aiohttp.ClientRequest(hdrs.METH_POST, parsed, loop=asyncio.get_running_loop())
+        except (ValueError, aiohttp.InvalidURL) as error:
             raise NotConnected(f"{url}: not a URL") from error
+        host = address.headers[hdrs.HOST]
+        head = f"POST {parsed.raw_path_qs} HTTP/1.1\r\nHost: {host}\r\n".encode()
+        target = _Target(address, head)
         # Few are ever used, one for each peer and message; ids in a path would fill it.
-        if len(self._urls) < _URLS_MAX:
-            self._urls[url] = target
+        if len(self._targets) < _TARGETS_MAX:
+            self._targets[url] = target
         return target
 
 
-_URLS_MAX = 4096
-_NEVER_REACHED = (
-    aiohttp.ClientConnectorError,  # Unknown host, refused, no TLS.
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-    aiohttp.NonHttpUrlClientError,
-)
+_TARGETS_MAX = 4096
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    announced = response.content_length
-    if announced is not None and announced <= ANSWER_BYTES_MAX:
-        return await response.read()
-    body = b""
-    if announced is None:
-        body = await _read_on(response.content)
-    if announced is not None or len(body) > ANSWER_BYTES_MAX:
-        response.close()  # Else the rest would be waited for before the connection is used again.
-        raise NoAnswer(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
-    return body
+def _request(head: bytes, headers: Mapping[str, str], body: bytes) -> bytes:
+    more = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    assert more.count("\n") == len(headers), "a header is one line"
+    return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, more.encode("latin-1"), len(body), body)
+
+
+async def _answer(protocol: ResponseHandler) -> HttpAnswer:
+    message, content = await protocol.read()
+    while 100 <= message.code < 200:  # It means to go on.
+        message, content = await protocol.read()
+    if content.is_eof():
+        body = content.read_nowait(-1)  # It came with the head, as nearly all do.
+    else:
+        body = await _read_on(content)
+    if len(body) > ANSWER_BYTES_MAX:
+        raise aiohttp.ClientPayloadError(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
+    return HttpAnswer(message.code, body)
 
 
 async def _read_on(content: aiohttp.StreamReader) -> bytes:

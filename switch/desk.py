@@ -104,9 +104,12 @@ class OperatorDesk:
     def resend(self, *, owed_id: str | None, participant: str | None) -> int:
         """Deliver owed messages now, parked ones too."""
         if participant is not None:
-            return self._outbox.wake(participant)
-        row = None if owed_id is None else self._store.owed_by_id(owed_id)
-        if row is None:
+            parked = self._store.parked(participant)
+            for row in parked:
+                self._outbox.resend(row.owed)
+            return len(parked) + self._outbox.wake(participant)
+        found = None if owed_id is None else self._store.owed_by_id(owed_id)
+        if found is None:
             return 0
-        self._outbox.resend(row.owed)
+        self._outbox.resend(found.owed)
         return 1

@@ -76,11 +76,12 @@ class Enquiries:
         return await self._bury(psr1)
 
     def _known(self, psr1: PSR1, stored: StoredTransfer) -> PSR2:
+        if stored.record is None:
+            # Whoever asked first: a tombstone has no creditor's agent, it never was an order.
+            return self._unknown(psr1, answers.REFUSED, ReasonCode.DS24)
         if stored.creditor_agent != psr1.creditorParticipantCode:
             return self._unknown(psr1, answers.NOT_FOUND)
         state = TransferState(stored.state)
-        if stored.record is None:
-            return self._unknown(psr1, answers.REFUSED, ReasonCode.DS24)
         now = self._clock.now()
         if state in PAID:
             return answers.status(stored.record, code=answers.ACCEPTED, reason=None, now=now)

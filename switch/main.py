@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -57,6 +58,7 @@ from switch.wire_log import WireLog
 
 log = structlog.get_logger()
 
+_COLLECTOR_THRESHOLDS = (50_000, 20, 100)
 ID_QR_CHARACTERS = 20
 EXIT_CONFIG = 2
 EXIT_COMMIT_FAILED = 70
@@ -204,6 +206,7 @@ class SwitchProcess:
         await tin.start()
         await operator.start()
         background = group.create_task(house.run_background())
+        _spare_the_collector()
         _announce(tin.port, operator.port, expired)
         await self._stop.asked.wait()
         await self._drain(house, tin, parts.profile)
@@ -340,6 +343,16 @@ def _telling(house: House, handler: RouteHandler) -> RouteHandler:
         return response
 
     return handle
+
+
+def _spare_the_collector() -> None:
+    """Keep what lives as long as the process out of the garbage collector's rounds.
+
+    A transfer makes next to no cycles; the default rounds cost 8 % of its CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTOR_THRESHOLDS)
 
 
 def _announce(tin_port: int, operator_port: int, expired: int) -> None:

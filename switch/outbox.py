@@ -83,7 +83,7 @@ class Outbox:
         self._spawn = spawn
         self._queues: dict[str, _PeerQueue] = {}
         self._order = 0
-        self._struck: list[Command] = []
+        self._struck: list[tuple[Owed, Command]] = []
         self._is_flushing = False
         self._closed = False
 
@@ -104,6 +104,8 @@ class Outbox:
         """Deliver these from now on; they are on disk."""
         for message in owed:
             queue = self._queue(message.participant)
+            if message.owed_id in queue.known:
+                continue  # A refill has read it from the disk meanwhile.
             if len(queue.known) >= OUTBOX_IN_MEMORY_PER_PEER:
                 queue.has_more = True
                 continue
@@ -183,15 +185,16 @@ class Outbox:
         attempt.attempts += 1
         try:
             delivery = await self._attempt(attempt.owed)
+        except Exception as error:
+            # The task's root: whatever a peer makes of our client, the message stays owed.
+            log.exception("delivery failed", owed_id=attempt.owed.owed_id)
+            delivery = Delivery(acknowledged=False, detail=repr(error))
         finally:
             queue.sending.pop(attempt.owed.owed_id, None)
         if delivery.acknowledged or self._is_last(attempt):
             self._strike(attempt, delivery)
-            queue.known.discard(attempt.owed.owed_id)
         else:
             self._again(queue, attempt, delivery)
-        if queue.has_more and not queue.waiting:
-            self._refill(participant)
         self._pump(participant)
 
     async def _attempt(self, owed: Owed) -> Delivery:
@@ -217,8 +220,8 @@ class Outbox:
             cause=delivery.detail,
         )
         if now_ms - attempt.first_ms >= self._timers.owed_parked_after_s * 1000:
-            self._write(StrikeOff(owed_ids=(attempt.owed.owed_id,), parked=True, at_ms=now_ms))
-            queue.known.discard(attempt.owed.owed_id)
+            parked = StrikeOff(owed_ids=(attempt.owed.owed_id,), parked=True, at_ms=now_ms)
+            self._write(attempt.owed, parked)
             log.warning("owed message parked", owed_id=attempt.owed.owed_id)
             return
         wait_ms = int(backoff_s(attempt.attempts, self._timers) * 1000)
@@ -230,30 +233,45 @@ class Outbox:
         now_ms = to_ms(self._clock.now())
         state = _state_after(owed, delivery)
         if state is None:
-            self._write(StrikeOff(owed_ids=(owed.owed_id,), at_ms=now_ms))
+            self._write(owed, StrikeOff(owed_ids=(owed.owed_id,), at_ms=now_ms))
             return
         self._write(
+            owed,
             Advance(
                 transfer_id=owed.subject,
                 state=state,
                 at_ms=now_ms,
                 struck=(owed.owed_id,),
-            )
+            ),
         )
         if delivery.refused:
             log.warning("cancellation refused", transfer_id=owed.subject, agent=owed.participant)
 
-    def _write(self, command: Command) -> None:
+    def _write(self, owed: Owed, command: Command) -> None:
         """Strike off with everything else that is acknowledged in this turn of the loop."""
-        self._struck.append(command)
+        self._struck.append((owed, command))
         if not self._is_flushing:
             self._is_flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        batch, self._struck = tuple(self._struck), []
+        struck, self._struck = self._struck, []
         self._is_flushing = False
-        self._spawn(self._ledger.apply(batch))
+        self._spawn(self._strike_off(struck))
+
+    async def _strike_off(self, struck: Sequence[tuple[Owed, Command]]) -> None:
+        """Write what became of messages, and only then forget them.
+
+        Until then their rows are still on the disk: a refill must know them, or it would send
+        them once more.
+        """
+        await self._ledger.apply([command for _, command in struck])
+        for owed, _ in struck:
+            self._queue(owed.participant).known.discard(owed.owed_id)
+        for participant in {owed.participant for owed, _ in struck}:
+            queue = self._queue(participant)
+            if queue.has_more and not queue.waiting and not queue.sending:
+                self._refill(participant)
 
     def _refill(self, participant: str) -> None:
         """Read the next messages of a peer from the disk."""
@@ -268,6 +286,8 @@ class Outbox:
 
 def _state_after(owed: Owed, delivery: Delivery) -> TransferState | None:
     """Return the state a transfer reaches when this message of it is acknowledged."""
+    if not delivery.acknowledged:
+        return None  # Given up on purpose: the creditor's agent finds out by asking.
     if owed.message == CONFIRMATION:
         return TransferState.CONFIRMED
     if owed.message == CANCELLATION:

@@ -60,11 +60,11 @@ def _expiry(
         reason=told.reason or "",
         answer=encode(ct4) if debtor is None else encode(ct4, debtor.wire),
         decided_by="clearing_house",
-        rule=rules.SILENT.rule,
+        rule=rules.FORGOTTEN.header,
         decided_ms=to_ms(now),
     )
     record, message = cancel(record, issuer, profile, clock)
-    owed = owed_message(record, message, fleet[record.creditor_agent])
+    owed = owed_message(record, message, fleet.get(record.creditor_agent))
     log.info("reservation of a former process expired", transfer_id=record.instruction_id)
     return Release(
         transfer_id=record.instruction_id,

@@ -180,6 +180,7 @@ class TransferRouter:
         return (
             rules.binding_agrees(ct1, binding)
             or rules.creditor_operates(creditor, ct1.currency, fleet, state)
+            or rules.debtor_currency(ct1.debtorParticipantCode, ct1.currency, fleet)
             or rules.not_on_us(ct1.debtorParticipantCode, creditor, profile)
             or rules.within_limit(ct1, profile)
             or self._overloaded()
@@ -268,12 +269,13 @@ class TransferRouter:
             async with self._clock.deadline(expiry):  # type: ignore[arg-type]
                 answer = await self._answer_or_silence(record, ct2)
         except NotConnected:
-            return CreditorUnreachable(), rules.UNREACHABLE.rule
+            return CreditorUnreachable(), rules.UNREACHABLE.header
         except TimeoutError:
-            return AnswerOverdue(), rules.SILENT.rule
+            return AnswerOverdue(), rules.SILENT.header
         if answer.responseCode == answers.ACCEPTED:
             return CreditorAccepted(), ""
-        return CreditorRefused(answer.reasonCode or ""), "creditor_refused"
+        refusal = rules.creditor_refused(answer.reasonCode or "")
+        return CreditorRefused(refusal.reason), refusal.header
 
     async def _answer_or_silence(self, record: TransferRecord, ct2: CT2) -> CT3:
         """Return a sound CT3; anything else is silence, and the timer runs on."""
@@ -451,14 +453,18 @@ def transfer_entries(record: TransferRecord, currency: str) -> tuple[Entry, ...]
     return (principal, fee)
 
 
-def owed_message(record: TransferRecord, message: Message, creditor: Participant) -> Owed:
-    """Return a confirmation or cancellation as a message owed to the creditor's agent."""
+def owed_message(record: TransferRecord, message: Message, creditor: Participant | None) -> Owed:
+    """Return a confirmation or cancellation as a message owed to the creditor's agent.
+
+    Args:
+        creditor: None if it has left the fleet since.
+    """
     kind = type(message).__name__
     return Owed(
         owed_id=f"{record.instruction_id}:{kind}",
-        participant=creditor.code,
+        participant=record.creditor_agent,
         message=kind,
-        body=encode(message, creditor.wire),
+        body=encode(message) if creditor is None else encode(message, creditor.wire),
         subject=record.instruction_id,
         due_ms=record.decided_ms,
     )

@@ -14,7 +14,7 @@ from scheme.errors import StoreError
 RouteHandler = Callable[[Request, Mapping[str, str]], Awaitable[Response]]
 Routes = Mapping[tuple[str, str], RouteHandler]
 
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1", ""})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _OPEN: Final = frozenset({"/readyz", "/healthz"})
 
 
@@ -91,10 +91,10 @@ class OperatorEdge:
             return problem(503, "the store cannot be read just now", hint="try again")
 
     def _guard(self, request: Request) -> Response | None:
-        if _name(request.headers.get("Host", "")) not in self._hosts:
+        if _host(f"//{request.headers.get('Host', '')}") not in self._hosts:
             return problem(403, "foreign Host", field="Host", hint="address it by its own name")
         origin = request.headers.get("Origin", "")
-        if origin and (urlsplit(origin).hostname or "") not in self._hosts:
+        if origin and _host(origin) not in self._hosts:
             return problem(403, "foreign Origin", field="Origin", hint="use this port's own pages")
         if self._token and request.path not in _OPEN and not self._shows_token(request):
             hint = "send the header Authorization: Bearer TOKEN"
@@ -107,7 +107,7 @@ class OperatorEdge:
         return None
 
     def _shows_token(self, request: Request) -> bool:
-        shown = request.headers.get("Authorization", "").encode()
+        shown = request.headers.get("Authorization", "").encode(errors="replace")
         return hmac.compare_digest(shown, b"Bearer " + self._token)
 
     def _route(self, method: str, path: str) -> tuple[RouteHandler | None, Mapping[str, str]]:
@@ -130,5 +130,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]{1,64})", pattern))
 
 
-def _name(host: str) -> str:
-    return urlsplit(f"//{host}").hostname or ""
+def _host(address: str) -> str | None:
+    """Return the host of an address; None if there is none, as in the origin ``null``."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None

@@ -20,6 +20,8 @@ from switch.core.transfer import TransferState
 from switch.ports import EntryRow, OwedRow, StoredTransfer, TransferFilter, TransferRow
 
 _TRANSFER = "SELECT transfer_id, state, reason, creditor_agent, record FROM transfers WHERE "
+_IS_OPEN = "state NOT IN ('CONFIRMED', 'REJECTED', 'CANCELLED', 'TOMBSTONE')"
+"""Said in the very words of the ledger's partial index, or SQLite would read the whole table."""
 _OUTBOX = "SELECT owed_id, participant, message, subject, body, due_ms, parked_ms FROM outbox"
 
 
@@ -81,7 +83,7 @@ class SqliteStore:
     def reserved(self) -> Sequence[TransferRecord]:
         """Return the orders that a former process left without an outcome."""
         rows = self._connection.execute(
-            "SELECT record FROM transfers WHERE state=?", (TransferState.RESERVED,)
+            f"SELECT record FROM transfers WHERE state=? AND {_IS_OPEN}", (TransferState.RESERVED,)
         )
         return [unpack_transfer(record) for (record,) in rows]
 
@@ -116,16 +118,24 @@ class SqliteStore:
         )
         return [_owed(row) for row in rows]
 
+    def parked(self, participant: str) -> Sequence[OwedRow]:
+        """Return what is owed to a participant and waits for a person."""
+        rows = self._connection.execute(
+            _OUTBOX + " WHERE participant=? AND parked_ms IS NOT NULL ORDER BY due_ms LIMIT ?",
+            (participant, PAGE_ROWS_MAX),
+        )
+        return [_owed(row) for row in rows]
+
     def owed_by_id(self, owed_id: str) -> OwedRow | None:
         """Return one owed message."""
         row = self._one(_OUTBOX + " WHERE owed_id=?", (owed_id,))
         return None if row is None else _owed(row)
 
     def in_states(self, states: Sequence[str], *, limit: int = PAGE_ROWS_MAX) -> list[TransferRow]:
-        """Return transfers in any of these states, oldest first."""
+        """Return transfers in any of these states, none of them an end, oldest first."""
         marks = ",".join("?" * len(states))
         rows = self._connection.execute(
-            f"{_LIST} WHERE state IN ({marks}) ORDER BY created_ms LIMIT ?",
+            f"{_LIST} WHERE state IN ({marks}) AND {_IS_OPEN} ORDER BY created_ms LIMIT ?",
             (*states, limit),
         )
         return [TransferRow(*row) for row in rows]

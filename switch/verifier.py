@@ -131,8 +131,9 @@ class Verifier:
             assert refusal is not None
             return self._refused(av1, refusal)
         flight = _Query(content)
+        instruction = self._issuer.for_query(av1)
         self._flights[key] = flight
-        self._spawn(self._run(av1, key, flight, payee))
+        self._spawn(self._run(av1, key, flight, payee, instruction))
         return await asyncio.shield(flight.outcome)
 
     def _may_enter(self, av1: AV1) -> tuple[rules.Refusal | None, _Payee | None]:
@@ -149,9 +150,11 @@ class Verifier:
             payee = rules.DIRECTORY_AWAY
         if isinstance(payee, rules.Refusal):
             return payee, None
-        refusal = rules.creditor_operates(
-            payee.participant, av1.currency, fleet, state
-        ) or rules.not_on_us(debtor, payee.participant, profile)
+        refusal = (
+            rules.creditor_operates(payee.participant, av1.currency, fleet, state)
+            or rules.debtor_currency(debtor, av1.currency, fleet)
+            or rules.not_on_us(debtor, payee.participant, profile)
+        )
         if refusal is None and (self._ledger.is_full or len(self._flights) >= self._in_flight_max):
             refusal = rules.OVERLOADED
         return (refusal, None) if refusal is not None else (None, payee)
@@ -168,9 +171,10 @@ class Verifier:
             return _Payee(av1.creditorParticipantCode, av1.creditorCCI)
         return missing if found is None else _Payee(found.participant, found.cci)
 
-    async def _run(self, av1: AV1, key: str, flight: _Query, payee: _Payee) -> None:
+    async def _run(
+        self, av1: AV1, key: str, flight: _Query, payee: _Payee, instruction: str
+    ) -> None:
         """The query's own task: whoever sent it may come and go."""
-        instruction = self._issuer.for_query(av1)
         try:
             record = await self._relay(av1, payee, instruction)
             remember = Remember(

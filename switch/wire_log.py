@@ -161,8 +161,14 @@ class WireLog:
         for part in _parts(messages):
             segment = self._open_segment()
             block = self._block(part)
-            segment.write(block)
-            segment.flush()
+            written = 0
+            try:
+                written = segment.write(block)
+            finally:
+                if written < len(block):  # Torn: what came behind it could never be found.
+                    self._close_segment()
+            if written < len(block):
+                raise OSError("a block of the wire log was written in part")
             self._segment_bytes += len(block)
 
     def _block(self, messages: list[WireMessage]) -> bytes:
@@ -213,22 +219,24 @@ class WireLog:
         """Return the messages of some subjects since an instant, in order of time."""
         fresh = [*self._writing, *self._queue]
         stored = await asyncio.to_thread(self._read, subjects, since_us)
-        found = {
-            (message.at_us, message.name, message.status, message.receiver): message
-            for message in (*stored, *fresh)
-            if message.subject in subjects
-        }
-        return sorted(found.values(), key=lambda message: message.at_us)
+        # What is being written may have been read as well.
+        found = dict.fromkeys(one for one in (*stored, *fresh) if one.subject in subjects)
+        return sorted(found, key=lambda message: message.at_us)
 
     def _read(self, subjects: frozenset[str], since_us: int) -> list[WireMessage]:
         marks = [zlib.crc32(subject.encode()) for subject in subjects]
         found: list[WireMessage] = []
         for path in self._segments():
-            if path.stat().st_mtime * 1_000_000 < since_us:
-                continue
-            with path.open("rb") as file:
-                for body in _matching(file, marks, since_us):
-                    found += [one for one in _messages.decode(body) if one.subject in subjects]
+            try:
+                if path.stat().st_mtime * 1_000_000 < since_us:
+                    continue
+                with path.open("rb") as file:
+                    for body in _matching(file, marks, since_us):
+                        found += [one for one in _messages.decode(body) if one.subject in subjects]
+            except FileNotFoundError:
+                continue  # The oldest go while we read.
+            except (msgspec.DecodeError, zstandard.ZstdError, ValueError, TypeError) as error:
+                log.warning("a segment of the wire log is damaged", cause=repr(error))
         return found
 
 

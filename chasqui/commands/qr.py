@@ -1,6 +1,7 @@
 """``chasqui qr``: a QR code in the terminal, as PNG or as SVG."""
 
 import io
+import random
 from gettext import gettext as _
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +15,16 @@ from chasqui.exits import Misused, Refused
 from chasqui.language import N_
 from chasqui.options import command, option
 from chasqui.output import Amount, as_json
-from chasqui.payer import find_account
+from chasqui.payer import cci_of, find_account, phone_of
 from chasqui.session import Session, pass_session
+from chasqui.settings import whereabouts
 from scheme.errors import MalformedMessage
 from scheme.money import CODE_BY_CURRENCY
 
 if TYPE_CHECKING:
     import segno
 
-_WALLETS = ("yape", "plin")
+_DIRECTORIES = {"yape": "0901", "plin": "0902"}
 _EMV_START = "000201"
 _DONE = "0"
 _STATIC = "11"
@@ -55,7 +57,11 @@ class _Generated(Struct, frozen=True):
 )
 @click.argument("subject", metavar="PHONE|CCI|TEXT")
 @option("--amount", type=Amount(), help=N_("Ask for this amount: a dynamic QR."))
-@option("--wallet", type=click.Choice(_WALLETS), help=N_("The QR of the phone's wallet instead."))
+@option(
+    "--wallet",
+    type=click.Choice(tuple(_DIRECTORIES)),
+    help=N_("The QR of the phone's wallet instead."),
+)
 @option("--entity", metavar="CODE", help=N_("Where the account of the phone is kept."))
 @option("--png", type=click.Path(path_type=Path, dir_okay=False), help=N_("Save a PNG here."))
 @option("--svg", type=click.Path(path_type=Path, dir_okay=False), help=N_("Save an SVG here."))
@@ -78,13 +84,11 @@ def qr_command(
     id_qr: str | None = None
     if subject.startswith(_EMV_START):
         text = _checked(subject)
+    elif wallet:
+        text = _wallet_text(session, subject, wallet)
     else:
-        country = session.country()
-        account = _account(country, subject, entity)
-        if wallet:
-            text = _wallet_text(account, wallet)
-        else:
-            text, id_qr = _generate(session.qr_module(), account, amount, password)
+        account = _account(session.country(), subject, entity)
+        text, id_qr = _generate(session.qr_module(), account, amount, password)
     saved = _draw(text, png=png, svg=svg, in_terminal=not in_json)
     if in_json:
         as_json({"text": text, "id_qr": id_qr, "saved": saved})
@@ -112,22 +116,39 @@ def _account(country: Country, subject: str, entity: str | None) -> Account:
     one, account, cci = find_account(
         country, subject, agent=entity, currency="PEN", label=_("account")
     )
-    # By CCI the account was not fetched, and a listed one need not tell everything.
-    if account is None or account.wallet_token is None:
-        return country.hook(one).get(f"/control/accounts/{cci}", Account)
-    return account
+    # Given by its CCI it was not fetched, and the QR carries the holder's name.
+    return account or country.hook(one).get(f"/control/accounts/{cci}", Account)
 
 
-def _wallet_text(account: Account, wallet: str) -> str:
-    from scheme.wire import emv_qr  # Late: only this way of three needs it.
+def _wallet_text(session: Session, subject: str, wallet: str) -> str:
+    """Return the QR of an invented person's wallet.
 
-    if not account.wallet_token:
+    No message and no hook tells a wallet's token: in the field only its own app shows it. So it
+    is taken from where the simulation invents its people.
+    """
+    from runtime.files import load_fleet  # Late: only this way of three needs them.
+    from scheme.people import people
+    from scheme.wire import emv_qr
+
+    told = whereabouts(session.home)
+    if told is None:
         raise Misused(
-            _("The account {cci} has no wallet.").format(cci=account.cci),
-            _("Choose the entity that issues the wallet: --entity 0002 for Yape"),
+            _("No country runs from {home}.").format(home=session.home),
+            _("Is the country running? Start it with: chasqui up"),
         )
-    build = emv_qr.build_yape if wallet == "yape" else emv_qr.build_plin
-    return build(account.wallet_token)
+    fleet = load_fleet(Path(told.fleet))
+    wanted = {phone_of(subject), cci_of(subject)}
+    for person in people(fleet, random.Random(fleet.seed)):
+        for one in person.holdings:
+            if not one.wallet_token or not wanted & {person.phone, one.cci}:
+                continue
+            if _DIRECTORIES[wallet] in one.directories:
+                build = emv_qr.build_yape if wallet == "yape" else emv_qr.build_plin
+                return build(one.wallet_token)
+    raise Misused(
+        _("{subject} has no such wallet.").format(subject=subject),
+        _("Find people to pay with: chasqui customers"),
+    )
 
 
 def _generate(

@@ -1,12 +1,13 @@
 """``chasqui send`` and what it prints."""
 
 import time
+from collections.abc import Iterable
 from gettext import gettext as _
 
 import click
 from msgspec import structs
 
-from chasqui.answers import Candidate, Leg, Lookup, Participant, Payment
+from chasqui.answers import Candidate, Leg, Lookup, Participant, Payment, TimelineRow
 from chasqui.country import Api, Country
 from chasqui.exits import ExitCode, Misused
 from chasqui.language import N_
@@ -19,6 +20,7 @@ from chasqui.output import (
     as_json,
     is_interactive,
     milliseconds,
+    passed_ms,
     table,
 )
 from chasqui.payer import cci_of, find_account, phone_of
@@ -43,7 +45,7 @@ _EXIT_BY_STATE = {
 )
 @option("--from", "debtor", required=True, metavar="PHONE|CCI", help=N_("Who pays."))
 @option("--to", "creditor", required=True, metavar="PHONE|CCI|QR", help=N_("Who is paid."))
-@option("--amount", type=Amount(), required=True, help=N_("How much, e.g. 25.50."))
+@option("--amount", type=Amount(), help=N_("How much, e.g. 25.50; a QR may say it itself."))
 @option("--entity", metavar="CODE", help=N_("Where the phone is paid, e.g. 0971 or 0901 (Yape)."))
 @option("--from-entity", metavar="CODE", help=N_("Where the payer's account is kept."))
 @option("--currency", type=click.Choice(CURRENCIES), default="PEN", help=N_("Currency."))
@@ -58,7 +60,7 @@ def send_command(
     *,
     debtor: str,
     creditor: str,
-    amount: int,
+    amount: int | None,
     entity: str | None,
     from_entity: str | None,
     currency: str,
@@ -69,21 +71,22 @@ def send_command(
     """Pay, and print each leg."""
     country = session.country()
     payee = payee_of(creditor)
+    if amount is None and "qr" not in payee:
+        raise click.UsageError(_("--amount is missing; only a QR may do without."))
     agent, _account, cci = find_account(
         country, debtor, agent=from_entity, currency=currency, label="--from"
     )
     hook = country.hook(agent)
     if "phone" in payee and entity is None and is_interactive() and not in_json:
         entity = _ask_entity(hook, agent, cci, payee["phone"])
-    order = {
+    order: dict[str, object] = {
         "debtor": cci,
         "creditor": payee,
-        "amount": amount,
         "currency": currency,
         "description": description,
     }
-    if entity is not None:
-        order["entity"] = entity
+    order |= {} if amount is None else {"amount": amount}
+    order |= {} if entity is None else {"entity": entity}
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     payment = hook.post("/control/payments", order, Payment, headers)
     payment = structs.replace(payment, legs=_all_legs(country, payment))
@@ -91,7 +94,14 @@ def send_command(
         as_json(payment)
     else:
         print_payment(payment)
-    ctx.exit(_EXIT_BY_STATE.get(payment.state, ExitCode.UNKNOWN))
+    ctx.exit(exit_code(payment))
+
+
+def exit_code(payment: Payment) -> ExitCode:
+    """Return how a payment ended; what got no answer is not known, even if nothing was sent."""
+    if payment.not_sent_because == "no_answer":
+        return ExitCode.UNKNOWN
+    return _EXIT_BY_STATE.get(payment.state, ExitCode.UNKNOWN)
 
 
 def payee_of(text: str) -> dict[str, str]:
@@ -157,15 +167,28 @@ def _switch_legs(country: Country, subject: str, *, is_final: bool) -> list[Leg]
             detail = country.detail(subject)
         except click.ClickException:
             return legs  # The payment is what was asked for; its details are an extra.
-        legs = [
-            Leg(message=row.message, sender=row.sender, receiver=row.receiver, ms=row.ms)
-            for row in detail.timeline
-            if row.message and row.sender and row.receiver
-        ]
+        legs = timed_legs(detail.timeline)
         names = {leg.message for leg in legs}
         if not is_final or "CT5" in names or not names & {"CT1", "CT2"}:
             break
         time.sleep(_CT5_LOOK_S)
+    return legs
+
+
+def timed_legs(timeline: Iterable[TimelineRow]) -> list[Leg]:
+    """Return the messages of a timeline, each with its time.
+
+    An answer's time is the wait for it, as measured; any other's is what passed since the
+    message before it.
+    """
+    legs: list[Leg] = []
+    before: str | None = None
+    for row in timeline:
+        if not (row.message and row.sender and row.receiver):
+            continue
+        ms = passed_ms(before, row.at) if row.ms is None else row.ms
+        legs.append(Leg(message=row.message, sender=row.sender, receiver=row.receiver, ms=ms))
+        before = row.at
     return legs
 
 
@@ -219,8 +242,9 @@ def _print_verdict(payment: Payment) -> None:
         click.echo(_("Fee: {fee}").format(fee=amount_text(payment.fee, payment.currency)))
     if payment.reason_code:
         click.echo(f"{payment.reason_code}: {meaning(payment.reason_code)}")
-    elif payment.explanation and payment.state != "FINAL":
-        click.echo(payment.explanation)
+    if payment.explanation and payment.state != "FINAL":
+        field = f"{payment.field}: " if payment.field else ""
+        click.echo(field + payment.explanation)
     if payment.state != "FINAL" and (next_step := advice(payment.reason_code)):
         click.echo(next_step)
     subject = payment.instruction_id or payment.verification_id

@@ -38,7 +38,7 @@ def transfers_command(session: Session, /, *, limit: int, in_json: bool, **filte
         click.echo(_("No transfers."))
         return
     rows = [_row(one) for one in found]
-    headings = (_("Created"), _("Instruction"), _("From"), _("To"), _("Amount"), _("State"), "")
+    headings = (_("Created"), _("Instruction"), _("From"), _("To"), _("Amount"), _("State"))
     table(headings, rows, right="llllr")
 
 
@@ -49,6 +49,5 @@ def _row(one: Transfer) -> tuple[str, ...]:
         one.debtor_agent,
         one.creditor_agent,
         amount_text(one.amount, one.currency),
-        one.state,
-        one.reason_code or "",
+        f"{one.state} {one.reason_code or ''}".rstrip(),
     )

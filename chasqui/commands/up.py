@@ -145,7 +145,12 @@ async def _run(session: Session, plan: Plan) -> int:
         return await _answers_ready("127.0.0.1", plan.operator_port, address)
 
     def on_ready() -> None:
-        told = Whereabouts(operator_url=plan.operator_url, tin_url=plan.tin_url, pid=os.getpid())
+        told = Whereabouts(
+            operator_url=plan.operator_url,
+            tin_url=plan.tin_url,
+            fleet=str(plan.fleet_path.resolve()),
+            pid=os.getpid(),
+        )
         write_private(plan.home / COUNTRY_FILE, msgspec.json.encode(told).decode())
         for line in screen(session, plan):
             _say(line)
@@ -174,18 +179,21 @@ async def _answers_ready(host: str, port: int, address: str) -> bool:
 
 def _start_failure(plan: Plan, failed: StartFailed) -> Failure:
     path = plan.errors_path(failed.name)
-    said = _tail(path) or _tail(plan.log_path(failed.name))
-    hint = _("See {path}; everything was stopped again.").format(path=path)
     if failed.code is None:
-        return Unknown(_("{name} was not ready in time.").format(name=failed.name) + said, hint)
-    text = _("{name} did not start ({how}).").format(
-        name=failed.name, how=how_it_ended(failed.code)
-    )
-    kinds: dict[int, type[Failure]] = {
+        text = _("{name} was not ready in time.").format(name=failed.name)
+    else:
+        how = how_it_ended(failed.code)
+        text = _("{name} did not start ({how}).").format(name=failed.name, how=how)
+    if failed.complaint:
+        text += f"\n  {failed.complaint}"
+    else:
+        text += _tail(path) or _tail(plan.log_path(failed.name))
+    kinds: dict[int | None, type[Failure]] = {
         ExitCode.USAGE: Misused,
         ExitCode.FAILED_COMMIT: FailedCommit,
     }
-    return kinds.get(failed.code, Unknown)(text + said, hint)
+    hint = _("See {path}; everything was stopped again.").format(path=path)
+    return kinds.get(failed.code, Unknown)(text, hint)
 
 
 def _tail(path: Path) -> str:

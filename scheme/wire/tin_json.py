@@ -112,7 +112,7 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 
 def encode(message: Message, variant: WireVariant = DEFAULT_VARIANT) -> bytes:
     """Return a message as the bytes of its JSON document."""
-    if variant is DEFAULT_VARIANT:
+    if variant is DEFAULT_VARIANT or variant == DEFAULT_VARIANT:
         return _PREFIX[type(message)] + _ENCODE(message) + b"}"
     content = _as_sent(message, variant)
     if variant.envelope == "flat":

@@ -86,7 +86,8 @@ def account_found(av2: AV2, av3: AV3) -> AV4:
         creditorAddressLine=av3.creditorAddressLine,
         creditorPhoneNumber=av3.creditorPhoneNumber,
         creditorMobileNumber=av3.creditorMobileNumber,
-        creditorCCI=av3.creditorCCI or av2.creditorCCI,
+        # The account asked about is the one that gets the money, whatever R calls it.
+        creditorCCI=av2.creditorCCI or av3.creditorCCI,
         creditorCreditCard=av2.creditorCreditCard,
         currency=av2.currency,
         proxyValue=av2.proxyValue,

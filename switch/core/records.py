@@ -57,7 +57,7 @@ class TransferRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=Tru
         creditor_agent: the entity found, where the order named a directory.
         answer: the CT4 as it was given, unsigned; empty while undecided.
         decided_by: ``clearing_house``, ``creditor`` or ``timer``.
-        rule: why, one slug of ``switch.core.rules``, or the creditor's own reason.
+        rule: why: field and rule of a refusal of ``switch.core.rules``; empty if it was posted.
     """
 
     ct1: CT1

@@ -77,6 +77,12 @@ SILENT: Final = Refusal(
     "creditorParticipantCode",
     "no sound answer within the expiry",
 )
+FORGOTTEN: Final = Refusal(
+    ReasonCode.AB05,
+    "reservation_forgotten",
+    "creditorParticipantCode",
+    "the clearing house restarted before its answer came",
+)
 
 
 def debtor_registered(code: str, fleet: Mapping[str, Participant]) -> Refusal | None:
@@ -127,6 +133,14 @@ def creditor_operates(
 
 def _creditor(rule: str, text: str) -> Refusal:
     return Refusal(ReasonCode.FF07, rule, "creditorParticipantCode", text)
+
+
+def debtor_currency(code: str, currency: str, fleet: Mapping[str, Participant]) -> Refusal | None:
+    """Refuse a currency in which the debtor's agent holds no position to debit."""
+    if CURRENCY_BY_CODE[currency] in fleet[code].currencies:
+        return None
+    text = f"{code} holds no position in {currency}"
+    return Refusal(ReasonCode.FF07, "debtor_currency", "currency", text)
 
 
 def not_on_us(debtor: str, creditor: str, profile: Profile) -> Refusal | None:

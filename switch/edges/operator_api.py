@@ -17,6 +17,8 @@ from switch.routes import Problem, RouteHandler, as_json, read_json
 
 _PAGE: Final = 50
 _ANNOUNCEMENT_MAX: Final = 4000
+_DIGITS_MAX: Final = 18
+"""Digits of the longest number a query may hold; a few more leave SQLite's 64 bits."""
 
 
 class Desk(Protocol):
@@ -130,7 +132,8 @@ class OperatorApi:
 
     async def _transfers(self, request: Request, _: Mapping[str, str]) -> Response:
         query = request.query
-        limit = _number(query, "limit") or _PAGE
+        asked = _number(query, "limit")
+        limit = _PAGE if asked is None else asked
         if not 1 <= limit <= PAGE_ROWS_MAX:
             raise Problem(400, f"1 to {PAGE_ROWS_MAX}", field="limit", hint="page with after")
         wanted = TransferFilter(
@@ -199,7 +202,7 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     text = query.get(name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
         raise Problem(400, "a whole number is needed", field=name)
     return int(text)
 
@@ -230,6 +233,8 @@ def _cursor(query: Mapping[str, str]) -> tuple[int, str] | None:
     if not text:
         return None
     created, _, transfer_id = text.partition(".")
-    if not created.isdigit() or not transfer_id:
+    if not (
+        created.isascii() and created.isdigit() and len(created) <= _DIGITS_MAX and transfer_id
+    ):
         raise Problem(400, "not a cursor of a former page", field="after", hint="leave it out")
     return int(created), transfer_id

@@ -188,7 +188,7 @@ class TinEdge:
         if not self._token:
             return True
         shown = request.headers.get("Authorization", "")
-        return hmac.compare_digest(shown.encode(), b"Bearer " + self._token)
+        return hmac.compare_digest(shown.encode(errors="replace"), b"Bearer " + self._token)
 
     async def _answer(
         self,

@@ -240,6 +240,19 @@ async def test_opposite_postings_take_back_at_most_what_is_left(ledger: LedgerSt
     assert (await ledger.audit()).clean
 
 
+async def test_each_transfer_has_its_own_rest_to_be_taken_back(ledger: LedgerStore) -> None:
+    for name in ("t-1", "t-2"):
+        await ledger.apply((a_reserve(name), a_post(name)))
+    batch = (
+        an_oppose("o-1", "t-1", 100),
+        an_oppose("o-2", "t-2", 60),
+        an_oppose("o-3", "t-2", 41),
+    )
+
+    assert await ledger.apply(batch) == [APPLIED, APPLIED, Short(BANK, 40)]
+    assert figures(ledger, COOP) == (960, 0)
+
+
 async def test_a_repeated_opposite_posting_is_a_duplicate(ledger: LedgerStore) -> None:
     await ledger.apply((a_reserve("t-1"), a_post("t-1"), an_oppose("o-1", "t-1", 30)))
 

@@ -171,6 +171,11 @@ def test_send_in_json_is_one_object_with_the_promised_members(
         ({"state": "REJECTED", "reason_code": "AC01"}, ExitCode.REFUSED, "AC01: the account"),
         ({"state": "NOT_SENT", "reason_code": "CH11"}, ExitCode.REFUSED, "Not sent"),
         ({"state": "PENDING", "response_code": None}, ExitCode.UNKNOWN, "Not known yet"),
+        (
+            {"state": "NOT_SENT", "not_sent_because": "no_answer", "explanation": "AV1: silence"},
+            ExitCode.UNKNOWN,
+            "AV1: silence",
+        ),
     ],
 )
 def test_send_says_how_it_ended_by_exit_code_and_in_words(
@@ -550,15 +555,20 @@ def test_qr_of_an_account_comes_from_the_qr_module(
     assert b"<svg" in svg.read_bytes()
 
 
-def test_qr_of_a_wallet_carries_its_token(chasqui: Chasqui, country: FakeCountry) -> None:
-    token = "f8d9e7dc4b9e9384d598f6f0fb0364dd"
-    account = {"name": "X", "cci": PAYEE_CCI, "participant": "0971", "wallet_token": token}
-    country.on("GET", f"/control/accounts/{PAYEE_CCI}", account)
+def test_qr_of_a_wallet_carries_its_token(chasqui: Chasqui, tmp_path: Path) -> None:
+    fleet = Path(__file__).parents[2] / "participants" / "fleet.toml"
+    told = {"operator_url": "", "tin_url": "", "fleet": str(fleet), "pid": 1}
+    path = tmp_path / "home" / "run" / "country.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(told))
 
-    code, out, _err = chasqui("qr", PAYEE_CCI, "--wallet", "plin", "--json")
+    code, out, _err = chasqui("qr", "900000202", "--wallet", "yape", "--json")
+    nobody, _out, err = chasqui("qr", "900000101", "--wallet", "plin")
 
     assert code == ExitCode.DONE
-    assert token in json.loads(out)["text"]
+    assert "YAPERO" in json.loads(out)["text"]
+    assert nobody == ExitCode.USAGE
+    assert "no such wallet" in err
 
 
 def test_a_qr_text_is_checked_before_it_is_drawn(chasqui: Chasqui) -> None:

@@ -1,0 +1,122 @@
+"""The comparison of ledger and books: every pairing that matters, and what it is called."""
+
+from typing import Any
+
+import pytest
+
+from chasqui.answers import Movement, Transfer
+from chasqui.books import Book, Kind, compare
+
+ID = "2601151018300970410000000128"
+
+
+def a_transfer(state: str, **others: Any) -> Transfer:
+    facts: dict[str, Any] = {
+        "instruction_id": ID,
+        "state": state,
+        "debtor_agent": "0970",
+        "creditor_agent": "0971",
+        "amount": 2550,
+    }
+    return Transfer(**facts | others)
+
+
+def a_book(code: str, role: str, *states: str, **others: Any) -> Book:
+    facts: dict[str, Any] = {"instruction_id": ID, "amount": 2550} | others
+    rows = [
+        Movement(sequence=number, role=role, state=state, **facts)
+        for number, state in enumerate(states)
+    ]
+    return Book.of(code, rows)
+
+
+def kinds(state: str, debtor: Book, creditor: Book) -> list[Kind]:
+    comparison = compare([a_transfer(state)], {"0970": debtor, "0971": creditor})
+    return [one.kind for one in comparison.findings]
+
+
+@pytest.mark.parametrize(
+    ("state", "debtor", "creditor", "expected"),
+    [
+        ("CONFIRMED", ["PENDING", "FINAL"], ["HELD", "FINAL"], []),
+        ("POSTED", ["FINAL"], ["FINAL"], []),
+        ("REJECTED", ["PENDING", "REJECTED"], ["REFUSED"], []),
+        ("REJECTED", ["REJECTED"], [], []),
+        ("REJECTED", [], [], []),
+        ("CANCELLED", ["REJECTED"], ["HELD", "REJECTED"], []),
+        ("EXPIRED", ["REJECTED"], [], []),
+        ("TOMBSTONE", ["REJECTED"], ["REJECTED"], []),
+        # What still travels.
+        ("POSTED", ["FINAL"], ["HELD"], [Kind.NOT_YET]),
+        ("POSTED", ["PENDING"], ["FINAL"], [Kind.NOT_YET]),
+        ("CONFIRMED", [], ["FINAL"], [Kind.NOT_YET]),
+        ("EXPIRED", ["REJECTED"], ["HELD"], [Kind.NOT_YET]),
+        ("RESERVED", ["PENDING"], ["HELD"], [Kind.NOT_YET, Kind.NOT_YET]),
+        ("RESERVED", [], [], [Kind.NOT_YET]),
+        # What differs.
+        ("CONFIRMED", ["FINAL"], ["FINAL", "FINAL"], [Kind.DIFFERENT]),
+        ("CONFIRMED", ["FINAL"], [], [Kind.DIFFERENT]),
+        ("CONFIRMED", ["FINAL"], ["HELD"], [Kind.DIFFERENT]),
+        ("POSTED", ["FINAL"], ["REJECTED"], [Kind.DIFFERENT]),
+        ("POSTED", ["REJECTED"], ["FINAL"], [Kind.DIFFERENT]),
+        ("REJECTED", ["REJECTED"], ["FINAL"], [Kind.DIFFERENT]),
+        ("EXPIRED", ["REJECTED"], ["FINAL"], [Kind.DIFFERENT]),
+        ("CANCELLED", ["REJECTED"], ["HELD"], [Kind.DIFFERENT]),
+        ("REJECTED", ["FINAL"], [], [Kind.DIFFERENT]),
+    ],
+)
+def test_every_pairing_has_its_verdict(
+    state: str, debtor: list[str], creditor: list[str], expected: list[Kind]
+) -> None:
+    books = a_book("0970", "debtor", *debtor), a_book("0971", "creditor", *creditor)
+    assert kinds(state, *books) == expected
+
+
+@pytest.mark.parametrize(("role", "code"), [("debtor", "0970"), ("creditor", "0971")])
+@pytest.mark.parametrize("wrong", [{"amount": 2551}, {"currency": "USD"}])
+def test_another_amount_or_currency_differs(role: str, code: str, wrong: dict[str, Any]) -> None:
+    books = {
+        "0970": a_book("0970", "debtor", "FINAL"),
+        "0971": a_book("0971", "creditor", "FINAL"),
+    }
+    books[code] = a_book(code, role, "FINAL", **wrong)
+
+    findings = compare([a_transfer("CONFIRMED")], books).findings
+
+    assert [(one.kind, one.participant) for one in findings] == [(Kind.DIFFERENT, code)]
+
+
+def test_a_currency_may_be_written_in_digits() -> None:
+    debtor = a_book("0970", "debtor", "FINAL", currency="604")
+    assert kinds("CONFIRMED", debtor, a_book("0971", "creditor", "FINAL")) == []
+
+
+def test_the_latest_movement_counts_in_whatever_order_they_come() -> None:
+    rows = [
+        Movement(sequence=2, role="creditor", state="FINAL", instruction_id=ID, amount=2550),
+        Movement(sequence=1, role="creditor", state="HELD", instruction_id=ID, amount=2550),
+    ]
+    assert kinds("POSTED", a_book("0970", "debtor", "FINAL"), Book.of("0971", rows)) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [("FINAL", [Kind.DIFFERENT]), ("HELD", [Kind.NOT_YET]), ("REFUSED", [])],
+)
+def test_an_order_that_the_ledger_does_not_know(state: str, expected: list[Kind]) -> None:
+    comparison = compare([], {"0971": a_book("0971", "creditor", state)})
+    assert [one.kind for one in comparison.findings] == expected
+
+
+def test_an_order_without_an_id_never_left_its_institution() -> None:
+    rows = [Movement(sequence=1, role="debtor", state="NOT_SENT", instruction_id=None)]
+    assert compare([], {"0970": Book.of("0970", rows)}).findings == ()
+
+
+def test_a_participant_without_a_book_is_named_only_if_it_took_part() -> None:
+    creditor = a_book("0971", "creditor", "FINAL")
+    comparison = compare([a_transfer("CONFIRMED", debtor_agent="0985")], {"0971": creditor})
+
+    assert comparison.without_book == {"0985"}
+    assert comparison.findings == ()
+    assert comparison.compared == 1

@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from participants.agents.creditor import SILENCE_S
+from participants.core.book import CreditState
+from participants.core.magic import Act
+from participants.core.replies import Reply
+from scheme.errors import NoAnswer
+from scheme.messages import AV3, CT3, CTC2
+from tests.support.fleet_world import (
+    CREDITOR_CCI,
+    GOLDEN,
+    PROFILE,
+    World,
+    a_ct2,
+    a_ct5,
+    a_ctc1,
+    a_psr2,
+    an_account,
+    an_av2,
+    golden,
+    started,
+)
+
+AMOUNT = 12_500
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World("0971", [an_account()])
+    yield world
+    await world.close()
+
+
+def said(reply: Reply) -> tuple[str, str | None]:
+    answer = reply.message
+    assert isinstance(answer, AV3 | CT3 | CTC2)
+    return answer.responseCode, answer.reasonCode
+
+
+def credited(world: World) -> int:
+    return world.account(CREDITOR_CCI).balance - 100_000
+
+
+async def hold(world: World) -> None:
+    assert said(await world.office.creditor.answer_order(a_ct2())) == ("00", None)
+
+
+async def test_the_example_query_gets_the_example_answer(world: World) -> None:
+    reply = await world.office.creditor.answer_query(an_av2())
+
+    assert reply.message == golden("AV3-accepted", AV3)
+    assert (GOLDEN / "AV3-accepted.json").exists()
+
+
+async def test_the_same_customer_is_told_so(world: World) -> None:
+    reply = await world.office.creditor.answer_query(an_av2(debtorId="00000202"))
+
+    assert isinstance(reply.message, AV3)
+    assert reply.message.sameCustomerFlag == "M"
+
+
+async def test_a_query_that_comes_twice_is_refused(world: World) -> None:
+    await world.office.creditor.answer_query(an_av2())
+
+    assert said(await world.office.creditor.answer_query(an_av2())) == ("05", "AM05")
+
+
+async def test_a_query_and_an_order_may_share_an_id(world: World) -> None:
+    await world.office.creditor.answer_query(an_av2(instructionId="same"))
+
+    reply = await world.office.creditor.answer_order(a_ct2(instructionId="same"))
+
+    assert said(reply) == ("00", None)
+
+
+async def test_an_order_is_answered_only_once_its_hold_is_on_disk(world: World) -> None:
+    world.books.is_slow = True
+    answering = await started(world.office.creditor.answer_order(a_ct2()))
+    assert not answering.done()
+
+    world.books.flush()
+
+    assert said(await answering) == ("00", None)
+    assert credited(world) == 0
+
+
+async def test_a_confirmation_is_acknowledged_only_once_the_credit_is_on_disk(
+    world: World,
+) -> None:
+    await hold(world)
+    world.books.is_slow = True
+    confirming = await started(world.office.creditor.confirm(a_ct5()))
+    repeated = await started(world.office.creditor.confirm(a_ct5()))
+    assert not confirming.done()
+    assert not repeated.done()
+
+    world.books.flush()
+    await asyncio.gather(confirming, repeated)
+
+    assert credited(world) == AMOUNT
+
+
+async def test_an_order_is_credited_exactly_once(world: World) -> None:
+    await hold(world)
+    for _ in range(3):
+        reply = await world.office.creditor.confirm(a_ct5())
+        assert reply.status is None
+
+    assert credited(world) == AMOUNT
+
+
+async def test_a_repeated_order_is_refused_and_the_first_stands(world: World) -> None:
+    await hold(world)
+    assert said(await world.office.creditor.answer_order(a_ct2())) == ("05", "AM05")
+    other = a_ct2(amount=1)
+    assert said(await world.office.creditor.answer_order(other)) == ("05", "AM05")
+
+    await world.office.creditor.confirm(a_ct5())
+
+    assert credited(world) == AMOUNT
+    assert said(await world.office.creditor.answer_order(a_ct2())) == ("05", "AM05")
+
+
+async def test_a_confirmation_that_differs_is_acknowledged_and_changes_nothing(
+    world: World,
+) -> None:
+    await hold(world)
+
+    reply = await world.office.creditor.confirm(a_ct5(amount=12_501))
+
+    assert reply.status is None
+    assert credited(world) == 0
+
+
+async def test_a_confirmation_of_an_unknown_order_is_not_acknowledged(world: World) -> None:
+    reply = await world.office.creditor.confirm(a_ct5())
+
+    assert reply.status == 404
+
+
+async def test_a_cancellation_undoes_a_hold_as_often_as_it_comes(world: World) -> None:
+    await hold(world)
+
+    for _ in range(2):
+        assert said(await world.office.creditor.cancel(a_ctc1())) == ("00", None)
+
+    assert (await world.office.creditor.confirm(a_ct5())).status == 409
+    assert credited(world) == 0
+
+
+async def test_a_cancellation_after_the_credit_is_refused(world: World) -> None:
+    await hold(world)
+    await world.office.creditor.confirm(a_ct5())
+
+    assert said(await world.office.creditor.cancel(a_ctc1())) == ("05", "FF07")
+    assert credited(world) == AMOUNT
+
+
+async def test_an_order_that_comes_after_its_cancellation_is_refused(world: World) -> None:
+    assert said(await world.office.creditor.cancel(a_ctc1())) == ("00", None)
+
+    assert said(await world.office.creditor.answer_order(a_ct2())) == ("05", "AM05")
+
+
+async def test_a_cancellation_for_somebody_else_is_refused(world: World) -> None:
+    reply = await world.office.creditor.cancel(a_ctc1(creditorParticipantCode="0972"))
+
+    assert said(reply) == ("05", "FF02")
+
+
+async def test_a_held_order_is_asked_about_until_its_outcome_is_known(world: World) -> None:
+    world.house.will("PSR1", NoAnswer("away"), a_psr2("99"), a_psr2("00"))
+    await hold(world)
+
+    await world.clock.advance(timedelta(seconds=14))
+    assert world.house.names() == []
+    await world.clock.advance(timedelta(seconds=1))
+    assert world.house.names() == ["PSR1"]
+    await world.clock.advance(timedelta(seconds=15))
+    await world.clock.advance(timedelta(seconds=15))
+
+    assert world.house.names() == ["PSR1"] * 3
+    assert credited(world) == AMOUNT
+    # The confirmation comes all the same, and credits nothing more.
+    assert (await world.office.creditor.confirm(a_ct5())).status is None
+    assert credited(world) == AMOUNT
+
+
+async def test_an_enquiry_answered_05_ends_the_order(world: World) -> None:
+    world.house.will("PSR1", a_psr2("05"))
+    await hold(world)
+
+    await world.clock.advance(timedelta(seconds=15))
+    await world.clock.advance(timedelta(hours=1))
+
+    assert world.house.names() == ["PSR1"]
+    order = world.office.creditor.known(a_ct2().instructionId)
+    assert order is not None
+    assert (order.state, order.reason) == (CreditState.REJECTED, "DS24")
+
+
+async def test_a_confirmed_order_is_not_asked_about(world: World) -> None:
+    await hold(world)
+    await world.office.creditor.confirm(a_ct5())
+
+    await world.clock.advance(timedelta(hours=1))
+
+    assert world.house.names() == []
+
+
+async def test_a_confirmation_during_an_enquiry_credits_once(world: World) -> None:
+    world.house.will("PSR1", a_psr2("00"))
+    await hold(world)
+    world.books.is_slow = True
+    confirming = await started(world.office.creditor.confirm(a_ct5()))
+    await world.clock.advance(timedelta(seconds=15))
+    world.books.flush()
+    await confirming
+
+    assert credited(world) == AMOUNT
+
+
+async def test_an_enquiry_that_says_another_amount_is_not_believed(world: World) -> None:
+    world.house.will("PSR1", a_psr2("00", amount=1))
+    await hold(world)
+
+    await world.clock.advance(timedelta(seconds=15))
+
+    assert credited(world) == 0
+
+
+async def test_credits_by_alias_count_towards_the_day(world: World) -> None:
+    most = PROFILE.limits.alias_receive_max["PEN"]
+    day = PROFILE.limits.alias_receive_day_max["PEN"]
+    for number in range(day // most):
+        sent = {"instructionId": f"n{number}", "amount": most, "channel": "52"}
+        assert said(await world.office.creditor.answer_order(a_ct2(**sent))) == ("00", None)
+        await world.office.creditor.confirm(a_ct5(**sent))
+
+    late = a_ct2(instructionId="last", amount=1, channel="52")
+    assert said(await world.office.creditor.answer_order(late)) == ("05", "FF07")
+    await world.clock.advance(timedelta(days=1))
+    tomorrow = a_ct2(instructionId="next", amount=1, channel="52")
+    assert said(await world.office.creditor.answer_order(tomorrow)) == ("00", None)
+
+
+async def test_a_magic_amount_refuses_with_its_reason(world: World) -> None:
+    reply = await world.office.creditor.answer_order(a_ct2(amount=6601))
+
+    assert said(reply) == ("05", "AC01")
+
+
+async def test_a_silent_creditor_holds_nothing_and_cuts_in_the_end(world: World) -> None:
+    answering = await started(world.office.creditor.answer_order(a_ct2(amount=6630)))
+    await world.clock.advance(timedelta(seconds=SILENCE_S))
+
+    assert (await answering).spoiled is Act.DROP
+    assert world.books.changes == []
+
+
+async def test_a_late_creditor_answers_after_the_expiry(world: World) -> None:
+    answering = await started(world.office.creditor.answer_order(a_ct2(amount=6631)))
+    await world.clock.advance(timedelta(seconds=PROFILE.timers.ct_expiry_s))
+    assert not answering.done()
+    await world.clock.advance(timedelta(seconds=1))
+
+    assert said(await answering) == ("00", None)
+
+
+@pytest.mark.parametrize(("cents", "failures"), [(40, 1), (41, 3)])
+async def test_confirmations_fail_as_often_as_asked_then_credit(
+    world: World, cents: int, failures: int
+) -> None:
+    amount = 6600 + cents
+    await world.office.creditor.answer_order(a_ct2(amount=amount))
+
+    for _ in range(failures):
+        reply = await world.office.creditor.confirm(a_ct5(amount=amount))
+        assert reply.spoiled is Act.ERROR_500
+    await world.office.creditor.confirm(a_ct5(amount=amount))
+
+    assert credited(world) == amount
+
+
+async def test_a_forgotten_confirmation_is_made_good_by_an_enquiry(world: World) -> None:
+    world.house.will("PSR1", a_psr2("00", amount=6643))
+    await world.office.creditor.answer_order(a_ct2(amount=6643))
+    assert (await world.office.creditor.confirm(a_ct5(amount=6643))).spoiled is None
+    assert credited(world) == 0
+
+    await world.clock.advance(timedelta(seconds=15))
+
+    assert credited(world) == 6643
