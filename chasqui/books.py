@@ -101,12 +101,12 @@ def compare(transfers: Iterable[Transfer], books: Mapping[str, Book]) -> Compari
     """Compare every order of the ledger with both books, and every book with the ledger."""
     findings: list[Finding] = []
     missing: set[str] = set()
-    known: set[str] = set()
+    known: set[tuple[str, str, str]] = set()
     compared = 0
     for one in transfers:
-        known.add(one.instruction_id)
-        sides = ((one.creditor_agent, _creditor), (one.debtor_agent, _debtor))
-        for code, judge in sides:
+        sides = ((one.creditor_agent, _CREDITOR, _creditor), (one.debtor_agent, _DEBTOR, _debtor))
+        for code, role, judge in sides:
+            known.add((code, role, one.instruction_id))
             if code not in books:
                 missing.add(code)
                 continue
@@ -169,9 +169,9 @@ def _debtor(one: Transfer, book: Book) -> Finding | None:
     return None
 
 
-def _strangers(book: Book, known: set[str]) -> Iterable[Finding]:
-    for (_role, instruction_id), last in book.last.items():
-        if instruction_id in known:
+def _strangers(book: Book, known: set[tuple[str, str, str]]) -> Iterable[Finding]:
+    for (role, instruction_id), last in book.last.items():
+        if (book.code, role, instruction_id) in known:
             continue
         if last.state == _FINAL:
             text = N_("final in its book, but the ledger does not know it")

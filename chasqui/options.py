@@ -14,7 +14,10 @@ from chasqui.session import Session
 from chasqui.settings import check_table
 
 F = TypeVar("F", bound=Callable[..., Any])
-_SHAPES: Mapping[str, type] = {"integer": int, "float": float, "boolean": bool}
+_NUMBERS: tuple[tuple[type[click.ParamType[Any]], type], ...] = (
+    (click.types.IntParamType, int),
+    (click.types.FloatParamType, float),
+)
 
 
 def translated(text: str | None) -> str:
@@ -43,7 +46,8 @@ class Option(click.Option):
     @property
     def shape(self) -> type:
         """The type of its value in the settings file."""
-        one = bool if self.is_flag else _SHAPES.get(self.type.name, str)
+        numbers = (shape for kind, shape in _NUMBERS if isinstance(self.type, kind))
+        one = bool if self.is_flag else next(numbers, str)
         return list[one] if self.multiple else one  # type: ignore[valid-type]
 
 

@@ -18,7 +18,7 @@ from participants.agents.sessions import SessionDesk
 from participants.agents.walk import NotSent, Walk
 from participants.core.book import Account, DebitOrder, Movement
 from participants.core.candidates import clean_phone, is_phone
-from participants.core.payment_result import LookupResult, PaymentResult
+from participants.core.payment_result import PaymentResult
 from runtime.http_server import Request, Response
 from scheme import cci as ccis
 from scheme.errors import PeerError
@@ -112,7 +112,7 @@ class ControlApi:
         self._sessions = sessions
         self._books = books
         self._paying = 0
-        self._in_flight: dict[str, tuple[str, asyncio.Task[PaymentResult]]] = {}
+        self._in_flight: dict[str, tuple[str, asyncio.Future[PaymentResult]]] = {}
         self._routes: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
             ("POST", "payments"): self._pay,
             ("POST", "lookups"): self._look_up,
@@ -169,16 +169,23 @@ class ControlApi:
         if self._paying >= PAYMENTS_IN_FLIGHT_MAX:
             raise BadRequest("too many payments on their way: try again", status=503)
         self._paying += 1
-        # A task of its own: whoever repeats the request joins it, and none of them can end it.
-        task = asyncio.create_task(self._debtor.pay(request))
+        outcome: asyncio.Future[PaymentResult] = asyncio.get_running_loop().create_future()
         if request.key:
-            self._in_flight[request.key] = (request.digest, task)
-        task.add_done_callback(lambda _: self._done(request.key))
-        return await asyncio.shield(task)
+            self._in_flight[request.key] = (request.digest, outcome)
+        # A task of its own: whoever repeats the request joins it, and none of them can end it.
+        self._own.spawn(self._pay_on(request, outcome))
+        return await asyncio.shield(outcome)
 
-    def _done(self, key: str) -> None:
-        self._paying -= 1
-        self._in_flight.pop(key, None)
+    async def _pay_on(
+        self, request: PaymentRequest, outcome: asyncio.Future[PaymentResult]
+    ) -> None:
+        try:
+            outcome.set_result(await self._debtor.pay(request))
+        finally:
+            self._paying -= 1
+            self._in_flight.pop(request.key, None)
+            # What is not known is not answered: the connection closes.
+            outcome.cancel()
 
     def _request(self, asked: _Payment, key: str, digest: str) -> PaymentRequest:
         payer = self._payer(asked.debtor, "debtor")
@@ -195,10 +202,11 @@ class ControlApi:
             raise BadRequest("PEN or USD", "currency")
         if len(asked.description) > _DESCRIPTION_CHARACTERS_MAX:
             raise BadRequest(f"at most {_DESCRIPTION_CHARACTERS_MAX} characters", "description")
+        phone = asked.creditor.phone
         return PaymentRequest(
             payer=payer,
             cci=self._cci(asked.creditor.cci),
-            phone=_phone(asked.creditor.phone),
+            phone=_phone(phone, "creditor.phone") if phone else None,
             qr=_qr(asked.creditor.qr),
             entity=asked.entity,
             amount=asked.amount,
@@ -228,13 +236,11 @@ class ControlApi:
     async def _look_up(self, request: Request) -> Response:
         asked = _body(request, _Lookup)
         payer = self._payer(asked.payer, "payer")
-        phone = _phone(asked.phone)
-        assert phone is not None
+        phone = _phone(asked.phone, "phone")
         try:
-            found = await Walk(self._own, self._debtor.quota, payer).look_up(phone)
+            return _answer(await Walk(self._own, self._debtor.quota, payer).look_up(phone))
         except NotSent as end:
-            found = LookupResult(state="refused", explanation=end.text)
-        return _answer(found)
+            raise BadRequest(end.text, status=504) from end
 
     # --- what the book says
 
@@ -311,12 +317,10 @@ def _body(request: Request, expected: type[Any]) -> Any:
         raise BadRequest("a JSON object is needed") from None
 
 
-def _phone(text: str | None) -> str | None:
-    if not text:
-        return None
+def _phone(text: str, named: str) -> str:
     phone = clean_phone(text)
     if not is_phone(phone):
-        raise BadRequest("nine digits, the first a 9", "creditor.phone")
+        raise BadRequest("nine digits, the first a 9", named)
     return phone
 
 

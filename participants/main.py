@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -56,11 +56,18 @@ class FleetProcess:
     Args:
         config: checked settings.
         stop: set when it is to end.
+        announce: told once every port serves.
     """
 
-    def __init__(self, config: Config, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        config: Config,
+        stop: asyncio.Event,
+        announce: Callable[[FleetRunner], None],
+    ) -> None:
         self._config = config
         self._stop = stop
+        self._announce = announce
         self._clock = SystemClock()
         self._home = Path(config.home)
         self._profile = load_profile(config.profile)
@@ -81,7 +88,7 @@ class FleetProcess:
             # What is in memory by now stays: the collector need not walk it again and again.
             gc.collect()
             gc.freeze()
-            _announce(runner)
+            self._announce(runner)
             await self._stop.wait()
             log.info("stopping")
 
@@ -245,7 +252,7 @@ async def _serve(config: Config) -> None:
             lambda: loop.call_soon_threadsafe(stop.set),
             grace_s=config.grace_s + _STOP_S,
         )
-    await FleetProcess(config, stop).run()
+    await FleetProcess(config, stop, _announce).run()
     if watch is not None:
         watch.stopped()
 

@@ -3,12 +3,15 @@
 import asyncio
 import heapq
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from scheme.clock import Timer
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SystemClock:
@@ -17,6 +20,10 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the present instant, in UTC."""
         return datetime.now(UTC)
+
+    def now_us(self) -> int:
+        """Return microseconds since the epoch."""
+        return time.time_ns() // 1000
 
     async def sleep_until(self, instant: datetime) -> None:
         """Wait until ``instant``."""
@@ -61,6 +68,10 @@ class ManualClock:
     def now(self) -> datetime:
         """Return the instant shown."""
         return self._now
+
+    def now_us(self) -> int:
+        """Return the instant shown as microseconds since the epoch."""
+        return (self._now - _EPOCH) // timedelta(microseconds=1)
 
     def call_at(self, instant: datetime, callback: Callable[[], None]) -> Timer:
         """Run ``callback`` when the clock is advanced to ``instant``."""

@@ -22,6 +22,9 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Return the present instant, aware, in UTC."""
 
+    def now_us(self) -> int:
+        """Return the present instant as microseconds since the epoch: cheap, for stamps."""
+
     async def sleep_until(self, instant: datetime) -> None:
         """Wait until the clock shows ``instant``; return at once if it has passed."""
 

@@ -108,10 +108,11 @@ class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
             fleet = msgspec.convert(tomllib.loads(text), cls)
         except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
             raise ConfigError(f"{origin}: {error}") from error
-        fleet._check(origin)
+        fleet.check(origin)
         return fleet
 
-    def _check(self, origin: str) -> None:
+    def check(self, origin: str) -> None:
+        """Raise ConfigError for what no file may say."""
         seen: set[str] = set()
         ports: dict[int, str] = {}
         for one in self.participant:

@@ -270,7 +270,7 @@ class Outbox:
             self._queue(owed.participant).known.discard(owed.owed_id)
         for participant in {owed.participant for owed, _ in struck}:
             queue = self._queue(participant)
-            if queue.has_more and not queue.waiting and not queue.sending:
+            if queue.has_more and not queue.waiting:
                 self._refill(participant)
 
     def _refill(self, participant: str) -> None:

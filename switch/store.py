@@ -83,7 +83,8 @@ class SqliteStore:
     def reserved(self) -> Sequence[TransferRecord]:
         """Return the orders that a former process left without an outcome."""
         rows = self._connection.execute(
-            f"SELECT record FROM transfers WHERE state=? AND {_IS_OPEN}", (TransferState.RESERVED,)
+            f"SELECT record FROM transfers WHERE state=? AND {_IS_OPEN}",  # noqa: S608 - a constant
+            (TransferState.RESERVED,),
         )
         return [unpack_transfer(record) for (record,) in rows]
 

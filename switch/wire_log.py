@@ -93,6 +93,7 @@ class WireLog:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wire-log")
         self._segment: BinaryIO | None = None
         self._segment_bytes = 0
+        self._segments_made = 0
         self._zstd = zstandard.ZstdCompressor(level=1)
         if enabled:
             folder.mkdir(parents=True, exist_ok=True)
@@ -189,7 +190,10 @@ class WireLog:
             return self._segment
         self._close_segment()
         self._delete_oldest()
-        name = f"{to_ms(self._clock.now()):015}-{os.getpid()}{_SUFFIX}"
+        self._segments_made += 1
+        now_ms = to_ms(self._clock.now())
+        # Never a name that was used: behind a torn block nothing could be found.
+        name = f"{now_ms:015}-{os.getpid()}-{self._segments_made:06}{_SUFFIX}"
         path = self._folder / name
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._segment = os.fdopen(descriptor, "ab", buffering=0)

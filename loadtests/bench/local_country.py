@@ -114,7 +114,8 @@ class LocalCountry:
             "operator_port": self.operator_port,
             "wire_log": self._mode.wire_log,
             "lifeline": True,
-            "log_level": "warning",
+            "log_level": "info",
+            "log_file": str(self._home / "switch.log"),
         }
 
     def _fleet_settings(self, fleet_file: Path) -> dict[str, object]:

@@ -92,6 +92,11 @@ class _Quota:
             self._left -= 1
         return True
 
+    def give_back(self) -> None:
+        """Return one that came to nothing before an order was sent."""
+        if self._left is not None:
+            self._left += 1
+
 
 class Traffic:
     """Drives whole transfers at one address, AV1 and then CT1, over kept connections.
@@ -156,14 +161,18 @@ class Traffic:
         # uvloop's own time moves once a turn, which is too coarse here.
         while quota.take(perf_counter()):
             begun = perf_counter()
-            if await self._transfer(lane):
+            accepted = await self._transfer(lane)
+            if accepted:
                 self._latencies_ms.append((perf_counter() - begun) * 1000)
+            elif accepted is None:
+                quota.give_back()
 
-    async def _transfer(self, lane: "_Lane") -> bool:
+    async def _transfer(self, lane: "_Lane") -> bool | None:
+        """Return whether it was accepted; None if no order was sent."""
         payee, cents = lane.debtor.draw()
         verified = await self._verify(lane, payee)
         if verified is None:
-            return False
+            return None
         if not verified.accepted:
             self._note(lane, payee, cents, verified, verified)
             return False

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from scheme.clock import wire_date_time
 from scheme.messages import (
@@ -24,6 +24,8 @@ from scheme.messages import (
 )
 from scheme.messages.session import SessionAnswer
 from switch.core.records import TransferRecord
+
+V = TypeVar("V")
 
 ACCEPTED: Final = "00"
 REFUSED: Final = "05"
@@ -217,8 +219,32 @@ def order_refused(echo: Mapping[str, Any], *, reason: str, instruction: str, now
 
 def confirmation(ct4: CT4) -> CT5:
     """Return the CT5 that goes with a CT4 00."""
-    fields = {name: getattr(ct4, name) for name in CT5.__struct_fields__}
-    return CT5(**fields)
+    assert ct4.responseCode == ACCEPTED
+    return CT5(
+        debtorParticipantCode=_known(ct4.debtorParticipantCode),
+        creditorParticipantCode=_known(ct4.creditorParticipantCode),
+        responseDate=_known(ct4.responseDate),
+        responseTime=_known(ct4.responseTime),
+        terminalId=_known(ct4.terminalId),
+        retrievalReferenteNumber=_known(ct4.retrievalReferenteNumber),
+        trace=_known(ct4.trace),
+        amount=_known(ct4.amount),
+        currency=_known(ct4.currency),
+        transactionReference=ct4.transactionReference,
+        responseCode=ct4.responseCode,
+        feeAmount=_known(ct4.feeAmount),
+        settlementDate=_known(ct4.settlementDate),
+        transactionType=_known(ct4.transactionType),
+        debtorCCI=_known(ct4.debtorCCI),
+        creditorCCI=ct4.creditorCCI,
+        creditorCreditCard=ct4.creditorCreditCard,
+        sameCustomerFlag=ct4.sameCustomerFlag,
+        instructionId=ct4.instructionId,
+        creationDate=_known(ct4.creationDate),
+        creationTime=_known(ct4.creationTime),
+        channel=_known(ct4.channel),
+        interbankSettlementAmount=_known(ct4.interbankSettlementAmount),
+    )
 
 
 def cancellation(record: TransferRecord, *, instruction: str, branch: str, now: datetime) -> CTC1:
@@ -352,6 +378,11 @@ def refused_answer(request: str, echo: Mapping[str, Any], *, reason: str, now: d
             )
         case _:
             raise AssertionError(f"{request} is no request to the clearing house")
+
+
+def _known(value: V | None) -> V:
+    assert value is not None, "an accepted order has every echo"
+    return value
 
 
 def _text(value: object) -> str | None:

@@ -19,11 +19,12 @@ from switch.core import answers
 from switch.envelope import Envelopes, unwrap
 from switch.ports import Delivery
 from switch.wire_log import WireLog
-from switch.wire_names import BASE_PATH, HOUSE, time_us
+from switch.wire_names import BASE_PATH, HOUSE
 
 _ANSWER: Final[Mapping[type[Message], type[Message]]] = {AV2: AV3, CT2: CT3, ET1: ET2}
 _PATHS: Final[Mapping[str, str]] = {"Reject": "REJECT"}
 _OK: Final = range(200, 300)
+_HEADERS: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 
 
 class HttpPeers:
@@ -47,6 +48,7 @@ class HttpPeers:
         self._envelopes = envelopes
         self._log = wire_log
         self._clock = clock
+        self._urls: dict[tuple[str, str], str] = {}
 
     async def ask(self, participant: str, message: Message, subject: str) -> Message:
         """Send a message and return its answer (see ``switch.ports.Peers``)."""
@@ -82,18 +84,16 @@ class HttpPeers:
     async def _post(
         self, peer: Participant, name: str, document: bytes, subject: str, answer: str
     ) -> tuple[int, bytes]:
-        if not peer.base_url:
-            raise NotConnected("the participant has no address")
+        url = self._url(peer, name)
         try:
             body = await self._envelopes.wrap(document, signed=peer.jws)
         except SigningQueueFull as error:
             raise NotConnected("it could not be signed, so it was not sent") from error
-        url = f"{peer.base_url}{BASE_PATH}{_PATHS.get(name, name)}"
-        began_us = time_us(self._clock)
+        began_us = self._clock.now_us()
         note = ""
         status, received = 0, b""
         try:
-            got = await self._client.post(url, body, {"Content-Type": "application/json"})
+            got = await self._client.post(url, body, _HEADERS)
             status, received = got.status, got.body
         except PeerError as error:
             note = f"{type(error).__name__}: {error}"
@@ -103,7 +103,7 @@ class HttpPeers:
             raise
         finally:
             if self._log.enabled:
-                now_us = time_us(self._clock)
+                now_us = self._clock.now_us()
                 self._log.write(began_us, subject, name, HOUSE, peer.code, body)
                 self._log.write(
                     now_us,
@@ -117,6 +117,16 @@ class HttpPeers:
                     note=note,
                 )
         return status, received
+
+    def _url(self, peer: Participant, name: str) -> str:
+        url = self._urls.get((peer.code, name))
+        if url is not None:
+            return url
+        if not peer.base_url:
+            raise NotConnected("the participant has no address")
+        url = f"{peer.base_url}{BASE_PATH}{_PATHS.get(name, name)}"
+        self._urls[peer.code, name] = url
+        return url
 
 
 def _is_refusal(body: bytes) -> bool:

@@ -18,7 +18,7 @@ from switch.core import answers
 from switch.envelope import Envelopes, Unwrapped, unwrap
 from switch.flight import Answer, UnknownOutcome
 from switch.wire_log import WireLog
-from switch.wire_names import BASE_PATH, ERROR_HEADER, HOUSE, time_us
+from switch.wire_names import BASE_PATH, ERROR_HEADER, HOUSE
 
 log = structlog.get_logger()
 
@@ -142,7 +142,7 @@ class TinEdge:
         return _problem(404, "no such path", f"POST {BASE_PATH}NAME with NAME one of {names}")
 
     async def _message(self, request: Request, expected: type[Message]) -> Response:
-        began_us = time_us(self._clock)
+        began_us = self._clock.now_us()
         try:
             unwrapped = unwrap(request.body)
         except BadSignature as error:
@@ -203,7 +203,7 @@ class TinEdge:
         body = await self._envelopes.wrap(answer.body, signed=signed)
         variant = self._variant(sender)
         if self._log.enabled:
-            now_us = time_us(self._clock)
+            now_us = self._clock.now_us()
             subject, name = answer.subject, expected.__name__
             self._log.write(began_us, subject, name, sender, HOUSE, request.body)
             self._log.write(

@@ -295,6 +295,13 @@ async def test_a_repeated_movement_shows_the_first(ledger: LedgerStore, digest: 
     assert figures(ledger, COOP) == (1_050, 0)
 
 
+async def test_a_movement_repeated_in_one_batch_moves_once(ledger: LedgerStore) -> None:
+    move = a_move("m-1", "lbtr", "0970", 50)
+
+    assert await ledger.apply((move, move)) == [APPLIED, Duplicate("m-1", b"digest")]
+    assert figures(ledger, COOP) == (1_050, 0)
+
+
 async def test_opening_a_position_twice_changes_nothing(ledger: LedgerStore) -> None:
     await one(ledger, a_reserve("t-1"))
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 import structlog
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import validate
 
 from clearing.http_api import routes as clearing_routes
@@ -23,9 +23,9 @@ from scheme.network import Fleet
 from switch.core.transfer import TransferState
 from switch.desk import OperatorDesk
 from switch.edges.operator_api import OperatorApi
-from switch.edges.routes import OperatorEdge, Routes
 from switch.ports import Delivery
 from switch.queries import Queries
+from switch.routes import OperatorEdge, Routes
 from switch.wire_log import WireLog
 from tests.support.directory_fakes import MemoryDirectoryStore, a_service, golden
 from tests.support.switch_world import ScriptedPeers, World, fleet, refuse_order, world
@@ -182,7 +182,7 @@ async def test_transfers_fit_their_schema_in_every_end(tmp_path: Path) -> None:
     async with a_country(tmp_path, peers) as country:
         peers.on_ct2.append(refuse_order("AC01"))
         await country.world.pay()
-        paid = await country.world.pay(trace="000125", creationTime="101613")
+        paid = await country.world.pay(av_trace="000125", trace="000126")
         await country.world.settle()
         page = fits(await country.get("/transfers?limit=1"), ("GET", "/transfers"), 200)
         assert page["transfers"][0]["instruction_id"] == paid.instructionId

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +10,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Answer = tuple[int, Any]
+Chasqui = Callable[..., tuple[int, str, str]]
+"""Runs the command line: exit code, standard output, standard error."""
+
+INSTRUCTION = "2601151018300970410000000128"
+VERIFICATION = "2601151018300970810000000127"
+PAYER_CCI = "97000110020030040142"
+PAYEE_CCI = "97100220030040050213"
 
 
 @dataclass
@@ -107,3 +114,78 @@ def running() -> Iterator[FakeCountry]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def a_payment(**others: Any) -> dict[str, Any]:
+    return {
+        "state": "FINAL",
+        "instruction_id": INSTRUCTION,
+        "verification_id": VERIFICATION,
+        "response_code": "00",
+        "reason_code": None,
+        "explanation": "",
+        "elapsed_ms": 12.3,
+        "legs": [
+            {"message": "prxy.003", "from": "0970", "to": "0998", "ms": 1.2},
+            {"message": "AV1", "from": "0970", "to": "0998", "ms": 3.0},
+            {"message": "AV4", "from": "0998", "to": "0970", "ms": 0.1, "response_code": "00"},
+            {"message": "CT1", "from": "0970", "to": "0998", "ms": 6.0},
+            {"message": "CT4", "from": "0998", "to": "0970", "ms": 0.1, "response_code": "00"},
+        ],
+        "candidates": [{"code": "0971", "directory": "0903"}],
+        "chosen": "0971",
+        "creditor": {"name": "SOC*** D***", "cci": "971*****0213", "participant": "0971"},
+        "amount": 2550,
+        "fee": 0,
+        "currency": "PEN",
+    } | others
+
+
+def a_row(message: str, sender: str, receiver: str, ms: float = 1.0) -> dict[str, Any]:
+    return {
+        "at": "2026-01-15T15:18:30.123+00:00",
+        "message": message,
+        "from": sender,
+        "to": receiver,
+        "http_status": 200,
+        "ms": ms,
+        "bytes": 700,
+        "body": {message: {"creditorName": "SOC***"}},
+        "note": "",
+    }
+
+
+def a_transfer(**others: Any) -> dict[str, Any]:
+    return {
+        "instruction_id": INSTRUCTION,
+        "state": "CONFIRMED",
+        "response_code": "00",
+        "reason_code": None,
+        "debtor_agent": "0970",
+        "creditor_agent": "0971",
+        "amount": 2550,
+        "fee": 0,
+        "currency": "PEN",
+        "created_at": "2026-01-15T15:18:30+00:00",
+        "decided_at": "2026-01-15T15:18:30.010+00:00",
+        "elapsed_ms": 10.0,
+    } | others
+
+
+def serve_payment(country: FakeCountry, payment: dict[str, Any]) -> None:
+    country.on("POST", "/control/payments", payment)
+    verification = [
+        a_row("AV1", "0970", "0998"),
+        a_row("AV2", "0998", "0971"),
+        a_row("AV3", "0971", "0998"),
+        a_row("AV4", "0998", "0970"),
+    ]
+    transfer = [
+        a_row("CT1", "0970", "0998"),
+        a_row("CT2", "0998", "0971"),
+        a_row("CT3", "0971", "0998"),
+        a_row("CT4", "0998", "0970"),
+        a_row("CT5", "0998", "0971"),
+    ]
+    country.on("GET", f"/transfers/{VERIFICATION}", {"timeline": verification})
+    country.on("GET", f"/transfers/{INSTRUCTION}", {"timeline": transfer})

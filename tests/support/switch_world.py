@@ -1,28 +1,29 @@
 """A clearing house in one process: the real parts over SQLite, with scripted creditors."""
 
 import asyncio
-import random
+import sqlite3
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
 from clearing.ledger_sqlite import SqliteLedger
 from runtime.clock import ManualClock
 from runtime.files import load_profile
 from scheme.clock import to_ms
-from scheme.errors import NoAnswer, NotConnected
+from scheme.errors import StoreError
 from scheme.ledger import NATIONAL, Account, OpenPosition, Owed
-from scheme.messages import AV1, AV2, AV3, AV4, CT1, CT2, CT3, CT4, Message
+from scheme.messages import AV1, AV2, AV3, AV4, CT1, CT2, CT3, CT4, ET1, ET2, PSR1, PSR2, Message
 from scheme.network import Participant
 from scheme.profile import Profile
 from scheme.wire.tin_json import decode
-from switch.core.sessions import Session
 from switch.flight import Answer
 from switch.house import House
 from switch.ports import Delivery
@@ -62,8 +63,9 @@ class ScriptedPeers:
     Attributes:
         sent: every message that left, with its receiver.
         delivered: every attempt to deliver an owed message.
-        behaviours: what the next orders do: a function from CT2 to CT3, an exception, or a
-            future of either; when it runs out everything is accepted.
+        on_av2, on_ct2: what the next queries and orders get: a function from the message to its
+            answer, an exception, or a future of either; after the last one all is accepted.
+        acknowledge: says what becomes of each delivery.
     """
 
     def __init__(self) -> None:
@@ -71,12 +73,13 @@ class ScriptedPeers:
         self.delivered: list[Owed] = []
         self.on_av2: deque[Any] = deque()
         self.on_ct2: deque[Any] = deque()
-        self.deliveries: deque[Any] = deque()
         self.acknowledge: Callable[[Owed], Delivery] = lambda _: Delivery(acknowledged=True)
 
     async def ask(self, participant: str, message: Message, subject: str) -> Message:
         """Answer as scripted."""
         self.sent.append((participant, message))
+        if isinstance(message, ET1):
+            return echo(message)
         if isinstance(message, AV2):
             behaviour = self.on_av2.popleft() if self.on_av2 else accept_query
         else:
@@ -99,6 +102,17 @@ class ScriptedPeers:
     def orders(self) -> list[CT2]:
         """Return the CT2 that left."""
         return [message for _, message in self.sent if isinstance(message, CT2)]
+
+
+def echo(et1: ET1) -> ET2:
+    """Answer an echo test."""
+    return ET2(
+        participantCode=et1.participantCode,
+        responseDate=et1.creationDate,
+        responseTime=et1.creationTime,
+        status="00",
+        trace=et1.trace,
+    )
 
 
 def accept_query(av2: Message) -> AV3:
@@ -161,13 +175,16 @@ class World:
         store: SqliteStore,
         peers: ScriptedPeers,
         clock: ManualClock,
+        disk: "GatedDisk",
     ) -> None:
+        self.disk = disk
         self.house = house
         self.ledger = ledger
         self.store = store
         self.peers = peers
         self.clock = clock
         self.failures: list[BaseException] = []
+        self.expired_at_start = 0
 
     async def verify(self, name: str = "AV1-by-cci", **changes: Any) -> AV4:
         """Send a query and return its answer."""
@@ -211,12 +228,104 @@ class World:
 
     async def settle(self, turns: int = 60) -> None:
         """Let everything that is ready run, the disk included."""
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        for _ in range(2):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if self.disk.is_open:
+                await self.ledger.drain()
+
+    async def advance(self, seconds: float) -> None:
+        """Let the clock go on, and everything that this makes ready."""
+        await self.settle()
+        await self.clock.advance(timedelta(seconds=seconds))
+        await self.settle()
+
+    async def ask(self, instruction: str, *, asker: str = "0971") -> PSR2:
+        """Send an enquiry and return its answer."""
+        psr1 = replace(
+            decode(golden("PSR1"), PSR1), instructionId=instruction, creditorParticipantCode=asker
+        )
+        return decode((await self.house.enquiries.answer(psr1)).body, PSR2)
+
+    def start(self, ct1: CT1) -> "asyncio.Task[Answer]":
+        """Send an order without waiting for its outcome."""
+        return asyncio.create_task(self.send(ct1))
+
+    def owed(self) -> Sequence[str]:
+        """Return the messages owed on disk, each with its receiver."""
+        return sorted(f"{row.owed.message}>{row.owed.participant}" for row in self.store.owed())
+
+    async def audited(self) -> None:
+        """Check that every sum is right, recounted from the rows."""
         await self.ledger.drain()
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        await self.ledger.drain()
+        audit = await self.ledger.audit()
+        assert audit.ok, audit
+
+
+class GatedDisk:
+    """The ledger's connection behind a gate: shut, nothing is committed; broken, nothing ever."""
+
+    def __init__(self) -> None:
+        self._gate = threading.Event()
+        self._gate.set()
+        self._is_broken = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether groups can be written."""
+        return self._gate.is_set() and not self._is_broken
+
+    def shut(self) -> None:
+        """Let no group through from now on."""
+        self._gate.clear()
+
+    def release(self) -> None:
+        """Let what waits through."""
+        self._gate.set()
+
+    def lose_power(self) -> None:
+        """Write nothing any more, also what waits."""
+        self._is_broken = True
+        self._gate.set()
+
+    def connect(self, path: str, **settings: Any) -> "_Gated":
+        """Open a connection; hand this over as ``connect=``."""
+        return _Gated(sqlite3.connect(path, **settings), self)
+
+    def passes(self) -> None:
+        """Wait at the gate."""
+        self._gate.wait()
+        if self._is_broken:
+            raise sqlite3.OperationalError("no power")
+
+
+class _Gated:
+    def __init__(self, connection: sqlite3.Connection, disk: GatedDisk) -> None:
+        self._connection = connection
+        self._disk = disk
+
+    def execute(self, statement: str, parameters: Any = ()) -> sqlite3.Cursor:
+        if statement.startswith("BEGIN"):
+            self._disk.passes()
+        return self._connection.execute(statement, parameters)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let nothing be logged meanwhile: a failing test shows its own output only."""
+    before = structlog.get_config()
+    structlog.configure(processors=[_drop])
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def _drop(_: object, __: str, ___: Any) -> Any:
+    raise structlog.DropEvent
 
 
 def account(owner: str) -> Account:
@@ -234,16 +343,72 @@ async def world(
     start: datetime = START,
     signed_on: bool = True,
     prefund: int = PREFUND,
+    window_of: Callable[[str], tuple[str, str]] | None = None,
+    is_fresh: bool = True,
 ) -> AsyncIterator[World]:
-    """Open a clearing house over a folder; leaving it is a crash, nothing is drained."""
+    """Open a clearing house over a folder; leaving it is a crash, nothing is told any more."""
     members = fleet() if members is None else members
     profile = profile or load_profile("peru")
     peers = peers or ScriptedPeers()
     clock = ManualClock(start)
+    disk = GatedDisk()
     failures: list[BaseException] = []
     path = str(folder / "ledger.db")
-    ledger = SqliteLedger.open(path, on_failure=failures.append, now_ms=to_ms(start))
-    positions = [
+    with quiet():
+        ledger = SqliteLedger.open(
+            path, on_failure=failures.append, connect=disk.connect, now_ms=to_ms(start)
+        )
+        await ledger.apply(_openings(members, prefund, start))
+        store = SqliteStore(path)
+        try:
+            async with asyncio.TaskGroup() as group:
+                house = House(
+                    ledger=ledger,
+                    store=store,
+                    peers=peers,
+                    directory=NoDirectory(),
+                    fleet=members,
+                    profile=profile,
+                    clock=clock,
+                    started=start,
+                    window_of=window_of or fixed_window,
+                    spawn=Tasks(group).spawn,
+                )
+                made = World(house, ledger, store, peers, clock, disk)
+                made.failures = failures
+                made.expired_at_start = await house.recover()
+                if signed_on:
+                    await _sign_on(house, members)
+                await made.settle()
+                if is_fresh:
+                    peers.delivered.clear()
+                    peers.sent.clear()
+                yield made
+                for task in group._tasks:
+                    task.cancel()
+        finally:
+            disk.release()
+            with suppress(StoreError):
+                await ledger.drain()
+            store.close()
+            ledger.close()
+
+
+def fixed_window(currency: str) -> tuple[str, str]:
+    """Return the window of the first example's day."""
+    return f"national-{currency}-20260115", "20260115"
+
+
+async def _sign_on(house: House, members: Mapping[str, Participant]) -> None:
+    for code in members:
+        if not house.sessions.state.session(code).signed_on:
+            await house.sessions.sign(code, on=True)
+
+
+def _openings(
+    members: Mapping[str, Participant], prefund: int, start: datetime
+) -> list[OpenPosition]:
+    return [
         OpenPosition(
             account=account(code),
             prefund_minor=prefund,
@@ -254,48 +419,3 @@ async def world(
         )
         for code in members
     ]
-    await ledger.apply(positions)
-    store = SqliteStore(path)
-    try:
-        async with asyncio.TaskGroup() as group:
-            house = House(
-                ledger=ledger,
-                store=store,
-                peers=peers,
-                directory=NoDirectory(),
-                fleet=members,
-                profile=profile,
-                clock=clock,
-                started=start,
-                window_of=lambda currency: (f"national-{currency}-20260115", "20260115"),
-                spawn=Tasks(group).spawn,
-            )
-            await house.recover()
-            if signed_on:
-                for code in members:
-                    if not house.sessions.state.session(code).signed_on:
-                        await house.sessions.sign(code, on=True)
-            made = World(house, ledger, store, peers, clock)
-            made.failures = failures
-            await made.settle()
-            peers.delivered.clear()
-            peers.sent.clear()
-            yield made
-            for task in group._tasks:
-                task.cancel()
-    finally:
-        store.close()
-        await ledger.drain()
-        ledger.close()
-
-
-__all__ = [
-    "NoAnswer",
-    "NotConnected",
-    "ScriptedPeers",
-    "Session",
-    "World",
-    "random",
-    "timedelta",
-    "world",
-]

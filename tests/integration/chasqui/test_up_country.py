@@ -14,7 +14,7 @@ import pytest
 
 from chasqui.exits import ExitCode
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAYER, PAYEE = "900000101", "97100220030040050213"
 START_S = 40.0
 
@@ -86,7 +86,7 @@ class Country:
 def country(tmp_path: Path) -> Iterator[Country]:
     country = Country(tmp_path / "home")
     yield country
-    if country.process is not None and country.process.poll() is None:
+    if country.process is not None:
         country.process.kill()
         country.process.communicate(timeout=10)
 

@@ -16,7 +16,7 @@ from chasqui.child import Program
 from chasqui.exits import ExitCode
 from chasqui.supervisor import StartFailed, Supervisor
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # Says that it is ready, then does what its test is about; ends in order on SIGTERM.
 CHILD = """
 import json, os, signal, sys, time

@@ -1,0 +1,241 @@
+"""What an operator asks and does, against a fake country on a real socket."""
+
+import json
+from typing import Any
+
+import pytest
+
+from chasqui.exits import ExitCode
+from tests.support.fake_country import (
+    INSTRUCTION,
+    PAYER_CCI,
+    Asked,
+    Chasqui,
+    FakeCountry,
+    a_row,
+    a_transfer,
+)
+
+
+def test_transfers_are_fetched_page_by_page_up_to_the_limit(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    def page(asked: Asked) -> dict[str, Any]:
+        first = int(asked.query.get("after", 0))
+        rows = [
+            a_transfer(instruction_id=f"{first + n:028}") for n in range(int(asked.query["limit"]))
+        ]
+        return {"transfers": rows, "next": str(first + len(rows))}
+
+    country.on("GET", "/transfers", page)
+
+    code, out, _err = chasqui("transfers", "--limit", "700", "--state", "CONFIRMED", "--json")
+
+    assert code == ExitCode.DONE
+    assert len(json.loads(out)) == 700
+    pages = [one.query for one in country.asked if one.path == "/transfers"]
+    assert [page["limit"] for page in pages] == ["500", "200"]
+    assert all(page["state"] == "CONFIRMED" for page in pages)
+
+
+@pytest.mark.parametrize("command", ["transfers", "participants", "customers", "positions"])
+def test_tables_fit_80_columns(chasqui: Chasqui, country: FakeCountry, command: str) -> None:
+    dear = a_transfer(amount=3_000_000, state="CONFIRMED", reason_code="AC01")
+    country.on("GET", "/transfers", {"transfers": [dear], "next": None})
+    position = {
+        "ledger": "national",
+        "currency": "PEN",
+        "participant": "0970",
+        "balance": 1_000_000_000,
+        "reserved": 250_000_000,
+        "available": 750_000_000,
+        "alerted": True,
+    }
+    country.on("GET", "/positions", {"positions": [position]})
+    account = {
+        "name": "SOCIA UNO DEMO PRUEBA",
+        "phone": "900000101",
+        "cci": PAYER_CCI,
+        "participant": "0970",
+        "currency": "PEN",
+    }
+    country.on("GET", "/control/accounts", {"accounts": [account], "next": None})
+
+    code, out, _err = chasqui(command)
+
+    assert code == ExitCode.DONE
+    assert max(len(line) for line in out.splitlines()) <= 80
+    assert "0970" in out
+
+
+def test_customers_in_json_are_a_list_with_the_promised_members(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    accounts = [
+        {"name": f"SOCIO {n}", "phone": f"90000{n:04}", "cci": PAYER_CCI, "participant": "0971"}
+        for n in range(3)
+    ]
+    country.on("GET", "/control/accounts", {"accounts": accounts, "next": None})
+
+    code, out, _err = chasqui("customers", "--participant", "0971", "--limit", "3", "--json")
+
+    assert code == ExitCode.DONE
+    document = json.loads(out)
+    assert len(document) == 3
+    assert {"name", "phone", "cci", "participant"} <= document[0].keys()
+
+
+def test_show_tells_the_timeline_the_postings_and_what_is_owed(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    entry = {
+        "kind": "principal",
+        "ledger": "national",
+        "currency": "PEN",
+        "debit": "0970",
+        "credit": "0971",
+        "minor": 2550,
+        "window": "national-PEN-20260115",
+    }
+    owed = {"participant": "0971", "message": "CT5", "age_s": 42.0, "attempts": 3}
+    detail = {
+        "transfer": a_transfer(state="POSTED"),
+        "timeline": [a_row("CT1", "0970", "0998", 9.5), a_row("CT2", "0998", "0971", 4.0)],
+        "entries": [entry],
+        "owed": [owed],
+        "explanation": "Posted; the creditor's institution has not acknowledged CT5.",
+    }
+    country.on("GET", f"/transfers/{INSTRUCTION}", detail)
+
+    code, out, _err = chasqui("show", INSTRUCTION, "-v")
+
+    assert code == ExitCode.DONE
+    assert "10:18:30.123" in out, "Lima time"
+    assert "0998 -> 0971" in out
+    assert "S/ 25.50" in out
+    assert "Still owed: CT5 to 0971, for 42 s, 3 attempts" in out
+    assert "SOC***" in out
+    assert "has not acknowledged" in out
+
+
+def test_show_without_an_id_takes_the_latest_transfer(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    country.on("GET", "/transfers", {"transfers": [a_transfer()], "next": None})
+    country.on("GET", f"/transfers/{INSTRUCTION}", {"transfer": a_transfer(), "timeline": []})
+
+    code, out, _err = chasqui("show")
+
+    assert code == ExitCode.DONE
+    assert INSTRUCTION in out
+
+
+@pytest.mark.parametrize(("flags", "path"), [((), "funding"), (("--drawdown",), "drawdown")])
+def test_fund_moves_cents_under_an_idempotency_key(
+    chasqui: Chasqui, country: FakeCountry, flags: tuple[str, ...], path: str
+) -> None:
+    position = {
+        "ledger": "national",
+        "currency": "USD",
+        "participant": "0970",
+        "balance": 1,
+        "reserved": 0,
+        "available": 1,
+    }
+    country.on("POST", f"/positions/0970/{path}", {"position": position})
+
+    code, _out, _err = chasqui("fund", "0970", "--amount", "1,000.70", "--currency", "USD", *flags)
+
+    asked = country.last(f"/positions/0970/{path}")
+    assert code == ExitCode.DONE
+    assert asked.body == {"currency": "USD", "amount": 100_070}
+    assert asked.headers["idempotency-key"]
+    assert asked.headers["content-type"] == "application/json"
+
+
+def test_a_conflict_is_a_refusal(chasqui: Chasqui, country: FakeCountry) -> None:
+    problem = {"error": "more than is available", "field": "amount", "hint": "at most S/ 1.00"}
+    country.on("POST", "/positions/0970/drawdown", (409, problem))
+
+    code, _out, err = chasqui("fund", "0970", "--amount", "5", "--drawdown")
+
+    assert code == ExitCode.REFUSED
+    assert "more than is available" in err
+    assert "at most S/ 1.00" in err
+
+
+@pytest.mark.parametrize("action", ["signon", "signoff"])
+def test_signing_on_and_off_goes_through_the_test_hook(
+    chasqui: Chasqui, country: FakeCountry, action: str
+) -> None:
+    country.on("POST", "/control/session", {"response_code": "00", "reason_code": None})
+
+    code, _out, _err = chasqui(action, "0971")
+
+    assert code == ExitCode.DONE
+    assert country.last("/control/session").body == {"action": action}
+
+
+def test_a_refused_sign_on_is_a_refusal_with_its_meaning(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    country.on("POST", "/control/session", {"response_code": "05", "reason_code": "DNOR"})
+
+    code, _out, err = chasqui("signon", "0971")
+
+    assert code == ExitCode.REFUSED
+    assert "DNOR: the debtor's institution" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "body"),
+    [
+        (("block", "0971"), "/participants/0971/block", {"blocked": True}),
+        (("unblock", "0971"), "/participants/0971/block", {"blocked": False}),
+        (("notice", "971", "suspended"), "/notices/971", {"status": "SUSPENDED"}),
+        (
+            ("notice", "972", "0971", "--unblocked"),
+            "/notices/972",
+            {"participant": "0971", "blocked": False},
+        ),
+        (("notice", "981", "hola"), "/notices/981", {"text": "hola"}),
+        (
+            ("notice", "981", "hola", "--to", "0970", "--to", "0971"),
+            "/notices/981",
+            {"text": "hola", "participants": ["0970", "0971"]},
+        ),
+        (("resend", "x:CT5"), "/stuck/resend", {"owed_id": "x:CT5"}),
+        (("resend", "--participant", "0971"), "/stuck/resend", {"participant": "0971"}),
+    ],
+)
+def test_an_operators_action_is_one_request(
+    chasqui: Chasqui,
+    country: FakeCountry,
+    words: tuple[str, ...],
+    path: str,
+    body: dict[str, Any],
+) -> None:
+    country.on("POST", path, {})
+
+    code, _out, _err = chasqui(*words)
+
+    assert code == ExitCode.DONE
+    assert country.last(path).body == body
+
+
+def test_stuck_lists_only_what_there_is(chasqui: Chasqui, country: FakeCountry) -> None:
+    owed = {"owed_id": "x:CT5", "participant": "0971", "message": "CT5", "age_s": 300.0}
+    country.on("GET", "/stuck", {"ct5_owed": [owed], "in_flight": []})
+
+    code, out, _err = chasqui("stuck")
+
+    assert code == ExitCode.DONE
+    assert "Confirmations owed (CT5)" in out
+    assert "5 min" in out
+    assert "in flight" not in out
+
+
+def test_nothing_stuck_is_said(chasqui: Chasqui, country: FakeCountry) -> None:
+    country.on("GET", "/stuck", {})
+
+    assert chasqui("stuck")[:2] == (ExitCode.DONE, "Nothing is stuck.\n")

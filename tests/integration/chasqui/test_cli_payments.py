@@ -1,0 +1,190 @@
+"""``send`` and ``lookup`` against a fake country on a real socket."""
+
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from chasqui.exits import ExitCode
+from tests.support.fake_country import (
+    INSTRUCTION,
+    PAYEE_CCI,
+    PAYER_CCI,
+    Chasqui,
+    FakeCountry,
+    a_payment,
+    serve_payment,
+)
+
+
+def test_send_prints_every_leg_in_order_and_the_verdict(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_payment(country, a_payment())
+
+    code, out, _err = chasqui("send", "--from", PAYER_CCI, "--to", "900000202", "--amount", "25.50")
+
+    assert code == ExitCode.DONE
+    names = ("prxy.003", "AV1", "AV2", "AV3", "AV4", "CT1", "CT2", "CT3", "CT4", "CT5")
+    places = [out.index(f"{name} ") for name in names]
+    assert places == sorted(places)
+    assert "Paid: S/ 25.50" in out
+    assert INSTRUCTION in out
+    sent = country.last("/control/payments").body
+    assert sent["debtor"] == PAYER_CCI
+    assert sent["creditor"] == {"phone": "900000202"}
+    assert (sent["amount"], sent["currency"]) == (2550, "PEN")
+
+
+def test_send_in_json_is_one_object_with_the_promised_members(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_payment(country, a_payment())
+
+    code, out, _err = chasqui(
+        "send", "--from", PAYER_CCI, "--to", PAYEE_CCI, "--amount", "25.50", "--json"
+    )
+
+    document = json.loads(out)
+    assert code == ExitCode.DONE
+    assert document["instruction_id"] == INSTRUCTION
+    assert {"response_code", "reason_code", "elapsed_ms"} <= document.keys()
+    assert len(document["legs"]) == 10
+    assert all({"message", "from", "to", "ms"} <= leg.keys() for leg in document["legs"])
+
+
+@pytest.mark.parametrize(
+    ("payment", "expected", "words"),
+    [
+        ({"state": "REJECTED", "reason_code": "AC01"}, ExitCode.REFUSED, "AC01: the account"),
+        ({"state": "NOT_SENT", "reason_code": "CH11"}, ExitCode.REFUSED, "Not sent"),
+        ({"state": "PENDING", "response_code": None}, ExitCode.UNKNOWN, "Not known yet"),
+        (
+            {"state": "NOT_SENT", "not_sent_because": "no_answer", "explanation": "AV1: silence"},
+            ExitCode.UNKNOWN,
+            "AV1: silence",
+        ),
+    ],
+)
+def test_send_says_how_it_ended_by_exit_code_and_in_words(
+    chasqui: Chasqui,
+    country: FakeCountry,
+    payment: dict[str, Any],
+    expected: ExitCode,
+    words: str,
+) -> None:
+    serve_payment(country, a_payment(**payment))
+
+    code, out, _err = chasqui("send", "--from", PAYER_CCI, "--to", PAYEE_CCI, "--amount", "1")
+
+    assert code == expected
+    assert words in out
+
+
+def test_send_finds_the_payer_by_phone_among_the_institutions(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_payment(country, a_payment())
+    account = {"name": "SOCIA UNO", "cci": PAYER_CCI, "participant": "0970", "phone": "900000101"}
+    country.on("GET", "/control/accounts", {"accounts": [account], "next": None})
+
+    code, _out, _err = chasqui("send", "--from", "+51 900 000 101", "--to", PAYEE_CCI, "--amount=1")
+
+    assert code == ExitCode.DONE
+    assert country.last("/control/payments").body["debtor"] == PAYER_CCI
+    assert country.last("/control/accounts").query["phone"] == "900000101"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--from", "12345", "--to", PAYEE_CCI, "--amount", "1"), "neither a phone"),
+        (("--from", PAYER_CCI, "--to", "somebody", "--amount", "1"), "nor the text of a QR"),
+        (("--from", PAYER_CCI, "--to", PAYEE_CCI, "--amount", "25,50"), "two decimals"),
+        (("--from", PAYER_CCI, "--to", PAYEE_CCI), "--amount"),
+        (("--from", "98900110020030040142", "--to", PAYEE_CCI, "--amount", "1"), "0989"),
+        (("--from", "98500110020030040142", "--to", PAYEE_CCI, "--amount", "1"), "test hook"),
+    ],
+)
+def test_send_refuses_wrong_arguments_before_anything_moves(
+    chasqui: Chasqui, country: FakeCountry, words: tuple[str, ...], complaint: str
+) -> None:
+    code, _out, err = chasqui("send", *words)
+
+    assert code == ExitCode.USAGE
+    assert complaint in err
+    assert not [one for one in country.asked if one.path == "/control/payments"]
+
+
+def test_what_the_hook_finds_wrong_is_told_with_its_field(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    problem = {"error": "no such account", "field": "debtor"}
+    country.on("POST", "/control/payments", (404, problem))
+
+    code, _out, err = chasqui("send", "--from", PAYER_CCI, "--to", PAYEE_CCI, "--amount", "1")
+
+    assert code == ExitCode.USAGE
+    assert "debtor: no such account" in err
+
+
+def test_a_country_that_is_not_running_is_told_with_what_to_do(chasqui: Chasqui) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+
+        code, _out, err = chasqui("positions", "--operator-url", url)
+
+    assert code == ExitCode.UNKNOWN
+    assert "nothing listens there" in err
+    assert "chasqui up" in err
+
+
+def test_an_answer_of_somebody_else_is_no_traceback(chasqui: Chasqui, country: FakeCountry) -> None:
+    country.on("GET", "/positions", b"<html>hello</html>")
+
+    code, _out, err = chasqui("positions")
+
+    assert code == ExitCode.UNKNOWN
+    assert "something else than expected" in err
+
+
+def test_lookup_lists_where_a_phone_can_be_paid(chasqui: Chasqui, country: FakeCountry) -> None:
+    found = {
+        "state": "found",
+        "candidates": [
+            {"code": "0971", "directory": "0903"},
+            {"code": "0901", "directory": "0901"},
+        ],
+        "ms": 1.5,
+    }
+    country.on("POST", "/control/lookups", found)
+
+    code, out, _err = chasqui("lookup", "900000202")
+
+    assert code == ExitCode.DONE
+    assert out.splitlines()[:2] == ["0971 (directory 0903)", "0901"]
+
+
+def test_a_phone_that_is_registered_nowhere_is_a_refusal(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    answer: dict[str, Any] = {
+        "state": "not_found",
+        "candidates": [],
+        "reason_code": None,
+        "ms": 1.0,
+    }
+    country.on("POST", "/control/lookups", answer)
+
+    code, out, _err = chasqui("lookup", "900099999")
+
+    assert (code, out) == (ExitCode.REFUSED, "Nowhere: it is not registered.\n")
+
+
+def test_resend_needs_to_know_what(chasqui: Chasqui) -> None:
+    code, _out, err = chasqui("resend")
+
+    assert code == ExitCode.USAGE
+    assert "chasqui stuck" in err

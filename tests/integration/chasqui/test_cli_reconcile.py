@@ -1,0 +1,125 @@
+"""``reconcile``: equal, not yet, different, or not to be compared."""
+
+import json
+from typing import Any
+
+import pytest
+
+from chasqui.exits import ExitCode
+from tests.support.fake_country import (
+    INSTRUCTION,
+    Asked,
+    Chasqui,
+    FakeCountry,
+    a_participant,
+    a_transfer,
+)
+
+
+def serve_books(country: FakeCountry, state: str, creditor: str | None) -> None:
+    country.on("GET", "/audit", {"clean": True, "differences": []})
+    country.on("GET", "/transfers", {"transfers": [a_transfer(state=state)], "next": None})
+    everyone = [a_participant(code, f"{country.url}/{code}") for code in ("0970", "0971")]
+    everyone.append(a_participant("0985", simulated=False, kind="test"))
+    country.on("GET", "/participants", {"participants": everyone})
+    serve_book(country, "0970", "debtor", "FINAL")
+    serve_book(country, "0971", "creditor", creditor)
+
+
+def serve_book(country: FakeCountry, code: str, role: str, state: str | None) -> None:
+    movement = {"instruction_id": INSTRUCTION, "amount": 2550, "fee": 0, "currency": "PEN"}
+    rows = [movement | {"sequence": 1, "role": role, "state": state}] if state else []
+    country.on("GET", f"/{code}/control/movements", {"movements": rows, "next": None})
+
+
+@pytest.mark.parametrize(
+    ("state", "creditor", "expected", "words"),
+    [
+        ("CONFIRMED", "FINAL", ExitCode.DONE, "All books are equal."),
+        ("POSTED", "HELD", ExitCode.UNKNOWN, "Not yet: 1"),
+        ("CONFIRMED", None, ExitCode.REFUSED, "Different: 1"),
+    ],
+)
+def test_reconcile_says_equal_not_yet_or_different(
+    chasqui: Chasqui,
+    country: FakeCountry,
+    state: str,
+    creditor: str | None,
+    expected: ExitCode,
+    words: str,
+) -> None:
+    serve_books(country, state, creditor)
+
+    code, out, _err = chasqui("reconcile", "--books", "--wait", "0")
+
+    assert code == expected
+    assert words in out
+
+
+def test_reconcile_waits_for_what_still_travels(chasqui: Chasqui, country: FakeCountry) -> None:
+    serve_books(country, "POSTED", "HELD")
+    path = "/0971/control/movements"
+    travelling = country.answers["GET", path]
+    looks = iter(range(100))
+
+    def arrives_at_the_second_look(_asked: Asked) -> Any:
+        if next(looks) >= 1:
+            serve_books(country, "CONFIRMED", "FINAL")
+            return country.answers["GET", path]
+        return travelling
+
+    country.on("GET", path, arrives_at_the_second_look)
+
+    assert chasqui("reconcile", "--books", "--wait", "5")[0] == ExitCode.DONE
+
+
+def test_reconcile_without_every_book_is_not_all_equal(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_books(country, "CONFIRMED", "FINAL")
+    rows = [a_transfer(creditor_agent="0985")]
+    country.on("GET", "/transfers", {"transfers": rows, "next": None})
+
+    code, out, _err = chasqui("reconcile", "--books", "--wait", "0", "--json")
+
+    assert code == ExitCode.REFUSED, "0971 has a credit that the ledger gives to another"
+    assert json.loads(out)["not_compared"] == ["0985"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "expected"),
+    [
+        ("test", (), ExitCode.NOT_COMPARED),
+        ("load", (), ExitCode.DONE),
+        ("load", ("--strict",), ExitCode.NOT_COMPARED),
+    ],
+)
+def test_a_participant_without_a_book_counts_unless_it_is_a_load_agent(
+    chasqui: Chasqui,
+    country: FakeCountry,
+    kind: str,
+    flags: tuple[str, ...],
+    expected: ExitCode,
+) -> None:
+    serve_books(country, "CONFIRMED", None)
+    participants = [
+        a_participant("0970", f"{country.url}/0970"),
+        a_participant("0985", simulated=False, kind=kind),
+    ]
+    country.on("GET", "/participants", {"participants": participants})
+    rows = [a_transfer(creditor_agent="0985")]
+    country.on("GET", "/transfers", {"transfers": rows, "next": None})
+
+    assert chasqui("reconcile", "--books", "--wait", "0", *flags)[0] == expected
+
+
+def test_reconcile_without_books_is_the_ledgers_own_audit(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    fault = {"what": "sum", "subject": "national/PEN", "recorded": 5, "recounted": 0}
+    country.on("GET", "/audit", {"clean": False, "differences": [fault]})
+
+    code, out, _err = chasqui("reconcile")
+
+    assert code == ExitCode.REFUSED
+    assert "sum of national/PEN: recorded 5, recounted 0" in out

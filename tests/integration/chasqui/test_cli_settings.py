@@ -1,0 +1,120 @@
+"""Settings, ``init``, ``reset`` and the language."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from chasqui.cli import COMMANDS, cli
+from chasqui.exits import ExitCode
+from chasqui.options import Command, Option
+from runtime.files import load_fleet
+from runtime.folder_lock import FolderLock
+from tests.support.fake_country import (
+    PAYEE_CCI,
+    PAYER_CCI,
+    Chasqui,
+    FakeCountry,
+    a_payment,
+    serve_payment,
+)
+
+
+def test_the_settings_file_sets_what_a_flag_sets_and_a_flag_comes_first(
+    chasqui: Chasqui, country: FakeCountry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_payment(country, a_payment())
+    settings = tmp_path / "my.toml"
+    settings.write_text(f'[send]\nfrom = "{PAYER_CCI}"\namount = "7.00"\ndescription = "toml"\n')
+    words = ("--config", str(settings), "send", "--to", PAYEE_CCI)
+
+    assert chasqui(*words)[0] == ExitCode.DONE
+    sent = country.last("/control/payments").body
+    assert (sent["debtor"], sent["amount"], sent["description"]) == (PAYER_CCI, 700, "toml")
+
+    monkeypatch.setenv("CHASQUI_SEND_DESCRIPTION", "variable")
+    chasqui(*words)
+    assert country.last("/control/payments").body["description"] == "variable"
+
+    chasqui(*words, "--description", "flag")
+    assert country.last("/control/payments").body["description"] == "flag"
+
+    settings.write_text("[send]\nfrom = 5\n")
+    code, _out, err = chasqui(*words)
+    assert code == ExitCode.USAGE
+    assert "my.toml: [send]" in err
+    assert "from" in err
+
+
+def test_every_option_of_every_command_can_be_set_in_the_settings_file() -> None:
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        leaves = (
+            [command.get_command(context, leaf) for leaf in command.list_commands(context)]
+            if isinstance(command, click.Group)
+            else [command]
+        )
+        for leaf in leaves:
+            assert isinstance(leaf, Command)
+            options = [one for one in leaf.params if isinstance(one, click.Option)]
+            assert all(isinstance(one, Option) and one.shape for one in options), name
+
+
+def test_init_writes_settings_once_and_never_over_others(chasqui: Chasqui, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+
+    first = chasqui("init")
+    (home / "chasqui.toml").write_text("# mine\n")
+    second = chasqui("init")
+
+    assert first[0] == ExitCode.DONE
+    assert second[0] == ExitCode.USAGE
+    assert (home / "chasqui.toml").read_text() == "# mine\n"
+    assert chasqui("init", "--force")[0] == ExitCode.DONE
+    assert "[up]" in (home / "chasqui.toml").read_text()
+    assert load_fleet(home / "fleet.toml").participant
+
+
+def test_reset_deletes_the_data_and_keeps_settings_and_keys(
+    chasqui: Chasqui, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    chasqui("init")
+    for name in ("ledger.db", "ledger.db-wal", "fleet.db"):
+        (home / name).write_text("x")
+    for name in ("wire", "pki"):
+        (home / name).mkdir()
+
+    code, _out, _err = chasqui("reset", "--yes")
+
+    assert code == ExitCode.DONE
+    left = {path.name for path in home.iterdir() if path.suffix != ".lock"}
+    assert left == {"chasqui.toml", "fleet.toml", "pki"}
+    assert "Nothing to delete" in chasqui("reset")[1]
+
+
+def test_reset_is_refused_while_the_country_runs(chasqui: Chasqui, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with FolderLock(home, "up"):
+        (home / "ledger.db").write_text("x")
+
+        code, _out, err = chasqui("reset", "--yes")
+
+    assert code == ExitCode.USAGE
+    assert "in use by process" in err
+    assert (home / "ledger.db").exists()
+
+
+def test_errors_and_verdicts_come_in_spanish_too(chasqui: Chasqui, country: FakeCountry) -> None:
+    serve_payment(country, a_payment(state="REJECTED", reason_code="AC01"))
+
+    words = ("--lang", "es", "--from", PAYER_CCI, "--to", PAYEE_CCI)
+    code, out, _err = chasqui("send", *words, "--amount", "1")
+    _code, _out, err = chasqui("send", *words)
+
+    assert code == ExitCode.REFUSED
+    assert "Rechazado" in out
+    assert "el número de cuenta es erróneo" in out
+    assert "Falta --amount" in err
