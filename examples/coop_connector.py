@@ -1,9 +1,10 @@
-"""A coop's connector in one file: coop 0985, on aiohttp and nothing of Chasqui (see README.md).
+"""A coop's connector: it plays coop 0985, on aiohttp and sqlite3, with nothing of Chasqui.
 
-Its money is right because what it tells others is on its disk first, because only `end` moves a
-balance, once for each order, and because it asks for what it does not know until it is told.
+Three rules keep its money right. What it tells others is on its disk first. Only an order's end
+moves a balance, and an order ends once: coop_book.sql sees to it. What it does not know it asks
+for until it is told, also after a restart. It shows the way; it is not meant for real money.
 """
-# ruff: noqa: T201, TID251 - a program of its own prints, and takes the time where it needs it.
+# ruff: noqa: T201, TID251, a program of its own prints, and takes the time where it needs it
 
 import argparse
 import asyncio
@@ -19,29 +20,25 @@ from aiohttp import web
 
 Json = dict[str, Any]
 OWN, SOLES, BASE = "0985", "604", "/ssv2/payment-api/v3.5.0/"
-FEE = 80  # The payer pays it beside the amount. All amounts are in cents.
-ENDS = {"00": "FINAL", "05": "REJECTED"}  # No other answer is an outcome, and silence is none.
-ANSWERS = {"AV2": "AV3", "CT2": "CT3", "CTC1": "CTC2", "ET1": "ET2"}
-SCHEMA = """PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;  -- A commit is on the disk.
-CREATE TABLE IF NOT EXISTS accounts (cci PRIMARY KEY, name, document, phone, balance);
-INSERT OR IGNORE INTO accounts VALUES
-  ('98599900000000010126', 'SOCIA CONECTOR EJEMPLO', '00000985', '900098501', 500000),
-  ('98599900000000020222', 'SOCIO CONECTOR EJEMPLO', '00000986', '900098502', 500000);
-CREATE TABLE IF NOT EXISTS orders (  -- message: the CT2 received, or the CT1 sent
-  id PRIMARY KEY, role, state, cci, moves, message, sequence, instruction_id, reason_code,
-  tries DEFAULT 0, due);"""
-CHANGED = "sequence = (SELECT MAX(IFNULL(sequence, 0)) + 1 FROM orders)"  # Every change counts up.
-MOVEMENTS = """SELECT sequence, role, state, cci, instruction_id, reason_code, 'PEN' AS currency,
-  IFNULL(json_extract(message, '$.amount'), 0) AS amount, json_extract(message, '$.feeAmount') AS
-  fee FROM orders WHERE sequence > ? ORDER BY sequence LIMIT 500"""
-ACCOUNT = """SELECT *, (SELECT -TOTAL(moves) FROM orders WHERE cci = accounts.cci
-  AND state = 'PENDING') AS held FROM accounts WHERE cci = ?"""
+ENDS = {"00": "FINAL", "05": "REJECTED"}  # No other answer is an outcome, nor is silence.
+TERMS = {"transactionType": "320", "channel": "91", "currency": SOLES, "terminalId": "EXAMPLE1"}
+FEES = {"feeAmount": 80, "feeCode": "0101", "applicationCriteria": "M", "purposeCode": "OTHR"}
+ORDER, ACCOUNT = "SELECT * FROM orders WHERE id = ?", "SELECT * FROM money WHERE cci = ?"
+ENTER = """INSERT OR IGNORE INTO orders
+    VALUES (:id, :role, :state, :cci, :moves, :message, :named, :reason, 0, :due)"""
+END = """UPDATE orders SET state = ?, reason_code = ?, due = NULL,
+    instruction_id = COALESCE(instruction_id, ?) WHERE id = ?"""
 
 
 def stamp(kind: str) -> Json:
-    """Return date and time as messages have them: in Lima, without a zone."""
+    """Return date and time as messages have them: Lima's, without a zone."""
     now = datetime.now(UTC) - timedelta(hours=5)
     return {f"{kind}Date": now.strftime("%Y%m%d"), f"{kind}Time": now.strftime("%H%M%S")}
+
+
+def beginning() -> Json:
+    """Return how a new message begins; no second sees its trace, its microseconds, twice."""
+    return stamp("creation") | {"trace": f"{time.time_ns() // 1000 % 1_000_000:06}"}
 
 
 def answer(reason: str | None) -> Json:
@@ -50,15 +47,147 @@ def answer(reason: str | None) -> Json:
 
 
 class Coop:
-    """The book, the messages that come in, and the orders that go out."""
+    """The book, what comes in from the clearing house, and what goes out to it."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.switch, self.patience_s = options.switch, options.patience
         options.book.parent.mkdir(parents=True, exist_ok=True)
         self.db = sqlite3.connect(options.book)
-        self.db.row_factory = lambda cursor, row: dict(zip((c[0] for c in cursor.description), row))
-        self.db.executescript(SCHEMA)
+        self.db.row_factory = sqlite3.Row
+        self.db.executescript(Path(__file__).with_name("coop_book.sql").read_text())
 
-    def one(self, sql, *values: object) -> Json:
-        """Return one row of the book, empty if it has none."""
-        return self.db.execute(sql, values).fetchone() or {}
+    def rows(self, sql: str, value: object) -> list[Json]:
+        """Return what the book says."""
+        return [dict(row) for row in self.db.execute(sql, (value,))]
+
+    def write(self, sql: str, values: Any) -> None:
+        """Change the book; the change is on disk when this returns."""
+        with self.db:
+            self.db.execute(sql, values)
+
+    def enter(self, order_id: str, state: str, moves: int, message: Json, reason: Any) -> None:
+        """Write an order down, and when to ask what became of it; a known one stays as it is."""
+        role, named = ("debtor", None) if state == "PENDING" else ("creditor", order_id)
+        row = {"id": order_id, "role": role, "state": state, "moves": moves, "named": named}
+        row |= {"cci": message.get(f"{role}CCI"), "message": json.dumps(message), "reason": reason}
+        row["due"] = None if state == "REJECTED" else time.time() + self.patience_s
+        self.write(ENTER, row)
+
+    def end(self, order_id: str, told: Json) -> None:
+        """Give an order the outcome that we were told; the first one stands."""
+        state, reason = ENDS[told["responseCode"]], told.get("reasonCode")
+        self.write(END, (state, reason, told.get("instructionId") or None, order_id))
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Answer a message; what goes wrong in here becomes an HTTP 500, which is silence."""
+        name = request.match_info["name"]
+        (message,) = (await request.json()).values()
+        if name in {"AV2", "CT2"}:
+            return web.json_response(self.consider(name, message))
+        if name == "CT5":
+            return self.credit(message)
+        if name == "CTC1":
+            return web.json_response({"CTC2": message | self.cancel(message)})
+        if name == "ET1":
+            return web.json_response({"ET2": message | stamp("response") | {"status": "00"}})
+        print(name, message, flush=True)  # SNM and REJECT: for people to read.
+        return web.Response()
+
+    def consider(self, name: str, asked: Json) -> Json:
+        """AV2: tell whose account it is. CT2: hold the order; nothing is credited yet."""
+        account = next(iter(self.rows(ACCOUNT, asked["creditorCCI"])), {})
+        checks = {
+            "AM05": not self.rows(ORDER, asked["instructionId"]),
+            "AC14": asked["transactionType"] == "320",
+            "FF02": asked["creditorParticipantCode"] == OWN,
+            "AC01": account,
+            "AC11": asked["currency"] == SOLES,
+            "AM01": asked.get("amount", 1) > 0,
+        }
+        reason = next((code for code, holds in checks.items() if not holds), None)
+        if name == "CT2":
+            state = "REJECTED" if reason else "HELD"
+            self.enter(asked["instructionId"], state, asked["amount"], asked, reason)
+            return {"CT3": asked | answer(reason)}
+        named = {"creditorName": account.get("name"), "creditorId": account.get("document")}
+        flags = {"creditorIdCode": "2", "sameCustomerFlag": "O"}
+        return {"AV3": asked | answer(reason) | ({} if reason else named | flags)}
+
+    def credit(self, told: Json) -> web.Response:
+        """CT5: the order is final, so credit it. One that differs is left to the enquiry."""
+        (order,) = self.rows(ORDER, told["instructionId"])
+        if (told["creditorCCI"], told["amount"]) == (order["cci"], order["moves"]):
+            self.end(order["id"], told)
+        return web.Response(status=409 if order["state"] == "REJECTED" else 200)
+
+    def cancel(self, asked: Json) -> Json:
+        """CTC1: give a hold up, but never a credit; a CT2 that comes late will be refused."""
+        order_id = asked["referenceInstructionId"]
+        self.enter(order_id, "REJECTED", 0, asked, "DS24")
+        self.end(order_id, {"responseCode": "05", "reasonCode": "DS24"})
+        return answer("FF07" if self.rows(ORDER, order_id)[0]["state"] == "FINAL" else None)
+
+    async def ask(self, name: str, message: Json) -> Json:
+        """Send the clearing house a message; return its answer, empty if there is none."""
+        url, limit = self.switch + BASE + name, aiohttp.ClientTimeout(total=12)
+        try:
+            async with aiohttp.request("POST", url, json={name: message}, timeout=limit) as got:
+                (said,) = (await got.json()).values()
+                return dict(said) if got.ok else {}
+        except (aiohttp.ClientError, TimeoutError, ValueError, TypeError) as error:
+            print(name, "was not answered:", repr(error), flush=True)
+            return {}
+
+    async def resolve(self, order_id: str) -> None:
+        """Ask what becomes of an order, and note first when to ask again."""
+        (order,) = self.rows(ORDER, order_id)
+        wait_s = self.patience_s * 2 ** min(order["tries"], 5)
+        asked = "UPDATE orders SET tries = tries + 1, due = ? WHERE id = ? AND due IS NOT NULL"
+        self.write(asked, (time.time() + wait_s, order_id))
+        name, message = "CT1", json.loads(order["message"])
+        if order["role"] == "debtor":
+            message["messageTypeId"] = "0201" if order["tries"] else "0200"
+        else:
+            first = {f"originalC{part}": message[f"c{part}"] for part in PARTS}
+            owner = {"creditorParticipantCode": OWN, "currency": SOLES, "instructionId": order_id}
+            name, message = "PSR1", first | owner | stamp("creation")
+        told = await self.ask(name, message)
+        if told.get("responseCode") in ENDS:
+            self.end(order_id, told)
+
+    async def pay(self, debtor: str, creditor: str, amount: int) -> Json:
+        """Verify the payee, write the order down, send it; return what is known of it then."""
+        (payer,) = self.rows(ACCOUNT, debtor)
+        sides = {"debtorParticipantCode": OWN, "creditorParticipantCode": "0" + creditor[:3]}
+        who = {"debtorName": payer["name"], "debtorIdCode": "2", "debtorId": payer["document"]}
+        order = beginning() | TERMS | sides | who | {"debtorTypeOfPerson": "N"}
+        order |= {"creditorCCI": creditor, "retrievalReferenteNumber": f"{time.time_ns()}"[:12]}
+        verified = await self.ask("AV1", order)
+        if verified.get("responseCode") != "00":
+            return verified
+        order |= beginning() | FEES | {"amount": amount, "debtorCCI": debtor}
+        order |= {
+            name: verified[name] for name in ("creditorName", "creditorCCI", "sameCustomerFlag")
+        }
+        order["referenceTransactionId"] = verified["instructionId"]
+        order_id = order["transactionReference"] = "COOP-" + verified["instructionId"][:20]
+        self.enter(order_id, "PENDING", -amount - FEES["feeAmount"], order, None)
+        await self.resolve(order_id)
+        return self.rows(ORDER, order_id)[0]
+
+
+async def serve(coop: Coop, port: int) -> None:
+    """Listen, sign on, and ask about every order whose outcome is overdue."""
+    app = web.Application()
+    app.router.add_post(BASE + "{name}", coop.take)
+    app.router.add_get("/control/movements", coop.movements)
+    app.router.add_get("/control/accounts/{cci}", coop.account)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    while (await coop.ask("SignOn1", beginning() | {"participantCode": OWN})).get("status") != "00":
+        await asyncio.sleep(1)
+    while True:
+        for order in coop.rows("SELECT id FROM orders WHERE due < ?", time.time()):
+            await coop.resolve(order["id"])
+        await asyncio.sleep(0.2)

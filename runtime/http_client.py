@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import aiohttp
-import yarl
 from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError
@@ -38,6 +37,10 @@ class HttpClient(Protocol):
 
     async def close(self) -> None:
         """Close all connections."""
+
+
+# aiohttp's own kind of URL, which it takes but does not export.
+_Url = type(aiohttp.ClientRequest.url)
 
 
 class _Target(Struct, frozen=True):
@@ -107,7 +110,7 @@ class AiohttpClient:
 
     def _remember(self, url: str) -> _Target:
         try:
-            parsed = yarl.URL(url)
+            parsed = _Url(url)
             if parsed.scheme not in {"http", "https"} or not parsed.raw_host:
                 raise NotConnected(f"{url}: not an http address")
             address = aiohttp.ClientRequest(hdrs.METH_POST, parsed, loop=asyncio.get_running_loop())

@@ -51,7 +51,6 @@ class Fees(Struct, frozen=True, forbid_unknown_fields=True):
     alias: dict[str, int]
     code: str
     purpose: str
-    due_on_refusal: bool
 
 
 class Windows(Struct, frozen=True, forbid_unknown_fields=True):

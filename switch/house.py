@@ -16,7 +16,7 @@ from scheme.network import Participant
 from scheme.profile import Profile
 from switch import recovery
 from switch.core.records import TransferRecord
-from switch.core.sessions import SEQUENCE_FACT, STARTED_FACT
+from switch.core.sessions import SEQUENCE_FACT, STARTED_FACT, NetworkState
 from switch.echo import Echoes
 from switch.enquiries import Enquiries
 from switch.flight import Answer
@@ -57,86 +57,107 @@ class House:
     ) -> None:
         self._ledger = ledger
         self._store = store
+        self._peers = peers
+        self._directory = directory
         self._fleet = fleet
         self._profile = profile
         self._clock = clock
         self._started = started
+        self._window_of = window_of
+        self._on_posted = on_posted
         self._spawn = spawn
         facts = store.facts()
         self._is_first_start = STARTED_FACT not in facts
         self._starts = _sequence_starts(facts)
-        sequences = {
-            name: DurableSequence(name, start, self._save_sequence)
-            for name, start in self._starts.items()
-        }
         self.issuer = Issuer(
             store,
             started=started,
             is_first_start=self._is_first_start,
-            own=sequences["own"],
-            cancellations=sequences["cancellation"],
+            own=self._sequence("own"),
+            cancellations=self._sequence("cancellation"),
         )
-        self.outbox = Outbox(
-            ledger=ledger,
-            messages=store,
-            peers=peers,
-            timers=profile.timers,
-            clock=clock,
-            spawn=spawn,
-        )
+        self.outbox = self._make_outbox()
         self.sessions = Sessions(
             read_state(facts),
             ledger=ledger,
             outbox=self.outbox,
             fleet=fleet,
             clock=clock,
-            sequence=sequences["notice"],
+            sequence=self._sequence("notice"),
         )
-        self.verifier = Verifier(
-            ledger=ledger,
-            store=store,
-            peers=peers,
-            directory=directory,
+        self.verifier = self._make_verifier()
+        self.router = self._make_router()
+        self.enquiries = self._make_enquiries()
+        self.gate = Gate(self.sessions, fleet=fleet, clock=clock, wake=self.outbox.wake)
+        self.echoes = self._make_echoes()
+
+    def _sequence(self, name: str) -> DurableSequence:
+        return DurableSequence(name, self._starts[name], self._save_sequence)
+
+    def _state(self) -> NetworkState:
+        return self.sessions.state
+
+    def _make_outbox(self) -> Outbox:
+        return Outbox(
+            ledger=self._ledger,
+            messages=self._store,
+            peers=self._peers,
+            timers=self._profile.timers,
+            clock=self._clock,
+            spawn=self._spawn,
+        )
+
+    def _make_verifier(self) -> Verifier:
+        return Verifier(
+            ledger=self._ledger,
+            store=self._store,
+            peers=self._peers,
+            directory=self._directory,
             issuer=self.issuer,
-            state=lambda: self.sessions.state,
-            fleet=fleet,
-            profile=profile,
-            clock=clock,
-            spawn=spawn,
+            state=self._state,
+            fleet=self._fleet,
+            profile=self._profile,
+            clock=self._clock,
+            spawn=self._spawn,
         )
-        self.router = TransferRouter(
-            ledger=ledger,
-            store=store,
-            peers=peers,
+
+    def _make_router(self) -> TransferRouter:
+        return TransferRouter(
+            ledger=self._ledger,
+            store=self._store,
+            peers=self._peers,
             outbox=self.outbox,
             issuer=self.issuer,
             bindings=self.verifier.binding,
-            state=lambda: self.sessions.state,
-            fleet=fleet,
-            profile=profile,
-            clock=clock,
-            window_of=window_of,
-            on_posted=on_posted,
-            spawn=spawn,
+            state=self._state,
+            fleet=self._fleet,
+            profile=self._profile,
+            clock=self._clock,
+            window_of=self._window_of,
+            on_posted=self._on_posted,
+            spawn=self._spawn,
         )
-        self.enquiries = Enquiries(
-            ledger=ledger,
-            store=store,
+
+    def _make_enquiries(self) -> Enquiries:
+        return Enquiries(
+            ledger=self._ledger,
+            store=self._store,
             issuer=self.issuer,
             is_in_flight=self.router.is_in_flight,
-            fleet=fleet,
-            profile=profile,
-            clock=clock,
-            started=started,
+            fleet=self._fleet,
+            profile=self._profile,
+            clock=self._clock,
+            started=self._started,
         )
-        self.gate = Gate(self.sessions, fleet=fleet, clock=clock, wake=self.outbox.wake)
-        self.echoes = Echoes(
-            peers=peers,
-            fleet=fleet,
-            state=lambda: self.sessions.state,
-            timers=profile.timers,
-            clock=clock,
-            spawn=spawn,
+
+    def _make_echoes(self) -> Echoes:
+        return Echoes(
+            peers=self._peers,
+            fleet=self._fleet,
+            state=self._state,
+            timers=self._profile.timers,
+            clock=self._clock,
+            spawn=self._spawn,
         )
 
     @property

@@ -191,8 +191,12 @@ class Outbox:
             delivery = Delivery(acknowledged=False, detail=repr(error))
         finally:
             queue.sending.pop(attempt.owed.owed_id, None)
-        if delivery.acknowledged or self._is_last(attempt):
+        if delivery.acknowledged:
             self._strike(attempt, delivery)
+        elif self._is_last(attempt):
+            # The profile rehearses the enquiry: no longer owed, and not confirmed either.
+            now_ms = to_ms(self._clock.now())
+            self._write(attempt.owed, StrikeOff(owed_ids=(attempt.owed.owed_id,), at_ms=now_ms))
         else:
             self._again(queue, attempt, delivery)
         self._pump(participant)

@@ -58,7 +58,7 @@ from switch.core.transfer import (
     stored_state,
 )
 from switch.flight import Answer, Flight, Recent
-from switch.identifiers import Issuer
+from switch.identifiers import RESEND, Issuer
 from switch.ports import Ledger, Outbox, Peers, Store
 
 log = structlog.get_logger()
@@ -149,15 +149,22 @@ class TransferRouter:
         key = order_key(ct1)
         flight = self._flights.get(key)
         if flight is not None:
-            if not is_same_order(ct1, flight.record):
-                return self._refused(ct1, rules.OTHER_CONTENT)
+            refusal = self._may_repeat(ct1, flight.record)
+            if refusal is not None:
+                return self._refused(ct1, refusal)
             return await asyncio.shield(flight.outcome)
         first = self._finished(key)
         if first is not None:
-            if not is_same_order(ct1, first):
-                return self._refused(ct1, rules.OTHER_CONTENT)
-            return _answer(first)
+            refusal = self._may_repeat(ct1, first)
+            return _answer(first) if refusal is None else self._refused(ct1, refusal)
         return await self._first_send(ct1, key)
+
+    def _may_repeat(self, ct1: CT1, first: TransferRecord) -> rules.Refusal | None:
+        if not is_same_order(ct1, first):
+            return rules.OTHER_CONTENT
+        if self._profile.switch.strict_resend and ct1.messageTypeId != RESEND:
+            return rules.RESEND_UNMARKED
+        return None
 
     async def _first_send(self, ct1: CT1, key: str) -> Answer:
         binding = self._bindings(ct1.referenceTransactionId)
@@ -170,7 +177,9 @@ class TransferRouter:
 
     def _may_enter(self, ct1: CT1, binding: Binding | None) -> rules.Refusal | None:
         state, fleet, profile = self._state(), self._fleet, self._profile
-        refusal = rules.debtor_operates(ct1.debtorParticipantCode, state)
+        refusal = rules.debtor_operates(ct1.debtorParticipantCode, state) or rules.account_digits(
+            "debtorCCI", ct1.debtorCCI, profile.cci.clearing_house
+        )
         if refusal is not None:
             return refusal
         refusal = rules.binding_found(binding, self._clock.now(), profile, ct1)

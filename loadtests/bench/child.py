@@ -107,6 +107,19 @@ def cores() -> tuple[int, int] | None:
     return (0, 1) if count > 1 and shutil.which("taskset") else None
 
 
+def pin_self() -> None:
+    """Pin this process, which generates the load, to the fleet's core: the switch has its own."""
+    pair = cores()
+    if pair is not None:
+        psutil.Process().cpu_affinity([pair[1]])
+
+
+def unpin_self() -> None:
+    """Let this process, and those it starts from now on, run anywhere again."""
+    if cores() is not None:
+        psutil.Process().cpu_affinity([])
+
+
 def _pinned(core: int | None) -> list[str]:
     return [] if core is None else ["taskset", "--cpu-list", str(core)]
 

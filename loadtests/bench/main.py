@@ -1,7 +1,6 @@
 """``python -m loadtests.bench``: the options, and what is done with the result."""
 
 import argparse
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from loadtests.bench.child import NotReady, cores
+from loadtests.bench.child import NotReady
 from loadtests.bench.local_country import MODES, Mode
 from loadtests.bench.measure import NothingMeasured
 from loadtests.bench.operations import NoSuchAnswer
@@ -42,10 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _bench(asked: argparse.Namespace, console: Console) -> int:
-    pinned = cores()
-    if pinned is not None:
-        # The generator shares the fleet's core; the switch has its own.
-        os.sched_setaffinity(0, {pinned[1]})
     plan = Plan(
         modes=asked.modes,
         pairs=asked.pairs,

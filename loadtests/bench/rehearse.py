@@ -17,6 +17,8 @@ from loadtests.bench.traffic import Book, Traffic
 from scheme.clock import Clock
 
 PATIENCE_S = 60.0
+RUN_S_MAX = 300.0
+"""Bound of a load that was given as a number of transfers."""
 
 
 class Rehearsal(Struct, frozen=True):
@@ -59,6 +61,6 @@ async def rehearse(plan: Rehearsal, clock: Clock) -> Check:
         )
         await traffic.sign_on()
         before = operations.balances()
-        await traffic.run(seconds=plan.seconds, transfers=plan.transfers)
+        await traffic.run(seconds=plan.seconds or RUN_S_MAX, transfers=plan.transfers)
         traffic.close()
         return check(operations, book, before)

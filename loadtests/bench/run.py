@@ -13,7 +13,7 @@ import psutil
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from loadtests.bench.child import Child, cores
+from loadtests.bench.child import Child, cores, pin_self, unpin_self
 from loadtests.bench.documents import ANY_PAYEE
 from loadtests.bench.local_country import LocalCountry, Mode, debtors
 from loadtests.bench.measure import Figures, Side, figures, pairs_of
@@ -85,16 +85,18 @@ async def run(plan: Plan, folder: Path, clock: Clock, say: Callable[[str], None]
         say: told what is going on, in a line.
     """
     report = Report(
-        command=" ".join(sys.argv[1:]),
+        command=" ".join(("python -m loadtests.bench", *sys.argv[1:])),
         taken_at=clock.now().isoformat(timespec="seconds"),
         seed=plan.seed,
         environment=environment(),
     )
+    pin_self()
     for mode in plan.modes:
         say(f"{mode.name}: {plan.pairs} pairs of {plan.seconds:g} s, one before that is dropped")
         report.modes[mode.name], report.checks[mode.name] = await _measure(
             mode, plan, folder / mode.name, clock
         )
+    unpin_self()
     if not plan.with_startup:
         return report
     say("start-up and memory")

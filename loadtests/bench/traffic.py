@@ -131,7 +131,10 @@ class Traffic:
         self._latencies_ms: list[float] = []
 
     async def run(self, *, seconds: float | None = None, transfers: int | None = None) -> Round:
-        """Keep all lanes busy for a time or a number of transfers, then let them end."""
+        """Keep all lanes busy for a time or a number of transfers, then let them end.
+
+        With both, whichever ends first.
+        """
         assert seconds is not None or transfers is not None, "a load is bounded"
         self._latencies_ms = []
         begun = perf_counter()

@@ -53,6 +53,13 @@ OTHER_CONTENT: Final = Refusal(
     "known key with other content; the first stands",
     is_outcome=False,
 )
+RESEND_UNMARKED: Final = Refusal(
+    ReasonCode.AM05,
+    "resend_unmarked",
+    "messageTypeId",
+    "a repeat must say 0201 under this profile",
+    is_outcome=False,
+)
 OVERLOADED: Final = Refusal(
     ReasonCode.FF07, "overloaded", "root", "the clearing house is overloaded; nothing was reserved"
 )

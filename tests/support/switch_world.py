@@ -4,9 +4,10 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from inspect import CORO_CREATED, getcoroutinestate
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def echo(et1: ET1) -> ET2:
 def accept_query(av2: Message) -> AV3:
     """Answer a query with 00."""
     assert isinstance(av2, AV2)
-    fields = {name: getattr(av2, name, None) for name in AV3.__struct_fields__}
+    fields: dict[str, Any] = {name: getattr(av2, name, None) for name in AV3.__struct_fields__}
     fields |= {
         "responseCode": "00",
         "creditorName": "SOCIO DOS DEMO ENSAYO",
@@ -142,7 +143,7 @@ def refuse_order(reason: str) -> Callable[[Message], CT3]:
 def answer_order(ct2: Message, code: str, reason: str | None) -> CT3:
     """Answer an order."""
     assert isinstance(ct2, CT2)
-    fields = {name: getattr(ct2, name, None) for name in CT3.__struct_fields__}
+    fields: dict[str, Any] = {name: getattr(ct2, name, None) for name in CT3.__struct_fields__}
     fields |= {"responseCode": code, "reasonCode": reason}
     fields |= {"responseDate": ct2.creationDate, "responseTime": ct2.creationTime}
     return CT3(**fields)
@@ -259,7 +260,7 @@ class World:
         """Check that every sum is right, recounted from the rows."""
         await self.ledger.drain()
         audit = await self.ledger.audit()
-        assert audit.ok, audit
+        assert audit.clean, audit
 
 
 class GatedDisk:
@@ -362,6 +363,7 @@ async def world(
         store = SqliteStore(path)
         try:
             async with asyncio.TaskGroup() as group:
+                tasks = _MortalTasks(group)
                 house = House(
                     ledger=ledger,
                     store=store,
@@ -372,7 +374,7 @@ async def world(
                     clock=clock,
                     started=start,
                     window_of=window_of or fixed_window,
-                    spawn=Tasks(group).spawn,
+                    spawn=tasks.spawn,
                 )
                 made = World(house, ledger, store, peers, clock, disk)
                 made.failures = failures
@@ -384,14 +386,34 @@ async def world(
                     peers.delivered.clear()
                     peers.sent.clear()
                 yield made
-                for task in group._tasks:
-                    task.cancel()
+                tasks.end()
         finally:
             disk.release()
             with suppress(StoreError):
                 await ledger.drain()
             store.close()
             ledger.close()
+
+
+class _MortalTasks(Tasks):
+    """Tasks that end with the process, also those that had not begun."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        super().__init__(group)
+        self._works: list[Coroutine[Any, Any, Any]] = []
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Start a task."""
+        self._works.append(work)
+        super().spawn(work)
+
+    def end(self) -> None:
+        """End all."""
+        for task in self._group._tasks:
+            task.cancel()
+        for work in self._works:
+            if getcoroutinestate(work) == CORO_CREATED:
+                work.close()
 
 
 def fixed_window(currency: str) -> tuple[str, str]:

@@ -61,6 +61,27 @@ class ClearingHouse:
         return Response(self._status)
 
 
+async def test_a_lost_verification_is_none_of_the_transfers_asked_for() -> None:
+    house = ClearingHouse(failing=0)
+    lost: list[Request] = []
+
+    async def handle(request: Request) -> Response:
+        if request.path == BASE_PATH + "AV1" and len(lost) < 2:
+            lost.append(request)
+            raise Drop
+        return await house.handle(request)
+
+    server = GuardedServer(handle)
+    await server.start()
+    book = Book()
+    traffic = Traffic(server.port, the_debtors(), book, SystemClock(), in_flight=1)
+    done = await traffic.run(transfers=3)
+    traffic.close()
+    await server.stop(grace_s=0.1)
+    assert (done.transfers, book.lost_verifications) == (3, 2)
+    assert book.outcomes == {"accepted": 3}
+
+
 @pytest.mark.parametrize("status", [None, 500])
 async def test_a_lost_answer_is_asked_for_again_and_entered_once(status: int | None) -> None:
     house = ClearingHouse(failing=2, status=status)
@@ -120,7 +141,7 @@ async def test_a_closing_load_fails_who_waits() -> None:
     await server.start()
     book = Book()
     traffic = Traffic(server.port, the_debtors(), book, SystemClock(), in_flight=1)
-    running = asyncio.create_task(traffic.run(transfers=1))
+    running = asyncio.create_task(traffic.run(transfers=1, seconds=0.1))
     await asked.wait()
     traffic.close()
     await running

@@ -6,9 +6,12 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from runtime import pki
 from runtime.http_client import AiohttpClient
 from runtime.http_server import GuardedServer, Request, Response
 from scheme.errors import NoAnswer, NotConnected
@@ -207,6 +210,62 @@ async def test_the_caller_ends_the_wait_for_a_slow_peer(client: AiohttpClient) -
                 await client.post(url, b"", {})
         async with asyncio.timeout(5.0):
             await closed.wait()  # A connection that was given up is not used again.
+
+
+async def test_an_answer_nobody_asked_for_is_not_taken_for_the_next(
+    client: AiohttpClient,
+) -> None:
+    connections = 0
+
+    async def talkative(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        one = f"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{connections}".encode()
+        writer.write(one + one.replace(b"200", b"500"))
+        await reader.read()
+
+    async with peer_that(talkative) as url:
+        for number in (b"1", b"2", b"3"):
+            answer = await client.post(url, b"", {})
+            assert (answer.status, answer.body) == (200, number)
+
+
+async def test_a_word_of_encouragement_is_not_the_answer(client: AiohttpClient) -> None:
+    go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+    async with peer_that(saying(go_on + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) as url:
+        assert (await client.post(url, b"", {})).body == b"ok"
+
+
+async def test_a_peer_that_closes_after_each_answer_is_reached_again(
+    client: AiohttpClient,
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+    async with peer_that(saying(head)) as url:
+        for _ in range(3):
+            assert (await client.post(url, b"", {})).body == b"ok"
+
+
+async def test_messages_cross_tls_with_authorities_of_our_own(tmp_path: Path) -> None:
+    home = pki.open_pki(tmp_path, ["switch", "0970"], datetime.now(UTC))  # noqa: TID251
+
+    async def echo(request: Request) -> Response:
+        return Response(body=request.body)
+
+    identities = home.identities
+    tls = pki.server_context(identities["switch"], clients=[home.ca_path], client_required=True)
+    server = GuardedServer(echo, tls=tls)
+    await server.start()
+    url = f"https://127.0.0.1:{server.port}/"
+    known = AiohttpClient(pki.client_context([home.ca_path], identities["0970"]))
+    for body in (b"{}", b"x" * 60_000):
+        assert (await known.post(url, body, {})).body == body
+    await known.close()
+    # With TLS 1.3 a server looks at certificates after the client has begun to speak.
+    unknown = AiohttpClient(pki.client_context([home.ca_path]))
+    with pytest.raises((NotConnected, NoAnswer)):
+        await unknown.post(url, b"{}", {})
+    await unknown.close()
+    await server.stop(grace_s=0.1)
 
 
 async def test_a_certificate_of_nobody_we_know_is_not_connected(client: AiohttpClient) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -54,10 +55,6 @@ def row(number: int, magic: Magic) -> str:
 
 
 def test_the_page_is_in_step_with_the_table() -> None:
-    rows = [
-        line
-        for line in PAGE.read_text().splitlines()
-        if line[:3] in {"| 0", "| 1", "| 2"} or line[:3] in {"| 3", "| 4", "| 5"}
-    ]
+    rows = [line for line in PAGE.read_text().splitlines() if re.match(r"\| \d\d \| 66", line)]
 
     assert rows == [row(number, magic) for number, magic in sorted(MAGIC.items())]

@@ -1,0 +1,51 @@
+"""``kill -9`` of the switch under load: what was told stands, nothing is paid twice or lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.country import HandStartedCountry, SupervisedCountry
+from tests.support.load import Load
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("transfers", "seed"),
+    [(2000, 1), *(pytest.param(10_000, seed, marks=pytest.mark.soak) for seed in (2, 3, 4))],
+)
+async def test_a_supervised_switch_that_is_killed_keeps_its_word(
+    tmp_path: Path, transfers: int, seed: int
+) -> None:
+    with SupervisedCountry(tmp_path / "home") as country:
+        load = Load(country.up(), seed)
+
+        await load.struck(
+            transfers,
+            seed,
+            lambda: country.until_back("switch", country.kill("switch")),
+        )
+
+        await load.assert_sound()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("transfers", "seed"), [(400, 5), pytest.param(10_000, 6, marks=pytest.mark.soak)]
+)
+async def test_a_switch_started_again_by_hand_keeps_its_word(
+    tmp_path: Path, transfers: int, seed: int
+) -> None:
+    with HandStartedCountry(tmp_path / "home") as country:
+        country.start("switch", "participants")
+        country.wait_until_open()
+        load = Load(country, seed)
+
+        def strike() -> None:
+            country.kill("switch")
+            country.start("switch")
+            country.wait_until_open()
+
+        await load.struck(transfers, seed, strike)
+
+        await load.assert_sound()
