@@ -11,7 +11,6 @@ import asyncio
 import json
 import sqlite3
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +20,29 @@ from aiohttp import web
 Json = dict[str, Any]
 OWN, SOLES, BASE = "0985", "604", "/ssv2/payment-api/v3.5.0/"
 ENDS = {"00": "FINAL", "05": "REJECTED"}  # No other answer is an outcome, nor is silence.
-TERMS = {"transactionType": "320", "channel": "91", "currency": SOLES, "terminalId": "EXAMPLE1"}
-FEES = {"feeAmount": 80, "feeCode": "0101", "applicationCriteria": "M", "purposeCode": "OTHR"}
+TERMS = {"debtorParticipantCode": OWN, "transactionType": "320", "channel": "91"}
+TERMS |= {"currency": SOLES, "terminalId": "EXAMPLE1", "debtorTypeOfPerson": "N"}
+FEE = {"feeAmount": 80, "feeCode": "0101", "applicationCriteria": "M", "purposeCode": "OTHR"}
 ORDER, ACCOUNT = "SELECT * FROM orders WHERE id = ?", "SELECT * FROM money WHERE cci = ?"
-ENTER = """INSERT OR IGNORE INTO orders
-    VALUES (:id, :role, :state, :cci, :moves, :message, :named, :reason, 0, :due)"""
-END = """UPDATE orders SET state = ?, reason_code = ?, due = NULL,
-    instruction_id = COALESCE(instruction_id, ?) WHERE id = ?"""
+PAYER = (
+    "SELECT name AS debtorName, document AS debtorId, '2' AS debtorIdCode FROM money WHERE cci = ?"
+)
+ENTER = "INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?, ?, NULL, ?, 0, ?)"
+ASKED = "UPDATE orders SET tries = tries + 1, due = ? WHERE id = ? AND due IS NOT NULL"
+END = "UPDATE orders SET state = ?, reason_code = ?, instruction_id = ?, due = NULL WHERE id = ?"
 
 
 def stamp(kind: str) -> Json:
     """Return date and time as messages have them: Lima's, without a zone."""
-    now = datetime.now(UTC) - timedelta(hours=5)
-    return {f"{kind}Date": now.strftime("%Y%m%d"), f"{kind}Time": now.strftime("%H%M%S")}
+    now = time.gmtime(time.time() - 5 * 3600)
+    return {
+        f"{kind}Date": time.strftime("%Y%m%d", now),
+        f"{kind}Time": time.strftime("%H%M%S", now),
+    }
 
 
 def beginning() -> Json:
-    """Return how a new message begins; no second sees its trace, its microseconds, twice."""
+    """Return how a message begins; no second sees its trace, the microseconds, twice."""
     return stamp("creation") | {"trace": f"{time.time_ns() // 1000 % 1_000_000:06}"}
 
 
@@ -52,7 +57,7 @@ class Coop:
     def __init__(self, options: argparse.Namespace) -> None:
         self.switch, self.patience_s = options.switch, options.patience
         options.book.parent.mkdir(parents=True, exist_ok=True)
-        self.db = sqlite3.connect(options.book)
+        self.db = sqlite3.connect(options.book, isolation_level=None)  # A statement, a commit.
         self.db.row_factory = sqlite3.Row
         self.db.executescript(Path(__file__).with_name("coop_book.sql").read_text())
 
@@ -60,23 +65,17 @@ class Coop:
         """Return what the book says."""
         return [dict(row) for row in self.db.execute(sql, (value,))]
 
-    def write(self, sql: str, values: Any) -> None:
-        """Change the book; the change is on disk when this returns."""
-        with self.db:
-            self.db.execute(sql, values)
-
     def enter(self, order_id: str, state: str, moves: int, message: Json, reason: Any) -> None:
         """Write an order down, and when to ask what became of it; a known one stays as it is."""
-        role, named = ("debtor", None) if state == "PENDING" else ("creditor", order_id)
-        row = {"id": order_id, "role": role, "state": state, "moves": moves, "named": named}
-        row |= {"cci": message.get(f"{role}CCI"), "message": json.dumps(message), "reason": reason}
-        row["due"] = None if state == "REJECTED" else time.time() + self.patience_s
-        self.write(ENTER, row)
+        role = "debtor" if state == "PENDING" else "creditor"
+        due = None if state == "REJECTED" else time.time() + self.patience_s
+        said, cci = json.dumps(message), message.get(f"{role}CCI")
+        self.db.execute(ENTER, (order_id, role, state, cci, moves, said, reason, due))
 
     def end(self, order_id: str, told: Json) -> None:
         """Give an order the outcome that we were told; the first one stands."""
         state, reason = ENDS[told["responseCode"]], told.get("reasonCode")
-        self.write(END, (state, reason, told.get("instructionId") or None, order_id))
+        self.db.execute(END, (state, reason, told.get("instructionId"), order_id))
 
     async def take(self, request: web.Request) -> web.Response:
         """Answer a message; what goes wrong in here becomes an HTTP 500, which is silence."""
@@ -132,8 +131,7 @@ class Coop:
         url, limit = self.switch + BASE + name, aiohttp.ClientTimeout(total=12)
         try:
             async with aiohttp.request("POST", url, json={name: message}, timeout=limit) as got:
-                (said,) = (await got.json()).values()
-                return dict(said) if got.ok else {}
+                return dict(*(await got.json()).values()) if got.ok else {}
         except (aiohttp.ClientError, TimeoutError, ValueError, TypeError) as error:
             print(name, "was not answered:", repr(error), flush=True)
             return {}
@@ -142,38 +140,47 @@ class Coop:
         """Ask what becomes of an order, and note first when to ask again."""
         (order,) = self.rows(ORDER, order_id)
         wait_s = self.patience_s * 2 ** min(order["tries"], 5)
-        asked = "UPDATE orders SET tries = tries + 1, due = ? WHERE id = ? AND due IS NOT NULL"
-        self.write(asked, (time.time() + wait_s, order_id))
+        self.db.execute(ASKED, (time.time() + wait_s, order_id))
         name, message = "CT1", json.loads(order["message"])
         if order["role"] == "debtor":
             message["messageTypeId"] = "0201" if order["tries"] else "0200"
         else:
-            first = {f"originalC{part}": message[f"c{part}"] for part in PARTS}
-            owner = {"creditorParticipantCode": OWN, "currency": SOLES, "instructionId": order_id}
-            name, message = "PSR1", first | owner | stamp("creation")
+            then = {
+                f"originalC{part}": message[f"c{part}"] for part in ("reationDate", "reationTime")
+            }
+            own = {"creditorParticipantCode": OWN, "currency": SOLES, "instructionId": order_id}
+            name, message = "PSR1", stamp("creation") | own | then
         told = await self.ask(name, message)
         if told.get("responseCode") in ENDS:
             self.end(order_id, told)
 
     async def pay(self, debtor: str, creditor: str, amount: int) -> Json:
-        """Verify the payee, write the order down, send it; return what is known of it then."""
-        (payer,) = self.rows(ACCOUNT, debtor)
-        sides = {"debtorParticipantCode": OWN, "creditorParticipantCode": "0" + creditor[:3]}
-        who = {"debtorName": payer["name"], "debtorIdCode": "2", "debtorId": payer["document"]}
-        order = beginning() | TERMS | sides | who | {"debtorTypeOfPerson": "N"}
-        order |= {"creditorCCI": creditor, "retrievalReferenteNumber": f"{time.time_ns()}"[:12]}
-        verified = await self.ask("AV1", order)
-        if verified.get("responseCode") != "00":
-            return verified
-        order |= beginning() | FEES | {"amount": amount, "debtorCCI": debtor}
-        order |= {
-            name: verified[name] for name in ("creditorName", "creditorCCI", "sameCustomerFlag")
-        }
-        order["referenceTransactionId"] = verified["instructionId"]
-        order_id = order["transactionReference"] = "COOP-" + verified["instructionId"][:20]
-        self.enter(order_id, "PENDING", -amount - FEES["feeAmount"], order, None)
+        """Verify the payee, write the order down, send it; return what came of it so far."""
+        (payer,) = self.rows(PAYER, debtor)
+        payee = {"creditorParticipantCode": "0" + creditor[:3], "creditorCCI": creditor}
+        order = beginning() | TERMS | payer | payee
+        order["retrievalReferenteNumber"] = f"{order['creationDate'][4:]}{order['creationTime']}00"
+        known = await self.ask("AV1", order)
+        if known.get("responseCode") != "00":
+            return {"state": "NOT_SENT"} | known
+        order |= beginning() | FEE | {"amount": amount, "debtorCCI": debtor}
+        order |= {"referenceTransactionId": known["instructionId"]}
+        order |= {name: known[name] for name in ("creditorName", "creditorCCI", "sameCustomerFlag")}
+        order["transactionReference"] = order_id = f"COOP-{time.time_ns()}"
+        self.enter(order_id, "PENDING", -amount - 80, order, None)
         await self.resolve(order_id)
         return self.rows(ORDER, order_id)[0]
+
+    async def movements(self, request: web.Request) -> web.Response:
+        """Test hook: every change of an order, to be compared with the clearing house's ledger."""
+        sql = "SELECT * FROM movements WHERE sequence > ? ORDER BY sequence"
+        found = self.rows(sql, int(request.query.get("after", 0)))
+        return web.json_response({"movements": found, "next": None})
+
+    async def account(self, request: web.Request) -> web.Response:
+        """Test hook: an account and its money."""
+        found = self.rows(ACCOUNT, request.match_info["cci"])
+        return web.json_response(*(found or [None]), status=200 if found else 404)
 
 
 async def serve(coop: Coop, port: int) -> None:
@@ -191,3 +198,21 @@ async def serve(coop: Coop, port: int) -> None:
         for order in coop.rows("SELECT id FROM orders WHERE due < ?", time.time()):
             await coop.resolve(order["id"])
         await asyncio.sleep(0.2)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=("serve", "pay"))
+    parser.add_argument("--port", type=int, default=9000)
+    parser.add_argument("--switch", default="http://127.0.0.1:7080")
+    parser.add_argument("--book", type=Path, default=Path(".chasqui/coop-0985.db"))
+    parser.add_argument("--patience", type=float, default=15.0, help="seconds before it asks")
+    parser.add_argument("--from", dest="debtor", default="98599900000000010126")
+    parser.add_argument("--to", default="97100220030040050213")
+    parser.add_argument("--amount", type=lambda text: int(Decimal(text) * 100), default=100)
+    options = parser.parse_args()
+    coop = Coop(options)
+    if options.command == "serve":
+        asyncio.run(serve(coop, options.port))
+    paid = asyncio.run(coop.pay(options.debtor, options.to, options.amount))
+    print(json.dumps(paid, indent=2))

@@ -56,11 +56,19 @@ def wire_date_time(instant: datetime) -> tuple[str, str]:
 
 def parse_wire(date: str, time: str) -> datetime | None:
     """Return the instant of a wire date and time, or None if there is no such moment."""
+    # Slices, not strptime: that would be a twentieth of a transfer's CPU.
     try:
-        naive = datetime.strptime(date + time, "%Y%m%d%H%M%S")  # noqa: DTZ007 - zone follows
+        return datetime(
+            int(date[:4]),
+            int(date[4:6]),
+            int(date[6:8]),
+            int(time[:2]),
+            int(time[2:4]),
+            int(time[4:6]),
+            tzinfo=LIMA,
+        ).astimezone(UTC)
     except ValueError:
         return None
-    return naive.replace(tzinfo=LIMA).astimezone(UTC)
 
 
 def to_ms(instant: datetime) -> int:

@@ -290,8 +290,6 @@ class Outbox:
 
 def _state_after(owed: Owed, delivery: Delivery) -> TransferState | None:
     """Return the state a transfer reaches when this message of it is acknowledged."""
-    if not delivery.acknowledged:
-        return None  # Given up on purpose: the creditor's agent finds out by asking.
     if owed.message == CONFIRMATION:
         return TransferState.CONFIRMED
     if owed.message == CANCELLATION:

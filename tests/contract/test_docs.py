@@ -94,14 +94,13 @@ def test_the_states_on_the_architecture_page_are_those_of_the_table() -> None:
     assert block("docs/architecture.md", "states") == states()
 
 
-@pytest.mark.parametrize("page", ["docs/operations.md", "docs/operations.es.md"])
-def test_the_limits_on_the_operations_pages_are_those_of_the_code(page: str) -> None:
-    assert block(page, "limits") == bounds()
+def test_the_limits_on_the_operations_page_are_those_of_the_code() -> None:
+    assert block("docs/operations.md", "limits") == bounds()
 
 
 @pytest.mark.parametrize("page", ["docs/operations.md", "docs/operations.es.md"])
 def test_every_exit_code_is_on_the_operations_pages(page: str) -> None:
-    told = set(re.findall(r"^\| (\d+) \|", read(page), re.MULTILINE))
+    told = set(re.findall(r"^\| (\d{1,3}) \|", read(page), re.MULTILINE))
     assert {int(code) for code in told} == {*ExitCode, EXIT_ORPHANED}
 
 

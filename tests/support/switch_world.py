@@ -174,7 +174,7 @@ class World:
         house: House,
         ledger: SqliteLedger,
         store: SqliteStore,
-        peers: ScriptedPeers,
+        peers: Any,
         clock: ManualClock,
         disk: "GatedDisk",
     ) -> None:
@@ -186,6 +186,11 @@ class World:
         self.clock = clock
         self.failures: list[BaseException] = []
         self.expired_at_start = 0
+
+    @property
+    def expiry(self) -> timedelta:
+        """How long a creditor's agent has to answer an order."""
+        return timedelta(seconds=load_profile("peru").timers.ct_expiry_s)
 
     async def verify(self, name: str = "AV1-by-cci", **changes: Any) -> AV4:
         """Send a query and return its answer."""
@@ -340,18 +345,19 @@ async def world(
     *,
     members: Mapping[str, Participant] | None = None,
     profile: Profile | None = None,
-    peers: ScriptedPeers | None = None,
+    peers: Any = None,
     start: datetime = START,
     signed_on: bool = True,
     prefund: int = PREFUND,
     window_of: Callable[[str], tuple[str, str]] | None = None,
     is_fresh: bool = True,
+    clock: ManualClock | None = None,
 ) -> AsyncIterator[World]:
     """Open a clearing house over a folder; leaving it is a crash, nothing is told any more."""
     members = fleet() if members is None else members
     profile = profile or load_profile("peru")
     peers = peers or ScriptedPeers()
-    clock = ManualClock(start)
+    clock = clock or ManualClock(start)
     disk = GatedDisk()
     failures: list[BaseException] = []
     path = str(folder / "ledger.db")
