@@ -54,25 +54,39 @@ BEGIN INSERT INTO changes VALUES (NULL, new.id, new.state, CURRENT_TIMESTAMP); E
 CREATE TRIGGER IF NOT EXISTS note_end AFTER UPDATE OF state ON orders
 BEGIN INSERT INTO changes VALUES (NULL, new.id, new.state, CURRENT_TIMESTAMP); END;
 
+-- Each account with what is held of it, and what is left.
 CREATE VIEW IF NOT EXISTS money AS
 SELECT
-    accounts.*, held, balance - held AS available, 'ACTIVE' AS status, '0985' AS participant
-FROM accounts JOIN (
-    SELECT cci AS held_of, COALESCE((
-        SELECT SUM(-moves) FROM orders WHERE orders.cci = accounts.cci AND state = 'PENDING'
-    ), 0) AS held FROM accounts
-) ON held_of = cci;
+    *, balance - held AS available, 'ACTIVE' AS status, '0985' AS participant
+FROM (
+    SELECT
+        *,
+        (
+            SELECT COALESCE(SUM(-moves), 0) FROM orders
+            WHERE orders.cci = accounts.cci AND state = 'PENDING'
+        ) AS held
+    FROM accounts
+);
+
+-- Accounts, named as AV1 and CT1, and as AV3, name them.
+CREATE VIEW IF NOT EXISTS payers AS
+SELECT cci AS debtorCCI, name AS debtorName, document AS debtorId, '2' AS debtorIdCode
+FROM accounts;
+CREATE VIEW IF NOT EXISTS payees AS
+SELECT cci AS creditorCCI, name AS creditorName, document AS creditorId, '2' AS creditorIdCode
+FROM accounts;
 
 CREATE VIEW IF NOT EXISTS movements AS
 SELECT
-    sequence, at, changes.state, role, cci, instruction_id, reason_code, 'PEN' AS currency,
+    sequence, at, changes.state, role, cci, reason_code, 'PEN' AS currency,
+    CASE role WHEN 'creditor' THEN id ELSE NULLIF(instruction_id, '') END AS instruction_id,
     json_extract(message, '$.referenceTransactionId') AS verification_id,
     COALESCE(json_extract(message, '$.amount'), 0) AS amount,
     COALESCE(json_extract(message, '$.feeAmount'), 0) AS fee,
-    COALESCE(json_extract(message, '$.amount') + json_extract(message, '$.feeAmount'), 0)
-        AS settlement,
+    COALESCE((json_extract(message, '$.amount')) + (json_extract(message, '$.feeAmount')), 0) AS settlement,
     CASE role
         WHEN 'debtor' THEN json_extract(message, '$.creditorParticipantCode')
         ELSE json_extract(message, '$.debtorParticipantCode')
     END AS counterparty
-FROM changes JOIN orders USING (id);
+FROM changes JOIN orders USING (id)
+ORDER BY sequence;

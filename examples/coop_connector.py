@@ -1,8 +1,7 @@
 """A coop's connector: it plays coop 0985, on aiohttp and sqlite3, with nothing of Chasqui.
 
-Three rules keep its money right. What it tells others is on its disk first. Only an order's end
-moves a balance, and an order ends once: coop_book.sql sees to it. What it does not know it asks
-for until it is told, also after a restart. It shows the way; it is not meant for real money.
+What it tells others is on its disk first. Only an order's end moves a balance, and an order ends
+once (coop_book.sql). What it does not know it asks for until it is told, also after a restart.
 """
 # ruff: noqa: T201, TID251, a program of its own prints, and takes the time where it needs it
 
@@ -11,6 +10,7 @@ import asyncio
 import json
 import sqlite3
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,18 @@ TERMS = {"debtorParticipantCode": OWN, "transactionType": "320", "channel": "91"
 TERMS |= {"currency": SOLES, "terminalId": "EXAMPLE1", "debtorTypeOfPerson": "N"}
 FEE = {"feeAmount": 80, "feeCode": "0101", "applicationCriteria": "M", "purposeCode": "OTHR"}
 ORDER, ACCOUNT = "SELECT * FROM orders WHERE id = ?", "SELECT * FROM money WHERE cci = ?"
-PAYER = (
-    "SELECT name AS debtorName, document AS debtorId, '2' AS debtorIdCode FROM money WHERE cci = ?"
-)
+PAYER = "SELECT debtorName, debtorId, debtorIdCode FROM payers WHERE debtorCCI = ?"
+PAYEE = "SELECT creditorName, creditorId, creditorIdCode, 'O' AS sameCustomerFlag FROM payees"
 ENTER = "INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?, ?, NULL, ?, 0, ?)"
-ASKED = "UPDATE orders SET tries = tries + 1, due = ? WHERE id = ? AND due IS NOT NULL"
+ASKED = "UPDATE orders SET tries = tries + 1, due = ? + ? * (1 << MIN(tries, 5)) WHERE id = ?"
 END = "UPDATE orders SET state = ?, reason_code = ?, instruction_id = ?, due = NULL WHERE id = ?"
 
 
 def stamp(kind: str) -> Json:
     """Return date and time as messages have them: Lima's, without a zone."""
     now = time.gmtime(time.time() - 5 * 3600)
-    return {
-        f"{kind}Date": time.strftime("%Y%m%d", now),
-        f"{kind}Time": time.strftime("%H%M%S", now),
-    }
+    day, hour = time.strftime("%Y%m%d %H%M%S", now).split()
+    return {f"{kind}Date": day, f"{kind}Time": hour}
 
 
 def beginning() -> Json:
@@ -65,10 +62,10 @@ class Coop:
         """Return what the book says."""
         return [dict(row) for row in self.db.execute(sql, (value,))]
 
-    def enter(self, order_id: str, state: str, moves: int, message: Json, reason: Any) -> None:
+    def enter(self, order_id: str, role: str, moves: int, message: Json, reason: Any) -> None:
         """Write an order down, and when to ask what became of it; a known one stays as it is."""
-        role = "debtor" if state == "PENDING" else "creditor"
-        due = None if state == "REJECTED" else time.time() + self.patience_s
+        state = "REJECTED" if reason else "PENDING" if role == "debtor" else "HELD"
+        due = None if reason else time.time() + self.patience_s
         said, cci = json.dumps(message), message.get(f"{role}CCI")
         self.db.execute(ENTER, (order_id, role, state, cci, moves, said, reason, due))
 
@@ -94,23 +91,20 @@ class Coop:
 
     def consider(self, name: str, asked: Json) -> Json:
         """AV2: tell whose account it is. CT2: hold the order; nothing is credited yet."""
-        account = next(iter(self.rows(ACCOUNT, asked["creditorCCI"])), {})
+        payee = next(iter(self.rows(f"{PAYEE} WHERE creditorCCI = ?", asked["creditorCCI"])), {})
         checks = {
             "AM05": not self.rows(ORDER, asked["instructionId"]),
             "AC14": asked["transactionType"] == "320",
             "FF02": asked["creditorParticipantCode"] == OWN,
-            "AC01": account,
+            "AC01": payee,
             "AC11": asked["currency"] == SOLES,
             "AM01": asked.get("amount", 1) > 0,
         }
         reason = next((code for code, holds in checks.items() if not holds), None)
         if name == "CT2":
-            state = "REJECTED" if reason else "HELD"
-            self.enter(asked["instructionId"], state, asked["amount"], asked, reason)
+            self.enter(asked["instructionId"], "creditor", asked["amount"], asked, reason)
             return {"CT3": asked | answer(reason)}
-        named = {"creditorName": account.get("name"), "creditorId": account.get("document")}
-        flags = {"creditorIdCode": "2", "sameCustomerFlag": "O"}
-        return {"AV3": asked | answer(reason) | ({} if reason else named | flags)}
+        return {"AV3": asked | answer(reason) | ({} if reason else payee)}
 
     def credit(self, told: Json) -> web.Response:
         """CT5: the order is final, so credit it. One that differs is left to the enquiry."""
@@ -122,7 +116,7 @@ class Coop:
     def cancel(self, asked: Json) -> Json:
         """CTC1: give a hold up, but never a credit; a CT2 that comes late will be refused."""
         order_id = asked["referenceInstructionId"]
-        self.enter(order_id, "REJECTED", 0, asked, "DS24")
+        self.enter(order_id, "creditor", 0, asked, "DS24")
         self.end(order_id, {"responseCode": "05", "reasonCode": "DS24"})
         return answer("FF07" if self.rows(ORDER, order_id)[0]["state"] == "FINAL" else None)
 
@@ -139,15 +133,12 @@ class Coop:
     async def resolve(self, order_id: str) -> None:
         """Ask what becomes of an order, and note first when to ask again."""
         (order,) = self.rows(ORDER, order_id)
-        wait_s = self.patience_s * 2 ** min(order["tries"], 5)
-        self.db.execute(ASKED, (time.time() + wait_s, order_id))
+        self.db.execute(ASKED, (time.time(), self.patience_s, order_id))
         name, message = "CT1", json.loads(order["message"])
         if order["role"] == "debtor":
             message["messageTypeId"] = "0201" if order["tries"] else "0200"
         else:
-            then = {
-                f"originalC{part}": message[f"c{part}"] for part in ("reationDate", "reationTime")
-            }
+            then = {f"originalCreation{of}": message[f"creation{of}"] for of in ("Date", "Time")}
             own = {"creditorParticipantCode": OWN, "currency": SOLES, "instructionId": order_id}
             name, message = "PSR1", stamp("creation") | own | then
         told = await self.ask(name, message)
@@ -163,32 +154,31 @@ class Coop:
         known = await self.ask("AV1", order)
         if known.get("responseCode") != "00":
             return {"state": "NOT_SENT"} | known
-        order |= beginning() | FEE | {"amount": amount, "debtorCCI": debtor}
-        order |= {"referenceTransactionId": known["instructionId"]}
+        order |= beginning() | FEE | {"referenceTransactionId": known["instructionId"]}
         order |= {name: known[name] for name in ("creditorName", "creditorCCI", "sameCustomerFlag")}
-        order["transactionReference"] = order_id = f"COOP-{time.time_ns()}"
-        self.enter(order_id, "PENDING", -amount - 80, order, None)
+        order_id = f"COOP-{time.time_ns()}"
+        order |= {"amount": amount, "debtorCCI": debtor, "transactionReference": order_id}
+        self.enter(order_id, "debtor", -amount - 80, order, None)
         await self.resolve(order_id)
         return self.rows(ORDER, order_id)[0]
 
-    async def movements(self, request: web.Request) -> web.Response:
-        """Test hook: every change of an order, to be compared with the clearing house's ledger."""
-        sql = "SELECT * FROM movements WHERE sequence > ? ORDER BY sequence"
-        found = self.rows(sql, int(request.query.get("after", 0)))
+    async def show(self, request: web.Request) -> web.Response:
+        """Test hook: what the clearing house's ledger is compared with; nothing can be changed."""
+        if cci := request.match_info.get("cci"):
+            found = self.rows(ACCOUNT, cci)
+            return web.json_response(found[0] if found else None, status=200 if found else 404)
+        found = self.rows(
+            "SELECT * FROM movements WHERE sequence > ?", request.query.get("after", 0)
+        )
         return web.json_response({"movements": found, "next": None})
-
-    async def account(self, request: web.Request) -> web.Response:
-        """Test hook: an account and its money."""
-        found = self.rows(ACCOUNT, request.match_info["cci"])
-        return web.json_response(*(found or [None]), status=200 if found else 404)
 
 
 async def serve(coop: Coop, port: int) -> None:
     """Listen, sign on, and ask about every order whose outcome is overdue."""
     app = web.Application()
     app.router.add_post(BASE + "{name}", coop.take)
-    app.router.add_get("/control/movements", coop.movements)
-    app.router.add_get("/control/accounts/{cci}", coop.account)
+    app.router.add_get("/control/movements", coop.show)
+    app.router.add_get("/control/accounts/{cci}", coop.show)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -209,10 +199,9 @@ if __name__ == "__main__":
     parser.add_argument("--patience", type=float, default=15.0, help="seconds before it asks")
     parser.add_argument("--from", dest="debtor", default="98599900000000010126")
     parser.add_argument("--to", default="97100220030040050213")
-    parser.add_argument("--amount", type=lambda text: int(Decimal(text) * 100), default=100)
-    options = parser.parse_args()
-    coop = Coop(options)
+    parser.add_argument("--amount", type=Decimal, default="1.00", help="in soles")
+    coop = Coop(options := parser.parse_args())
     if options.command == "serve":
         asyncio.run(serve(coop, options.port))
-    paid = asyncio.run(coop.pay(options.debtor, options.to, options.amount))
-    print(json.dumps(paid, indent=2))
+    cents = int(options.amount.scaleb(2))
+    print(json.dumps(asyncio.run(coop.pay(options.debtor, options.to, cents)), indent=2))

@@ -125,8 +125,11 @@ def is_same_order(ct1: CT1, record: TransferRecord) -> bool:
     nature not identical. A directory's code stands for the entity it was resolved to.
     """
     first = record.ct1
+    entity = (record.creditor_agent, record.requested_creditor)
+    code, first_code = ct1.creditorParticipantCode, first.creditorParticipantCode
     return (
-        ct1.creditorParticipantCode in (record.creditor_agent, record.requested_creditor)
+        # An order refused because it named a third one is repeated with that name.
+        (code == first_code or (code in entity and first_code in entity))
         and ct1.debtorCCI == first.debtorCCI
         and ct1.creditorCCI == first.creditorCCI
         and ct1.creditorCreditCard == first.creditorCreditCard

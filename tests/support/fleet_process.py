@@ -53,10 +53,12 @@ HURRIED = {
 }
 
 
-def settings(folder: Path, house: ClearingHouse, *, hurried: bool = False) -> Config:
+def settings(
+    folder: Path, house: ClearingHouse, *, hurried: bool = False, fleet: str = FLEET
+) -> Config:
     """Write a fleet's files into a folder and return its settings."""
     folder.mkdir(exist_ok=True)
-    (folder / "fleet.toml").write_text(FLEET)
+    (folder / "fleet.toml").write_text(fleet)
     config = Config(
         home=str(folder),
         fleet=str(folder / "fleet.toml"),

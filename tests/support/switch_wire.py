@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ class Wire:
     ) -> Answered:
         """Post a body to the path of a message."""
         url = f"http://127.0.0.1:{self.port}{BASE_PATH}{name}"
-        async with self._session.post(url, data=body, headers=headers) as response:
+        async with self._session.post(url, data=BytesIO(body), headers=headers) as response:
             explain = response.headers.get(ERROR_HEADER, "")
             return Answered(response.status, await response.read(), explain)
 

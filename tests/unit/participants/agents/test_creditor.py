@@ -11,7 +11,7 @@ from participants.core.book import CreditState
 from participants.core.magic import Act
 from participants.core.replies import Reply
 from scheme.errors import NoAnswer
-from scheme.messages import AV3, CT3, CTC2
+from scheme.messages import AV2, AV3, CT3, CTC2
 from tests.support.fleet_world import (
     CREDITOR_CCI,
     GOLDEN,
@@ -297,3 +297,150 @@ async def test_a_forgotten_confirmation_is_made_good_by_an_enquiry(world: World)
     await world.clock.advance(timedelta(seconds=15))
 
     assert credited(world) == 6643
+
+
+@pytest.mark.parametrize("cents", [44, 46])
+async def test_a_hold_without_an_answer_is_undone_by_its_cancellation(
+    world: World, cents: int
+) -> None:
+    answering = await started(world.office.creditor.answer_order(a_ct2(amount=6600 + cents)))
+    first = await world.office.creditor.cancel(a_ctc1())
+    assert (first.spoiled is Act.ERROR_500) == (cents == 46)
+
+    assert said(await world.office.creditor.cancel(a_ctc1())) == ("00", None)
+    await world.clock.advance(timedelta(seconds=SILENCE_S))
+    assert (await answering).spoiled is Act.DROP
+    assert credited(world) == 0
+
+
+async def test_a_confirmation_is_dropped_until_an_enquiry_has_credited(world: World) -> None:
+    world.house.will("PSR1", a_psr2("00", amount=6642))
+    await world.office.creditor.answer_order(a_ct2(amount=6642))
+    for _ in range(2):
+        assert (await world.office.creditor.confirm(a_ct5(amount=6642))).spoiled is Act.DROP
+
+    await world.clock.advance(timedelta(seconds=15))
+
+    assert (await world.office.creditor.confirm(a_ct5(amount=6642))).spoiled is None
+    assert credited(world) == 6642
+
+
+async def test_answers_go_wrong_at_the_order_as_asked(world: World) -> None:
+    answer = world.office.creditor.answer_order
+    other = await answer(a_ct2(instructionId="abc", amount=6638))
+    mute = await answer(a_ct2(instructionId="mute", amount=6639))
+    text = await answer(a_ct2(instructionId="text", amount=6645))
+    spoken = await answer(a_ct2(instructionId="spoken", amount=6650))
+    confirmed = await world.office.creditor.confirm(a_ct5(instructionId="text", amount=6645))
+
+    assert isinstance(other.message, CT3)
+    assert other.message.instructionId == "cba"
+    assert said(mute) == ("05", None)
+    assert said(text) == ("00", None)
+    assert spoken.variant is not None
+    assert confirmed.text == b'{"CT5":{"responseCode":"00"}}'
+
+
+@pytest.fixture
+async def magic_world() -> AsyncIterator[World]:
+    payees = [
+        an_account(cci=f"9719990000000000{number:02}00", phone=f"9000990{number:02}")
+        for number in range(1, 60)
+    ]
+    world = World("0971", payees)
+    yield world
+    await world.close()
+
+
+def query(number: int) -> AV2:
+    return an_av2(creditorCCI=f"9719990000000000{number:02}00")
+
+
+@pytest.mark.parametrize(("number", "expected"), [(3, ("05", "AC07")), (39, ("05", None))])
+async def test_a_magic_phone_refuses_the_query(
+    magic_world: World, number: int, expected: tuple[str, str | None]
+) -> None:
+    assert said(await magic_world.office.creditor.answer_query(query(number))) == expected
+
+
+@pytest.mark.parametrize("number", [32, 33, 34, 35, 36, 37])
+async def test_a_magic_phone_spoils_the_answer_to_the_query(
+    magic_world: World, number: int
+) -> None:
+    reply = await magic_world.office.creditor.answer_query(query(number))
+
+    assert reply.spoiled is not None
+    assert said(reply) == ("00", None)
+
+
+async def test_a_magic_phone_names_another_query_or_speaks_otherwise(
+    magic_world: World,
+) -> None:
+    other = await magic_world.office.creditor.answer_query(query(38))
+    spoken = await magic_world.office.creditor.answer_query(
+        an_av2(instructionId="x", creditorCCI=query(51).creditorCCI)
+    )
+
+    assert isinstance(other.message, AV3)
+    assert other.message.instructionId == an_av2().instructionId[::-1]
+    assert spoken.variant is not None
+
+
+@pytest.mark.parametrize(("number", "wait_s"), [(30, SILENCE_S), (31, 6.0)])
+async def test_a_magic_phone_keeps_the_query_waiting(
+    magic_world: World, number: int, wait_s: float
+) -> None:
+    answering = await started(magic_world.office.creditor.answer_query(query(number)))
+    await magic_world.clock.advance(timedelta(seconds=wait_s - 0.1))
+    assert not answering.done()
+    await magic_world.clock.advance(timedelta(seconds=0.2))
+
+    assert answering.done()
+
+
+async def test_without_magic_the_values_are_ordinary(world: World) -> None:
+    world.institution.has_magic = False
+
+    assert said(await world.office.creditor.answer_order(a_ct2(amount=6601))) == ("00", None)
+    await world.office.creditor.confirm(a_ct5(amount=6601))
+    assert credited(world) == 6601
+
+
+async def test_an_institution_whose_disk_is_behind_takes_no_orders(world: World) -> None:
+    world.books.is_full = True
+
+    assert said(await world.office.creditor.answer_order(a_ct2())) == ("05", "FF07")
+
+
+async def test_only_the_latest_queries_are_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("participants.agents.creditor.VERIFICATIONS_REMEMBERED", 1)
+    for name in ("one", "two", "one"):
+        reply = await world.office.creditor.answer_query(an_av2(instructionId=name))
+        assert said(reply) == ("00", None)
+
+
+async def test_answers_take_as_long_as_the_institution_does(world: World) -> None:
+    world.institution.latency_ms = 20.0
+    answering = await started(world.office.creditor.answer_query(an_av2()))
+    assert not answering.done()
+
+    await world.clock.advance(timedelta(seconds=1))
+
+    assert said(await answering) == ("00", None)
+
+
+async def test_held_orders_are_asked_about_after_a_restart(world: World) -> None:
+    await hold(world)
+    held = world.books.changes[-1].credit
+    assert held is not None
+    again = World("0971", [an_account()], held=[held])
+    again.house.will("PSR1", a_psr2("00"))
+    # The session was open before; only the enquiry is of interest here.
+    again.office.creditor.resume()
+
+    await again.clock.advance(timedelta(seconds=15))
+
+    assert credited(again) == AMOUNT
+    await again.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,8 @@ class Wire:
         self.answers = list(answers)
         self.posted: list[tuple[str, bytes, dict[str, str]]] = []
 
-    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> HttpAnswer:
-        self.posted.append((url, body, headers))
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
+        self.posted.append((url, body, dict(headers)))
         answer = self.answers.pop(0)
         return answer if isinstance(answer, HttpAnswer) else HttpAnswer(200, answer)
 
