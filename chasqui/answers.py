@@ -111,6 +111,8 @@ class TimelineRow(Struct, frozen=True, kw_only=True):
     bytes: int | None = None
     body: Any = None
     note: str | None = None
+    response_code: str | None = None
+    reason_code: str | None = None
 
 
 class EntryRow(Struct, frozen=True, kw_only=True):
@@ -137,6 +139,18 @@ class OwedRow(Struct, frozen=True, kw_only=True):
     attempts: int | None = None
 
 
+class Decision(Struct, frozen=True):
+    """Who decided a transfer, and by which rule.
+
+    Attributes:
+        rule: field and text of a refusal; empty if it was accepted.
+        decided_by: ``creditor``, ``clearing_house``, ``timer``, or empty while nobody has.
+    """
+
+    rule: str = ""
+    decided_by: str = ""
+
+
 class TransferDetail(Struct, frozen=True, kw_only=True):
     """GET /transfers/{id}."""
 
@@ -144,6 +158,7 @@ class TransferDetail(Struct, frozen=True, kw_only=True):
     timeline: tuple[TimelineRow, ...] = ()
     entries: tuple[EntryRow, ...] = ()
     owed: tuple[OwedRow, ...] = ()
+    decision: Decision = Decision()
     explanation: str = ""
 
 
@@ -269,6 +284,7 @@ class Lookup(Struct, frozen=True, kw_only=True):
     state: str
     candidates: tuple[Candidate, ...] = ()
     reason_code: str | None = None
+    explanation: str = ""
     ms: float | None = None
 
 

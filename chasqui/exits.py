@@ -24,8 +24,9 @@ class Failure(click.ClickException):
     """A command cannot go on.
 
     Args:
-        message: what happened, and why.
-        hint: what to do next, or empty.
+        message: what happened, and why: in the language in use, or as the country said it, which
+            is translated when it is shown.
+        hint: what to do next, or empty; as above.
     """
 
     exit_code = ExitCode.UNKNOWN
@@ -36,10 +37,13 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message and the hint to standard error."""
+        from chasqui.told import told  # Late: most commands do not fail.
+
         out = file or sys.stderr
-        click.echo(click.style(_("Error:"), fg="red", bold=True) + " " + self.message, file=out)
+        first = click.style(_("Error:"), fg="red", bold=True)
+        click.echo(f"{first} {told(self.message)}", file=out)
         if self.hint:
-            click.echo("  " + self.hint, file=out)
+            click.echo(f"  {told(self.hint)}", file=out)
 
 
 class Refused(Failure):

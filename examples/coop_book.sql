@@ -45,7 +45,7 @@ BEGIN
     WHERE NOT EXISTS (SELECT 1 FROM money WHERE cci = new.cci AND available >= -new.moves);
 END;
 
--- Every change of an order, numbered: what the test hook shows.
+-- Every change of an order, numbered.
 CREATE TABLE IF NOT EXISTS changes (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, state TEXT, at TEXT
 );
@@ -76,6 +76,19 @@ CREATE VIEW IF NOT EXISTS payees AS
 SELECT cci AS creditorCCI, name AS creditorName, document AS creditorId, '2' AS creditorIdCode
 FROM accounts;
 
+-- What PSR1 asks about an order that we hold.
+CREATE VIEW IF NOT EXISTS enquiries AS
+SELECT
+    '0985' AS creditorParticipantCode, '604' AS currency, id AS instructionId,
+    json_extract(message, '$.creationDate') AS originalCreationDate,
+    json_extract(message, '$.creationTime') AS originalCreationTime
+FROM orders;
+
+-- What a payer is told.
+CREATE VIEW IF NOT EXISTS outcomes AS
+SELECT id, state, NULLIF(instruction_id, '') AS instruction_id, reason_code FROM orders;
+
+-- What the test hook shows.
 CREATE VIEW IF NOT EXISTS movements AS
 SELECT
     sequence, at, changes.state, role, cci, reason_code, 'PEN' AS currency,
@@ -83,7 +96,8 @@ SELECT
     json_extract(message, '$.referenceTransactionId') AS verification_id,
     COALESCE(json_extract(message, '$.amount'), 0) AS amount,
     COALESCE(json_extract(message, '$.feeAmount'), 0) AS fee,
-    COALESCE((json_extract(message, '$.amount')) + (json_extract(message, '$.feeAmount')), 0) AS settlement,
+    COALESCE(json_extract(message, '$.amount') + json_extract(message, '$.feeAmount'), 0)
+        AS settlement,
     CASE role
         WHEN 'debtor' THEN json_extract(message, '$.creditorParticipantCode')
         ELSE json_extract(message, '$.debtorParticipantCode')

@@ -1,9 +1,8 @@
 """A coop's connector: it plays coop 0985, on aiohttp and sqlite3, with nothing of Chasqui.
 
-What it tells others is on its disk first. Only an order's end moves a balance, and an order ends
-once (coop_book.sql). What it does not know it asks for until it is told, also after a restart.
+What it tells others is on its disk first, and what it does not know it asks for until it is told.
 """
-# ruff: noqa: T201, TID251, a program of its own prints, and takes the time where it needs it
+# ruff: noqa: ASYNC110, T201, TID251, a program of its own prints, takes the time and waits as it likes
 
 import argparse
 import asyncio
@@ -14,20 +13,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-from aiohttp import web
+from aiohttp import ClientError, ClientTimeout, request, web
 
 Json = dict[str, Any]
 OWN, SOLES, BASE = "0985", "604", "/ssv2/payment-api/v3.5.0/"
 ENDS = {"00": "FINAL", "05": "REJECTED"}  # No other answer is an outcome, nor is silence.
 TERMS = {"debtorParticipantCode": OWN, "transactionType": "320", "channel": "91"}
 TERMS |= {"currency": SOLES, "terminalId": "EXAMPLE1", "debtorTypeOfPerson": "N"}
-FEE = {"feeAmount": 80, "feeCode": "0101", "applicationCriteria": "M", "purposeCode": "OTHR"}
+FEE: Json = {"feeAmount": 80, "feeCode": "0101", "applicationCriteria": "M", "purposeCode": "OTHR"}
 ORDER, ACCOUNT = "SELECT * FROM orders WHERE id = ?", "SELECT * FROM money WHERE cci = ?"
 PAYER = "SELECT debtorName, debtorId, debtorIdCode FROM payers WHERE debtorCCI = ?"
 PAYEE = "SELECT creditorName, creditorId, creditorIdCode, 'O' AS sameCustomerFlag FROM payees"
 ENTER = "INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?, ?, NULL, ?, 0, ?)"
-ASKED = "UPDATE orders SET tries = tries + 1, due = ? + ? * (1 << MIN(tries, 5)) WHERE id = ?"
+ASKED = "UPDATE orders SET tries = tries + 1, due = MAX(due, ?) + ? WHERE id = ?"
 END = "UPDATE orders SET state = ?, reason_code = ?, instruction_id = ?, due = NULL WHERE id = ?"
 
 
@@ -36,11 +34,6 @@ def stamp(kind: str) -> Json:
     now = time.gmtime(time.time() - 5 * 3600)
     day, hour = time.strftime("%Y%m%d %H%M%S", now).split()
     return {f"{kind}Date": day, f"{kind}Time": hour}
-
-
-def beginning() -> Json:
-    """Return how a message begins; no second sees its trace, the microseconds, twice."""
-    return stamp("creation") | {"trace": f"{time.time_ns() // 1000 % 1_000_000:06}"}
 
 
 def answer(reason: str | None) -> Json:
@@ -78,18 +71,16 @@ class Coop:
         """Answer a message; what goes wrong in here becomes an HTTP 500, which is silence."""
         name = request.match_info["name"]
         (message,) = (await request.json()).values()
-        if name in {"AV2", "CT2"}:
-            return web.json_response(self.consider(name, message))
+        if taker := {"AV2": self.consider, "CT2": self.consider, "CTC1": self.cancel}.get(name):
+            return web.json_response(taker(message))
         if name == "CT5":
             return self.credit(message)
-        if name == "CTC1":
-            return web.json_response({"CTC2": message | self.cancel(message)})
         if name == "ET1":
             return web.json_response({"ET2": message | stamp("response") | {"status": "00"}})
         print(name, message, flush=True)  # SNM and REJECT: for people to read.
         return web.Response()
 
-    def consider(self, name: str, asked: Json) -> Json:
+    def consider(self, asked: Json) -> Json:
         """AV2: tell whose account it is. CT2: hold the order; nothing is credited yet."""
         payee = next(iter(self.rows(f"{PAYEE} WHERE creditorCCI = ?", asked["creditorCCI"])), {})
         checks = {
@@ -101,7 +92,7 @@ class Coop:
             "AM01": asked.get("amount", 1) > 0,
         }
         reason = next((code for code, holds in checks.items() if not holds), None)
-        if name == "CT2":
+        if "amount" in asked:
             self.enter(asked["instructionId"], "creditor", asked["amount"], asked, reason)
             return {"CT3": asked | answer(reason)}
         return {"AV3": asked | answer(reason) | ({} if reason else payee)}
@@ -118,58 +109,58 @@ class Coop:
         order_id = asked["referenceInstructionId"]
         self.enter(order_id, "creditor", 0, asked, "DS24")
         self.end(order_id, {"responseCode": "05", "reasonCode": "DS24"})
-        return answer("FF07" if self.rows(ORDER, order_id)[0]["state"] == "FINAL" else None)
+        is_final = self.rows(ORDER, order_id)[0]["state"] == "FINAL"
+        return {"CTC2": asked | answer("FF07" if is_final else None)}
 
     async def ask(self, name: str, message: Json) -> Json:
         """Send the clearing house a message; return its answer, empty if there is none."""
-        url, limit = self.switch + BASE + name, aiohttp.ClientTimeout(total=12)
+        url, limit = self.switch + BASE + name, ClientTimeout(total=12)
         try:
-            async with aiohttp.request("POST", url, json={name: message}, timeout=limit) as got:
+            async with request("POST", url, json={name: message}, timeout=limit) as got:
                 return dict(*(await got.json()).values()) if got.ok else {}
-        except (aiohttp.ClientError, TimeoutError, ValueError, TypeError) as error:
+        except (ClientError, TimeoutError, ValueError, TypeError) as error:
             print(name, "was not answered:", repr(error), flush=True)
             return {}
 
     async def resolve(self, order_id: str) -> None:
         """Ask what becomes of an order, and note first when to ask again."""
         (order,) = self.rows(ORDER, order_id)
-        self.db.execute(ASKED, (time.time(), self.patience_s, order_id))
+        wait_s = self.patience_s * 2 ** min(order["tries"], 5)
+        self.db.execute(ASKED, (time.time(), wait_s, order_id))
         name, message = "CT1", json.loads(order["message"])
         if order["role"] == "debtor":
             message["messageTypeId"] = "0201" if order["tries"] else "0200"
         else:
-            then = {f"originalCreation{of}": message[f"creation{of}"] for of in ("Date", "Time")}
-            own = {"creditorParticipantCode": OWN, "currency": SOLES, "instructionId": order_id}
-            name, message = "PSR1", stamp("creation") | own | then
+            (enquiry,) = self.rows("SELECT * FROM enquiries WHERE instructionId = ?", order_id)
+            name, message = "PSR1", stamp("creation") | enquiry
         told = await self.ask(name, message)
         if told.get("responseCode") in ENDS:
             self.end(order_id, told)
 
     async def pay(self, debtor: str, creditor: str, amount: int) -> Json:
         """Verify the payee, write the order down, send it; return what came of it so far."""
-        (payer,) = self.rows(PAYER, debtor)
         payee = {"creditorParticipantCode": "0" + creditor[:3], "creditorCCI": creditor}
-        order = beginning() | TERMS | payer | payee
-        order["retrievalReferenteNumber"] = f"{order['creationDate'][4:]}{order['creationTime']}00"
+        trace = f"{time.time_ns() // 1000 % 1_000_000:06}"  # Microseconds: no second has it twice.
+        order = stamp("creation") | TERMS | self.rows(PAYER, debtor)[0] | payee | {"trace": trace}
+        order["retrievalReferenteNumber"] = order["creationDate"][4:] + order["creationTime"] + "00"
         known = await self.ask("AV1", order)
         if known.get("responseCode") != "00":
-            return {"state": "NOT_SENT"} | known
-        order |= beginning() | FEE | {"referenceTransactionId": known["instructionId"]}
+            return {"state": "NOT_SENT", "reason_code": known.get("reasonCode")}
+        order |= stamp("creation") | FEE | {"referenceTransactionId": known["instructionId"]}
         order |= {name: known[name] for name in ("creditorName", "creditorCCI", "sameCustomerFlag")}
         order_id = f"COOP-{time.time_ns()}"
         order |= {"amount": amount, "debtorCCI": debtor, "transactionReference": order_id}
-        self.enter(order_id, "debtor", -amount - 80, order, None)
+        self.enter(order_id, "debtor", -amount - FEE["feeAmount"], order, None)
         await self.resolve(order_id)
-        return self.rows(ORDER, order_id)[0]
+        return self.rows("SELECT * FROM outcomes WHERE id = ?", order_id)[0]
 
     async def show(self, request: web.Request) -> web.Response:
         """Test hook: what the clearing house's ledger is compared with; nothing can be changed."""
         if cci := request.match_info.get("cci"):
             found = self.rows(ACCOUNT, cci)
             return web.json_response(found[0] if found else None, status=200 if found else 404)
-        found = self.rows(
-            "SELECT * FROM movements WHERE sequence > ?", request.query.get("after", 0)
-        )
+        after = request.query.get("after", 0)
+        found = self.rows("SELECT * FROM movements WHERE sequence > ?", after)
         return web.json_response({"movements": found, "next": None})
 
 
@@ -182,7 +173,8 @@ async def serve(coop: Coop, port: int) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    while (await coop.ask("SignOn1", beginning() | {"participantCode": OWN})).get("status") != "00":
+    sign_on = {"participantCode": OWN, "trace": "000001"} | stamp("creation")
+    while (await coop.ask("SignOn1", sign_on)).get("status") != "00":
         await asyncio.sleep(1)
     while True:
         for order in coop.rows("SELECT id FROM orders WHERE due < ?", time.time()):
@@ -204,4 +196,4 @@ if __name__ == "__main__":
     if options.command == "serve":
         asyncio.run(serve(coop, options.port))
     cents = int(options.amount.scaleb(2))
-    print(json.dumps(asyncio.run(coop.pay(options.debtor, options.to, cents)), indent=2))
+    print(json.dumps(asyncio.run(coop.pay(options.debtor, options.to, cents))))

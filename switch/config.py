@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 from msgspec import Struct
@@ -10,7 +10,7 @@ from msgspec import Struct
 from scheme.errors import ConfigError
 from scheme.limits import WIRE_LOG_BYTES_MAX
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,7 +20,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         home: folder of the data.
         fleet: path of ``fleet.toml``.
         profile: name of a built-in profile, or path of one.
-        host: address to listen on; anything but loopback needs ``token``.
+        host: address of the TIN port; anything but loopback needs ``token``.
+        operator_host: address of the operator port; likewise.
         tin_port, operator_port: 0 takes a free one.
         token: shared secret that unsigned callers show as ``Authorization: Bearer``.
         tls: serve the TIN port over https with the certificate of the home's ``pki``.
@@ -35,6 +36,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fleet: str
     profile: str = "peru"
     host: str = "127.0.0.1"
+    operator_host: str = "127.0.0.1"
     tin_port: int = 7080
     operator_port: int = 7081
     token: str = ""
@@ -64,15 +66,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def check(self, origin: str) -> None:
         """Raise ConfigError if settings do not go together."""
-        if self.host not in _LOOPBACK and not self.token:
-            raise ConfigError(
-                f"{origin}: host: {self.host} is not loopback; set token too, "
-                "so that not everyone on the network can act as a participant"
-            )
+        for name, host in (("host", self.host), ("operator_host", self.operator_host)):
+            if host not in LOOPBACK and not self.token:
+                raise ConfigError(
+                    f"{origin}: {name}: {host} is not loopback; set token too, "
+                    "so that not everyone on the network can act as a participant"
+                )
         if self.client_certificates and not self.tls:
             raise ConfigError(f"{origin}: client_certificates: only with tls = true")
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the ports."""
-        return self.host in _LOOPBACK

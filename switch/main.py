@@ -40,7 +40,7 @@ from scheme.ledger import NATIONAL, Owed, Position
 from scheme.network import Participant
 from scheme.people import people
 from scheme.profile import Profile
-from switch.config import Config
+from switch.config import LOOPBACK, Config
 from switch.core.records import TransferRecord
 from switch.desk import OperatorDesk
 from switch.edges.operator_api import OperatorApi
@@ -201,7 +201,9 @@ class SwitchProcess:
             tls=parts.tls,
         )
         operator = GuardedServer(
-            self._operator_edge(parts, house).handle, host=config.host, port=config.operator_port
+            self._operator_edge(parts, house).handle,
+            host=config.operator_host,
+            port=config.operator_port,
         )
         await tin.start()
         await operator.start()
@@ -283,8 +285,10 @@ class SwitchProcess:
             },
             **directory_routes(parts.directory),
         }
-        hosts = frozenset({self._config.host})
-        return OperatorEdge(routes, hosts=hosts, token=self._config.token)
+        # On loopback only this machine's own users can call; elsewhere they show the token.
+        host = self._config.operator_host
+        token = "" if host in LOOPBACK else self._config.token
+        return OperatorEdge(routes, hosts=frozenset({host}), token=token)
 
     async def _drain(self, house: House, tin_server: GuardedServer, profile: Profile) -> None:
         """Take no more orders; let those in flight end, for at most the CT expiry."""

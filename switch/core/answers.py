@@ -339,7 +339,8 @@ def reject(body: bytes, *, reason: str, now: datetime, definition: str | None = 
     date, time = wire_date_time(now)
     quoted = body[:_QUOTE_CHARACTERS_MAX].decode("utf-8", "replace")
     return Reject(
-        originalMessage=quoted[:_QUOTE_CHARACTERS_MAX] or " ",
+        # Blanks alone would be read as an absent field.
+        originalMessage=quoted if quoted.strip() else "(empty)",
         responseDate=date,
         responseTime=time,
         status=REFUSED,

@@ -11,10 +11,11 @@ from tests.support.country import SupervisedCountry
 from tests.support.load import Load
 from tests.support.payers import Payers
 
+SOAK = (pytest.mark.soak, pytest.mark.timeout(600))
 
-@pytest.mark.timeout(600)
+
 @pytest.mark.parametrize(
-    ("transfers", "seed"), [(600, 7), pytest.param(10_000, 8, marks=pytest.mark.soak)]
+    ("transfers", "seed"), [(600, 7), pytest.param(10_000, 8, marks=SOAK)]
 )
 @pytest.mark.parametrize("victims", [("participants",)])
 async def test_killed_institutions_credit_once_and_end_their_customers_payments(

@@ -9,10 +9,11 @@ import pytest
 from tests.support.country import HandStartedCountry, SupervisedCountry
 from tests.support.load import Load
 
-@pytest.mark.timeout(600)
+SOAK = (pytest.mark.soak, pytest.mark.timeout(600))
+
 @pytest.mark.parametrize(
     ("transfers", "seed"),
-    [(2000, 1), *(pytest.param(10_000, seed, marks=pytest.mark.soak) for seed in (2, 3, 4))],
+    [(2000, 1), *(pytest.param(10_000, seed, marks=SOAK) for seed in (2, 3, 4))],
 )
 async def test_a_supervised_switch_that_is_killed_keeps_its_word(
     tmp_path: Path, transfers: int, seed: int
@@ -29,9 +30,8 @@ async def test_a_supervised_switch_that_is_killed_keeps_its_word(
         await load.assert_sound()
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("transfers", "seed"), [(400, 5), pytest.param(10_000, 6, marks=pytest.mark.soak)]
+    ("transfers", "seed"), [(400, 5), pytest.param(10_000, 6, marks=SOAK)]
 )
 async def test_a_switch_started_again_by_hand_keeps_its_word(
     tmp_path: Path, transfers: int, seed: int

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ ALL_SIGN = {code: {"jws": True} for code in ("0970", "0971")}
 
 
 @pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pki]:
-    yield open_pki(tmp_path_factory.mktemp("pki"), ["switch", "0970", "0971"], START)
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return open_pki(tmp_path_factory.mktemp("pki"), ["switch", "0970", "0971"], START)
 
 
 def sign(body: bytes, code: str, pki: Pki) -> bytes:
@@ -48,7 +47,7 @@ def signing_creditor(pki: Pki, as_code: str = "0971") -> Any:
 
 
 async def test_signed_orders_cross_the_wire_signed_on_every_leg(tmp_path: Path, pki: Pki) -> None:
-    async with wired(tmp_path, pki=pki, **ALL_SIGN) as wire:
+    async with wired(tmp_path, pki=pki, changes=ALL_SIGN) as wire:
         wire.creditor.behaviours = {name: signing_creditor(pki) for name in ("AV2", "CT2")}
         av4 = await wire.post("AV1", sign(golden("AV1-by-cci"), "0970", pki))
         assert av4.code == ("00", None)
@@ -81,7 +80,7 @@ def spoilt(pki: Pki) -> dict[str, tuple[bytes, str]]:
 async def test_what_is_not_soundly_signed_is_refused_and_the_refusal_is_signed(
     tmp_path: Path, pki: Pki
 ) -> None:
-    async with wired(tmp_path, pki=pki, **ALL_SIGN) as wire:
+    async with wired(tmp_path, pki=pki, changes=ALL_SIGN) as wire:
         for what, (body, reason) in spoilt(pki).items():
             got = await wire.post("AV1", body)
             assert jws.looks_signed(got.body), what
@@ -98,7 +97,7 @@ async def test_each_message_is_believed_only_from_the_participant_it_names(
 ) -> None:
     body = golden({"CT1": "CT1-by-cci"}.get(name, name))
     wrong = "0970" if name == "PSR1" else "0971"
-    async with wired(tmp_path, pki=pki, **ALL_SIGN) as wire:
+    async with wired(tmp_path, pki=pki, changes=ALL_SIGN) as wire:
         got = await wire.post(name, sign(body, wrong, pki))
         assert got.code == ("05", "DS0D")
         assert (await wire.post(name, body)).code == ("05", "DS0A")
@@ -107,14 +106,14 @@ async def test_each_message_is_believed_only_from_the_participant_it_names(
 
 
 async def test_a_certificate_outside_its_validity_is_ds0d(tmp_path: Path, pki: Pki) -> None:
-    async with wired(tmp_path, pki=pki, **ALL_SIGN) as wire:
-        await wire.world.clock.advance(timedelta(days=365 * 30))
+    late = START + timedelta(days=365 * 30)
+    async with wired(tmp_path, pki=pki, changes=ALL_SIGN, start=late) as wire:
         got = await wire.post("ET1", sign(golden("ET1"), "0970", pki))
         assert got.code == ("05", "DS0D")
 
 
 async def test_a_flat_answer_of_a_peer_that_must_sign_is_silence(tmp_path: Path, pki: Pki) -> None:
-    async with wired(tmp_path, pki=pki, **ALL_SIGN) as wire:
+    async with wired(tmp_path, pki=pki, changes=ALL_SIGN) as wire:
         wire.creditor.behaviours["AV2"] = lambda request: Response(
             body=encode(accept_query(decode(jws.split(request.body).payload, AV2)))
         )
@@ -184,7 +183,7 @@ async def test_every_documented_variant_is_taken(tmp_path: Path) -> None:
 async def test_a_participant_is_answered_in_its_own_variant(
     tmp_path: Path, variant: WireVariant, status: int, starts: bytes
 ) -> None:
-    async with wired(tmp_path, **{"0970": {"wire": variant}}) as wire:
+    async with wired(tmp_path, changes={"0970": {"wire": variant}}) as wire:
         got = await wire.post("ET1", golden("ET1"))
         assert got.status == status
         assert got.body.startswith(starts)

@@ -7,6 +7,7 @@ import http.client
 import random
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.support.country import Country, until
 
 _PAYERS = 8
 _AGAIN_S = 0.1
+_BREATH_S = 0.05
 _PATIENCE_S = 40.0
 _PAID = {"POSTED", "CONFIRMED"}
 
@@ -35,10 +37,15 @@ class Payers:
     async def run(self) -> None:
         """Keep some payments on their way until told to stop."""
         everyone = await asyncio.to_thread(self._customers)
-        async with asyncio.TaskGroup() as group:
+        loop = asyncio.get_running_loop()
+        # Not the loop's own threads: these are kept busy for as long as the load lasts.
+        with ThreadPoolExecutor(_PAYERS) as threads:
+            paying = []
             for number in range(_PAYERS):
                 rng = random.Random(f"{self.seed}:{number}")
-                group.create_task(asyncio.to_thread(self._keep_paying, number, everyone, rng))
+                task = loop.run_in_executor(threads, self._keep_paying, number, everyone, rng)
+                paying.append(task)
+            await asyncio.gather(*paying)
 
     def stop(self) -> None:
         """Begin no more payments."""
@@ -102,6 +109,7 @@ class Payers:
             key = f"payer-{number}-{made}"
             made += 1
             self._ask_until_answered(payer["participant"], order, key)
+            time.sleep(_BREATH_S)
 
     def _ask_until_answered(self, code: str, order: dict[str, Any], key: str) -> None:
         deadline = time.monotonic() + _PATIENCE_S

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,8 @@ async def wired(
     pki: Pki | None = None,
     body_s_max: float = 10.0,
     accepts: Callable[[], bool] = lambda: True,
-    **changes: Any,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    start: datetime = START,
 ) -> AsyncIterator[Wire]:
     """Open a clearing house on a port of its own; 0971 listens, the others do not.
 
@@ -184,14 +186,16 @@ async def wired(
     creditor = ScriptedCreditor()
     listening = GuardedServer(creditor.handle)
     await listening.start()
-    members = fleet(**_addresses(listening.port, changes))
-    clock = ManualClock(START)
+    members = fleet(**_addresses(listening.port, changes or {}))
+    clock = ManualClock(start)
     pool = SigningPool()
     envelopes = _envelopes(members, clock, pki, pool)
     client = AiohttpClient()
     wire_log = WireLog(folder / "wire", clock=clock, bytes_max=2**30)
     peers = HttpPeers(client, fleet=members, envelopes=envelopes, wire_log=wire_log, clock=clock)
-    async with world(folder, members=members, peers=peers, clock=clock, is_fresh=False) as one:
+    async with world(
+        folder, members=members, peers=peers, clock=clock, start=start, is_fresh=False
+    ) as one:
         edge = TinEdge(
             one.house.handlers,
             fleet=members,
@@ -215,8 +219,10 @@ async def wired(
     pool.close()
 
 
-def _addresses(port: int, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    urls = {code: {"url": DEAD if code == "0988" else ""} for code in MEMBERS}
+def _addresses(port: int, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    urls: dict[str, dict[str, Any]] = {
+        code: {"url": DEAD if code == "0988" else ""} for code in MEMBERS
+    }
     urls["0971"] = {"url": f"http://127.0.0.1:{port}"}
     return {code: {**urls[code], **changes.get(code, {})} for code in MEMBERS}
 

@@ -30,6 +30,7 @@ from switch.house import House
 from switch.ports import Delivery
 from switch.store import SqliteStore
 from switch.tasks import Tasks
+from tests.support.forgetful_disk import ForgetfulDisk
 
 START = datetime(2026, 1, 15, 15, 15, 0, tzinfo=UTC)
 """10:15:00 in Lima, fifteen seconds before the first example of the wire."""
@@ -238,7 +239,8 @@ class World:
             for _ in range(turns):
                 await asyncio.sleep(0)
             if self.disk.is_open:
-                await self.ledger.drain()
+                with suppress(StoreError):
+                    await self.ledger.drain()
 
     async def advance(self, seconds: float) -> None:
         """Let the clock go on, and everything that this makes ready."""
@@ -352,8 +354,13 @@ async def world(
     window_of: Callable[[str], tuple[str, str]] | None = None,
     is_fresh: bool = True,
     clock: ManualClock | None = None,
+    forgetful: ForgetfulDisk | None = None,
 ) -> AsyncIterator[World]:
-    """Open a clearing house over a folder; leaving it is a crash, nothing is told any more."""
+    """Open a clearing house over a folder; leaving it is a crash, nothing is told any more.
+
+    Args:
+        forgetful: a disk to use in place of the folder.
+    """
     members = fleet() if members is None else members
     profile = profile or load_profile("peru")
     peers = peers or ScriptedPeers()
@@ -363,10 +370,14 @@ async def world(
     path = str(folder / "ledger.db")
     with quiet():
         ledger = SqliteLedger.open(
-            path, on_failure=failures.append, connect=disk.connect, now_ms=to_ms(start)
+            path,
+            on_failure=failures.append,
+            connect=disk.connect if forgetful is None else forgetful.connect,
+            connect_reader=None if forgetful is None else forgetful.connect_reader,
+            now_ms=to_ms(start),
         )
         await ledger.apply(_openings(members, prefund, start))
-        store = SqliteStore(path)
+        store = SqliteStore(path) if forgetful is None else _StoreOn(forgetful)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = _MortalTasks(group)
@@ -399,6 +410,14 @@ async def world(
                 await ledger.drain()
             store.close()
             ledger.close()
+
+
+class _StoreOn(SqliteStore):
+    """The store's reads over the one connection that a forgetful disk has."""
+
+    def __init__(self, disk: ForgetfulDisk) -> None:
+        # Not the parent's: it opens a file.
+        self._connection: Any = disk.connect_reader("")
 
 
 class _MortalTasks(Tasks):
