@@ -3,7 +3,7 @@
 import sys
 from enum import IntEnum
 from gettext import gettext as _
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import click
 
@@ -34,6 +34,12 @@ class Failure(click.ClickException):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    def said_in(self, currency: str) -> Self:
+        """Return the same failure with its amounts in a currency's units, not in cents."""
+        from chasqui.told import told
+
+        return type(self)(told(self.message, currency=currency), told(self.hint, currency=currency))
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message and the hint to standard error."""

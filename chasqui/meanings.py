@@ -1,8 +1,10 @@
 """What a reason code means to a person, and what to do about it."""
 
+import re
 from gettext import gettext as _
 
 from chasqui.language import N_
+from chasqui.told import told
 from scheme.reasons import ReasonCode
 
 _MEANINGS: dict[str, tuple[str, str]] = {
@@ -97,7 +99,29 @@ _MEANINGS: dict[str, tuple[str, str]] = {
         N_("the alias is not registered"),
         N_("See where it can be paid: chasqui lookup"),
     ),
+    "QR01": (
+        N_("a field of the QR, or of the call, breaks its rule"),
+        N_("Take the text of the QR again, whole."),
+    ),
+    "QR02": (
+        N_("the QR is not registered at the clearing house"),
+        N_("Ask the payee for another QR."),
+    ),
+    "QR03": (N_("the QR has expired"), N_("Ask the payee for another QR.")),
+    "QR04": (N_("the QR has been paid already"), N_("Ask the payee for another QR.")),
+    "QR05": (N_("the QR was altered"), N_("Do not pay it; ask the payee for another QR.")),
+    "QR06": (
+        N_("the token of the QR module is unknown or has expired"),
+        N_("Ask for a new token, and call again."),
+    ),
+    "QR07": (N_("the user or the password is wrong"), N_("Give the password: --password")),
+    "QR08": (
+        N_("the account is kept by another institution"),
+        N_("Ask for the QR in the name of that institution."),
+    ),
+    "QR99": (N_("the QR module is not available just now"), N_("Try again in a moment.")),
 }
+_QR_ANSWER = re.compile(r"(QR\d\d)(?:: | )[^:]*(?:: (.+))?")
 
 
 def meaning(reason: str | None) -> str:
@@ -112,3 +136,16 @@ def advice(reason: str | None) -> str:
     """Return what to do about a reason code, or nothing."""
     known = _MEANINGS.get(reason or "")
     return _(known[1]) if known else ""
+
+
+def explained(text: str) -> str:
+    """Return what the country says about a payment, in the language in use.
+
+    The QR module answers with a code and a text of the wire, which is Spanish: the code is what
+    is explained.
+    """
+    answer = _QR_ANSWER.fullmatch(text)
+    if answer is None or answer[1] not in _MEANINGS:
+        return told(text)
+    line = f"{answer[1]}: {meaning(answer[1])}"
+    return f"{line} ({told(answer[2])})" if answer[2] else line

@@ -1,6 +1,8 @@
 """How things are printed: tables for people, JSON for scripts."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
@@ -45,13 +47,27 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str 
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for index, heading in enumerate(headings):
         to_the_right = right[index : index + 1] == "r"
         drawn.add_column(heading, justify="right" if to_the_right else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     console().print(drawn)
+
+
+def paragraph(text: str) -> None:
+    """Print a sentence or two, broken between words where the terminal ends."""
+    # Not by rich: it would break commands that people copy, and styles what looks like markup.
+    click.echo(
+        textwrap.fill(
+            text, _columns(), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+    )
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _COLUMNS_UNKNOWN
 
 
 def amount_text(minor: int | None, currency: str) -> str:
@@ -123,7 +139,9 @@ class Amount(click.ParamType[int]):
         """Return the cents."""
         if isinstance(value, int):
             return value
+        from chasqui.told import told  # Late: it needs this module.
+
         try:
             return parse_amount(str(value).strip(), "PEN").minor
         except MalformedMessage as error:
-            self.fail(f"{value!r}: {error.rule}", param, ctx)
+            self.fail(f"{value!r}: {told(error.rule)}", param, ctx)

@@ -95,11 +95,10 @@ def _choose(
         return found[0]
     if not is_interactive():
         one, account = found[0]
-        others = ", ".join(sorted({other.code for other, _account in found[1:]}))
-        note = _("{label}: {cci} at {code} was taken; there are accounts at {others} too.")
-        click.echo(
-            note.format(label=label, cci=account.cci, code=one.code, others=others), err=True
-        )
+        elsewhere = sorted({other.code for other, _account in found} - {one.code})
+        others = ", ".join(elsewhere or (other.cci for _one, other in found[1:]))
+        note = _("{label}: the account at {code} {name} is used; others: {others}")
+        click.echo(note.format(label=label, code=one.code, name=one.name, others=others), err=True)
         return found[0]
     for number, (one, account) in enumerate(found, 1):
         click.echo(

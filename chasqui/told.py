@@ -18,8 +18,13 @@ _DIGITS = frozenset({"count", "least", "most", "minor", "limit", "number"})
 """Slots that only a number fills: others of the same words are other texts."""
 _WORDS = frozenset({"code", "currency", "message", "one", "other", "status"})
 """Slots that one word or code fills."""
+_QUOTED = frozenset({"field", "given", "place", "wanted"})
+"""Slots filled by what msgspec puts between backticks."""
 _SPEAKING = frozenset({"cause", "rule", "what"})
 """Slots filled by texts that have templates themselves."""
+_ANYTHING = ".+?"
+_UP_TO_A_COLON = r"(?:(?!: ).)+?"
+"""Tried first: a colon separates fields from what is said of them."""
 _MINOR = "minor"
 """A slot with an amount in minor units; people are shown the currency's."""
 _SEPARATOR = ": "
@@ -107,9 +112,8 @@ def _patterns() -> _Patterns:
     slotted = sorted((one for one in TEMPLATES if _SLOT.search(one)), key=_telling, reverse=True)
     return _Patterns(
         constants=frozenset(TEMPLATES) - frozenset(slotted),
-        # First no slot reaches over a colon, which separates fields from what is said of them.
-        narrow=tuple((one, _compiled(one, r"(?:(?!: ).)+?")) for one in slotted),
-        wide=tuple((one, _compiled(one, r".+?")) for one in slotted),
+        narrow=tuple((one, _compiled(one, _UP_TO_A_COLON)) for one in slotted),
+        wide=tuple((one, _compiled(one, _ANYTHING)) for one in slotted),
     )
 
 
@@ -119,9 +123,10 @@ def _telling(template: str) -> int:
 
 def _compiled(template: str, anything: str) -> re.Pattern[str]:
     parts = _SLOT.split(template)
+    last = len(parts) - 2
     # Literals and names of slots take turns.
     pattern = "".join(
-        re.escape(part) if index % 2 == 0 else f"(?P<{part}>{_filling(part, anything)})"
+        re.escape(part) if index % 2 == 0 else f"(?P<{part}>{_filling(part, _ANYTHING if index == last and parts[0] else anything)})"
         for index, part in enumerate(parts)
     )
     return re.compile(pattern)
@@ -130,4 +135,6 @@ def _compiled(template: str, anything: str) -> re.Pattern[str]:
 def _filling(slot: str, anything: str) -> str:
     if slot in _DIGITS:
         return "[0-9.,]+"
+    if slot in _QUOTED:
+        return "`[^`]+`"
     return r"\w+" if slot in _WORDS else anything

@@ -163,6 +163,8 @@ OPERATOR = (
     N_("see the log, then try again"),
     N_("the head of the request took too long to arrive"),
     N_("the body took too long to arrive"),
+    N_("the body is longer than {count} bytes"),
+    N_("the body is not framed as announced"),
 )
 
 FIELDS = (
@@ -224,6 +226,10 @@ FIELDS = (
     N_("once only"),
     N_("a whole number from {least} to {most}"),
     N_("yyyyMMdd, today or later"),
+    N_("a CCI of 20 digits"),
+    N_("{least} to {most} printable characters"),
+    N_("at most {count} printable characters"),
+    N_("it, fechaVencimiento, cantidadPagos and glosa only with qrTipo 12"),
     N_("the participant of the token"),
 )
 

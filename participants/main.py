@@ -216,9 +216,12 @@ def _variant(entry: Participant) -> WireVariant:
 
 def _commit_failed(error: BaseException) -> None:
     """End at once: whoever waits on that group or a later one must never be answered."""
-    log.error("the disk refused a group: the fleet stops", cause=repr(error))
-    sys.stderr.flush()
-    os._exit(EXIT_COMMIT_FAILED)
+    try:
+        log.error("the disk refused a group: the fleet stops", cause=repr(error))
+        sys.stderr.flush()
+    finally:
+        # Whatever the log's own disk says.
+        os._exit(EXIT_COMMIT_FAILED)
 
 
 def _bug(error: BaseException) -> None:

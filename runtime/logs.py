@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -67,6 +68,8 @@ def configure(
 class LogFile:
     """An append-only file, private to its owner; at its limit it is put aside as ``NAME.1``.
 
+    A line that the disk does not take is lost: what is logged about must not fail with its log.
+
     Args:
         bytes_max: size at which it is put aside; an older one put aside is overwritten.
     """
@@ -79,21 +82,28 @@ class LogFile:
 
     def write(self, text: str) -> None:
         """Append."""
-        self._file.write(text)
-        self._size += len(text)
-        if self._size >= self._bytes_max:
-            self._file.close()
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
-            self._file = self._open()
-            self._size = 0
+        with suppress(OSError, ConfigError):
+            self._file.write(text)
+            self._size += len(text)
+            if self._size >= self._bytes_max:
+                self._put_aside()
 
     def flush(self) -> None:
         """Hand what was written to the system."""
-        self._file.flush()
+        with suppress(OSError):
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
+
+    def _put_aside(self) -> None:
+        # The full file stays in use until the new one is there.
+        self._path.replace(self._path.with_name(self._path.name + ".1"))
+        full, self._file = self._file, self._open()
+        self._size = 0
+        full.close()
 
     def _open(self) -> TextIO:
         try:

@@ -308,9 +308,12 @@ class SwitchProcess:
 
 def _commit_failed(error: BaseException | None) -> None:
     """End at once: whoever waits on that group or a later one must never be answered."""
-    log.error("the disk refused a group: this switch stops", cause=repr(error))
-    sys.stderr.flush()
-    os._exit(EXIT_COMMIT_FAILED)
+    try:
+        log.error("the disk refused a group: this switch stops", cause=repr(error))
+        sys.stderr.flush()
+    finally:
+        # Whatever the log's own disk says.
+        os._exit(EXIT_COMMIT_FAILED)
 
 
 def _check_lanes(members: dict[str, Participant]) -> None:

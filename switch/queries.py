@@ -291,6 +291,7 @@ def _entry(entry: EntryRow) -> Row:
 
 
 def _message(message: WireMessage) -> Row:
+    body = masked_body(message.body)
     return {
         "at": from_ms(message.at_us // 1000).isoformat(),
         "at_us": message.at_us,
@@ -301,8 +302,19 @@ def _message(message: WireMessage) -> Row:
         "ms": round(message.took_us / 1000, 2) if message.took_us else None,
         "bytes": len(message.body),
         "signed": jws.looks_signed(message.body),
-        "body": masked_body(message.body),
+        **_codes(body),
+        "body": body,
         "note": message.note or None,
+    }
+
+
+def _codes(body: Any) -> Row:
+    """Return the response and reason code that a decoded message states."""
+    content = next(iter(body.values()), None) if isinstance(body, dict) else None
+    fields = content if isinstance(content, dict) else {}
+    return {
+        "response_code": fields.get("responseCode") or fields.get("status"),
+        "reason_code": fields.get("reasonCode"),
     }
 
 

@@ -74,6 +74,8 @@ class Sessions:
         """Sign a registered participant on or off; return whether that changed anything."""
         session = self._state.session(code)
         if session.signed_on is on:
+            # The one before may still be on its way to the disk: a repeat waits behind it.
+            await self._change(code, session, ())
             return False
         member = self._fleet[code]
         notice_head = self.head(code)

@@ -93,7 +93,6 @@ class WireLog:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wire-log")
         self._segment: BinaryIO | None = None
         self._segment_bytes = 0
-        self._segments_made = 0
         self._zstd = zstandard.ZstdCompressor(level=1)
         if enabled:
             folder.mkdir(parents=True, exist_ok=True)
@@ -190,16 +189,20 @@ class WireLog:
             return self._segment
         self._close_segment()
         self._delete_oldest()
-        self._segments_made += 1
-        now_ms = to_ms(self._clock.now())
-        # Never a name that was used: behind a torn block nothing could be found.
-        name = f"{now_ms:015}-{os.getpid()}-{self._segments_made:06}{_SUFFIX}"
-        path = self._folder / name
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        path = self._new_path()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._segment = os.fdopen(descriptor, "ab", buffering=0)
-        self._segment_bytes = path.stat().st_size
+        self._segment_bytes = 0
         assert self._segment is not None
         return self._segment
+
+    def _new_path(self) -> Path:
+        """Return a name never used: behind a torn block nothing could be found."""
+        stem = f"{to_ms(self._clock.now()):015}-{os.getpid()}"
+        number = 0
+        while (path := self._folder / f"{stem}-{number:06}{_SUFFIX}").exists():
+            number += 1
+        return path
 
     def _close_segment(self) -> None:
         if self._segment is not None:

@@ -9,9 +9,10 @@ import click
 
 from chasqui.exits import Misused, Refused
 from chasqui.language import N_
-from chasqui.meanings import meaning
+from chasqui.meanings import advice, meaning
 from chasqui.options import Group, option
 from chasqui.session import Session, pass_session
+from chasqui.told import told
 from scheme.errors import BadSignature
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def verify(session: Session, *, file: IO[bytes], code: str, certificate: Path | 
             trusted = jws.TrustedCertificate.of(pki.identities[code].certificate, pki.ca)
         jws.verify(signed, trusted, _now())
     except BadSignature as error:
-        raise Refused(f"{error} ({meaning(error.reason)})") from error
+        code, why = error.reason, meaning(error.reason)
+        raise Refused(f"{code}: {why}: {told(error.detail)}", advice(code)) from error
     click.echo(signed.payload.decode(errors="replace"))
     click.secho(_("The signature holds."), fg="green", err=True)
 

@@ -5,14 +5,16 @@ from gettext import gettext as _
 import click
 
 from chasqui.answers import Lookup
-from chasqui.commands.send import candidate_text
+from chasqui.country import Country
 from chasqui.exits import ExitCode, Misused
 from chasqui.language import N_
-from chasqui.meanings import advice, meaning
+from chasqui.meanings import advice, explained
+from chasqui.names import entity_name
 from chasqui.options import command, option
-from chasqui.output import as_json, milliseconds
+from chasqui.output import as_json, milliseconds, paragraph, table
 from chasqui.payer import find_account, phone_of
 from chasqui.session import Session, pass_session
+from chasqui.verdicts import reason_lines
 
 
 @command(
@@ -47,13 +49,27 @@ def lookup_command(
     if in_json:
         as_json(answer)
     elif answer.state == "found":
-        for one in answer.candidates:
-            click.echo(candidate_text(one))
+        _print_found(country, answer)
         click.echo(_("Answered in {elapsed}.").format(elapsed=milliseconds(answer.ms)))
     else:
-        refused = answer.state != "not_found"
-        click.echo(_("The directory refused.") if refused else _("Nowhere: it is not registered."))
-        if answer.reason_code:
-            click.echo(f"{answer.reason_code}: {meaning(answer.reason_code)}")
-            click.echo(advice(answer.reason_code))
+        _print_refused(answer)
     ctx.exit(ExitCode.DONE if answer.state == "found" else ExitCode.REFUSED)
+
+
+def _print_found(country: Country, answer: Lookup) -> None:
+    everyone = {one.code: one for one in country.participants()}
+    rows = [(one.code, entity_name(one.code, everyone), one.directory) for one in answer.candidates]
+    table((_("Code"), _("Name"), _("Directory")), rows)
+
+
+def _print_refused(answer: Lookup) -> None:
+    if answer.state == "not_found":
+        click.echo(_("Nowhere: it is not registered."))
+        return
+    click.echo(_("The lookup was refused."))
+    for line in reason_lines(answer.reason_code):
+        paragraph(line)
+    if answer.explanation:
+        paragraph(explained(answer.explanation))
+    if step := advice(answer.reason_code):
+        paragraph(_("What to do: {step}").format(step=step))

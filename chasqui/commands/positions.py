@@ -6,6 +6,7 @@ from gettext import gettext as _
 import click
 
 from chasqui.answers import Position, PositionAnswer, PositionsAnswer
+from chasqui.exits import Failure
 from chasqui.language import N_
 from chasqui.options import command, option
 from chasqui.output import CURRENCIES, Amount, amount_text, as_json, table
@@ -77,7 +78,12 @@ def fund_command(
     path = f"/positions/{code}/{'drawdown' if drawdown else 'funding'}"
     headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
     body = {"currency": currency, "amount": amount}
-    position = session.country().operator.post(path, body, PositionAnswer, headers).position
+    operator = session.country().operator
+    try:
+        position = operator.post(path, body, PositionAnswer, headers).position
+    except Failure as failure:
+        # What it says is in minor units, and only here is it known of which currency.
+        raise failure.said_in(currency) from failure
     if in_json:
         as_json(position)
         return

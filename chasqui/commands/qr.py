@@ -13,11 +13,13 @@ from chasqui.answers import Account
 from chasqui.country import Api, Country
 from chasqui.exits import Misused, Refused
 from chasqui.language import N_
+from chasqui.meanings import explained
 from chasqui.options import command, option
 from chasqui.output import Amount, as_json
 from chasqui.payer import cci_of, find_account, phone_of
 from chasqui.session import Session, pass_session
 from chasqui.settings import whereabouts
+from chasqui.told import told
 from scheme.errors import MalformedMessage
 from scheme.money import CODE_BY_CURRENCY
 
@@ -106,7 +108,7 @@ def _checked(text: str) -> str:
     except MalformedMessage as error:
         raise Misused(
             _("This is no QR of the network: tag {tag}: {rule}").format(
-                tag=error.field, rule=error.rule
+                tag=error.field, rule=told(error.rule)
             )
         ) from error
     return text
@@ -176,7 +178,7 @@ def _generate(
 
 def _check(header: _Header) -> None:
     if header.codReturn != _DONE:
-        answer = f"{header.codReturn} {header.txtReturn or ''}".strip()
+        answer = explained(f"{header.codReturn}: {header.txtReturn or ''}")
         raise Refused(_("The QR module refused: {answer}").format(answer=answer))
 
 

@@ -15,6 +15,7 @@ from chasqui.language import N_
 from chasqui.options import command, option
 from chasqui.output import as_json, table
 from chasqui.session import Session, pass_session
+from chasqui.told import told
 
 _SHOWN_MAX = 20
 _LOOK_S = 0.5
@@ -174,5 +175,5 @@ def _print_unseen(lost: dict[str, str], unseen: frozenset[str], skipped: frozens
         codes = ", ".join(sorted(skipped))
         click.echo(_("Left out, load agents without a book: {codes}").format(codes=codes))
     for code in sorted(unseen):
-        why = lost.get(code) or _("it has no test hook (control_url in fleet.toml)")
+        why = told(lost.get(code, "")) or _("it has no test hook (control_url in fleet.toml)")
         click.secho(_("{code} could not be compared: {why}").format(code=code, why=why), fg="red")

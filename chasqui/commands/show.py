@@ -1,5 +1,6 @@
 """``chasqui show``: the wire timeline of one transfer."""
 
+from collections.abc import Mapping
 from gettext import gettext as _
 
 import click
@@ -8,7 +9,8 @@ import msgspec
 from chasqui.answers import TimelineRow, Transfer, TransferDetail
 from chasqui.exits import Misused
 from chasqui.language import N_
-from chasqui.meanings import advice, meaning
+from chasqui.legs import answer_text
+from chasqui.names import message_name
 from chasqui.options import command, option
 from chasqui.output import (
     amount_text,
@@ -17,12 +19,15 @@ from chasqui.output import (
     local_second,
     local_time,
     milliseconds,
+    paragraph,
     span,
     table,
 )
 from chasqui.session import Session, pass_session
+from chasqui.told import told
+from chasqui.verdicts import verdict
 
-_HTTP_OK = 2
+_KINDS: Mapping[str, str] = {"principal": N_("principal"), "interbank_fee": N_("interbank fee")}
 
 
 @command(
@@ -55,10 +60,8 @@ def show_command(
         _print_facts(detail.transfer)
     _print_timeline(detail, verbose=verbose)
     _print_money(detail)
-    if detail.explanation:
-        click.echo(detail.explanation)
-    if detail.transfer and (next_step := advice(detail.transfer.reason_code)):
-        click.echo(next_step)
+    for line in verdict(detail):
+        paragraph(line)
 
 
 def _print_facts(one: Transfer) -> None:
@@ -67,8 +70,7 @@ def _print_facts(one: Transfer) -> None:
         (_("Amount"), amount_text(one.amount, one.currency)),
         (_("Interbank fee"), amount_text(one.fee, one.currency) if one.fee else ""),
         (_("From -> to"), f"{one.debtor_agent} -> {one.creditor_agent}"),
-        (_("Answer"), " ".join(code for code in (one.response_code, one.reason_code) if code)),
-        (_("Reason"), meaning(one.reason_code)),
+        (_("Answer"), answer_text(one.response_code, one.reason_code)),
         (_("Created"), local_second(one.created_at)),
         (_("Decided"), local_second(one.decided_at) if one.decided_at else ""),
         (_("Time"), milliseconds(one.elapsed_ms) if one.elapsed_ms is not None else ""),
@@ -88,8 +90,11 @@ def _print_timeline(detail: TransferDetail, *, verbose: bool) -> None:
     if not detail.timeline:
         click.echo(_("No messages were kept: the wire log was off or has moved on."))
         return
-    headings = (_("At"), _("Message"), _("From -> to"), _("Time"), "HTTP", _("Note"))
+    headings = (_("At"), _("Message"), _("From -> to"), _("Time"), "HTTP", _("Answer"))
     table(headings, [_timeline_row(row) for row in detail.timeline], right="lllrr")
+    for row in detail.timeline:
+        if row.note:
+            paragraph(f"{message_name(row.message)}: {told(row.note)}")
     if verbose:
         for row in detail.timeline:
             if row.body is not None:
@@ -101,11 +106,11 @@ def _timeline_row(row: TimelineRow) -> tuple[str, ...]:
     status = row.http_status
     return (
         local_time(row.at),
-        row.message,
+        message_name(row.message),
         hop,
         "" if row.ms is None else milliseconds(row.ms),
         "" if status is None else str(status),
-        row.note or "",
+        answer_text(row.response_code, row.reason_code),
     )
 
 
@@ -113,7 +118,7 @@ def _print_body(row: TimelineRow) -> None:
     from rich.syntax import Syntax  # Late: slow to import, and rarely asked for
 
     text = msgspec.json.format(msgspec.json.encode(row.body), indent=2).decode()
-    click.secho(f"{local_time(row.at)}  {row.message}", bold=True)
+    click.secho(f"{local_time(row.at)}  {message_name(row.message)}", bold=True)
     console().print(Syntax(text, "json", background_color="default", word_wrap=True))
 
 
@@ -122,7 +127,7 @@ def _print_money(detail: TransferDetail) -> None:
         rows = [
             (
                 entry.ledger,
-                entry.kind,
+                _(_KINDS[entry.kind]) if entry.kind in _KINDS else entry.kind,
                 f"{entry.debit} -> {entry.credit}",
                 amount_text(entry.minor if entry.amount is None else entry.amount, entry.currency),
                 entry.window,

@@ -173,6 +173,37 @@ async def test_rule_7_a_client_that_goes_away_changes_nothing(one: World) -> Non
     assert len(one.peers.orders()) == 1
 
 
+async def test_rule_7_a_repeat_that_goes_away_takes_nothing_from_the_first(one: World) -> None:
+    answer = never()
+    one.peers.on_ct2.append(answer)
+    quoted = await reference(one)
+    first = one.start(one.ct1(quoted))
+    await one.settle()
+    repeat = one.start(one.ct1(quoted, messageTypeId="0201"))
+    await one.settle()
+    repeat.cancel()
+    await one.settle()
+    answer.set_result(accept_order)
+    await one.settle()
+    assert decode((await first).body, CT4).responseCode == "00"
+
+
+async def test_rule_7_a_repeated_query_that_goes_away_takes_nothing_from_the_first(
+    one: World,
+) -> None:
+    answer = never()
+    one.peers.on_av2.append(answer)
+    first = asyncio.create_task(one.verify())
+    await one.settle()
+    repeat = asyncio.create_task(one.verify())
+    await one.settle()
+    repeat.cancel()
+    await one.settle()
+    answer.set_result(accept_query)
+    assert (await first).responseCode == "00"
+    assert len(one.peers.sent) == 1
+
+
 async def test_rule_7_a_client_of_a_query_that_goes_away_changes_nothing(one: World) -> None:
     answer = never()
     one.peers.on_av2.append(answer)
@@ -270,14 +301,15 @@ async def test_rule_10_what_is_owed_survives_a_crash_and_is_the_same_bytes(tmp_p
 
 async def test_rule_10_a_slow_peer_does_not_delay_another(one: World) -> None:
     hung: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
-    deliver = one.peers.deliver
+    peers: ScriptedPeers = one.peers
+    deliver = peers.deliver
 
     async def slow(owed: Owed) -> Delivery:
         if owed.participant == "0971":
             return await hung
         return await deliver(owed)
 
-    one.peers.deliver = slow  # type: ignore[method-assign]
+    peers.deliver = slow  # type: ignore[method-assign]
     await one.pay()
     await one.house.sessions.announce("AVISO DE PRUEBA", ["0988"])
     await one.settle()

@@ -75,9 +75,13 @@ async def test_a_sign_on_is_answered_once_it_is_on_disk(one: World) -> None:
     first = one.house.gate.sign_on(sign_on())
     task = asyncio.create_task(first)
     await one.settle()
+    repeat = asyncio.create_task(one.house.gate.sign_on(sign_on()))
+    await one.settle()
     assert not task.done()
+    assert not repeat.done()
     one.disk.release()
     assert decode((await task).body, SignOn2).status == "00"
+    assert decode((await repeat).body, SignOn2).status == "00"
 
 
 async def test_an_unregistered_participant_is_not_let_on(one: World) -> None:

@@ -255,6 +255,12 @@ class SupervisedCountry(Country):
         rest, _ = self.process.communicate(timeout=WAIT_S_MAX)
         return self.process.returncode, rest
 
+    def kill_up(self) -> None:
+        """End ``up`` itself with ``kill -9``."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.communicate(timeout=WAIT_S_MAX)
+
     def __enter__(self) -> Self:
         return self
 
@@ -267,8 +273,7 @@ class SupervisedCountry(Country):
         if self.process is None or self.process.returncode is not None:
             return
         children = list(self.children.values()) if self.process.poll() is None else []
-        self.process.kill()
-        self.process.communicate(timeout=WAIT_S_MAX)
+        self.kill_up()
         until(lambda: not any(map(is_running, children)), "no child is left")
 
 

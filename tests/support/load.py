@@ -21,7 +21,7 @@ from tests.support.country import Country
 IN_FLIGHT = 64
 PATIENCE_S = 60.0
 STRIKES = 3
-_PAYEES_EACH = 20
+PAYEES_EACH = 8
 _LOOK_S = 0.005
 _TRACES_EACH = 60_000
 # Refused; the first CT5 answered with 500; CT5 acknowledged and forgotten, asked for by PSR1.
@@ -77,7 +77,7 @@ class Load:
         self.told: list[Told] = []
         self.book = Book()
         codes = country.operations.senders()
-        payees = country.operations.payees(_PAYEES_EACH) + moody_payees()
+        payees = country.operations.payees(PAYEES_EACH) + moody_payees()
         self._opening = {one.cci: country.balance(one.participant, one.cci) for one in payees}
         self._payees = {one.cci: one.participant for one in payees}
         lanes = [

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.country import Country, until
+from tests.support.load import PAYEES_EACH
 
 _PAYERS = 8
 _AGAIN_S = 0.1
@@ -88,8 +89,10 @@ class Payers:
     def _customers(self) -> list[dict[str, Any]]:
         found = []
         for code in ("0970", "0971", "0003"):
-            rows = self.country.hook(code, "accounts?limit=10")["accounts"]
-            found += [one for one in rows if one["currency"] == "PEN"]
+            rows = self.country.hook(code, "accounts?limit=50")["accounts"]
+            # The load pays the first ones: what these here receive comes from payers alone.
+            found += [one for one in rows[2 * PAYEES_EACH :] if one["currency"] == "PEN"]
+        assert found
         for one in found:
             account = (one["participant"], one["cci"])
             self._opening[account] = self.country.balance(*account)

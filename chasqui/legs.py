@@ -1,0 +1,82 @@
+"""The legs of a payment, as its payer and the clearing house saw them, in order."""
+
+import time
+from collections.abc import Iterable
+
+import click
+from msgspec import structs
+
+from chasqui.answers import Leg, Payment, TimelineRow, TransferDetail
+from chasqui.country import Country
+from chasqui.output import passed_ms
+
+_CT5_LOOKS = 5
+_CT5_LOOK_S = 0.1
+
+
+def all_legs(country: Country, payment: Payment) -> tuple[tuple[Leg, ...], TransferDetail | None]:
+    """Return the legs in order, and what the clearing house says of the payment, if anything."""
+    seen: list[Leg] = []
+    detail: TransferDetail | None = None
+    for subject in (payment.verification_id, payment.instruction_id):
+        if subject:
+            detail = _detail(country, subject, is_final=payment.state == "FINAL") or detail
+            seen += timed_legs(detail.timeline) if detail else []
+    known = {leg.message for leg in seen}
+    own = [leg for leg in payment.legs if leg.message not in known]
+    by_name = {leg.message: leg for leg in payment.legs}
+    merged = [_with_codes(leg, by_name.get(leg.message)) for leg in seen]
+    # What only the payer saw are the calls of the directory and the QR module: they come first.
+    unique = {(leg.message, leg.sender, leg.receiver): leg for leg in reversed([*own, *merged])}
+    return tuple(reversed(unique.values())), detail
+
+
+def _detail(country: Country, subject: str, *, is_final: bool) -> TransferDetail | None:
+    """Return the clearing house's view; of a posted transfer, with CT5 if it comes at once."""
+    detail: TransferDetail | None = None
+    for _look in range(_CT5_LOOKS):
+        try:
+            detail = country.detail(subject)
+        except click.ClickException:
+            return detail  # The payment is what was asked for; its details are an extra.
+        names = {row.message for row in detail.timeline}
+        if not is_final or "CT5" in names or not names & {"CT1", "CT2"}:
+            break
+        time.sleep(_CT5_LOOK_S)
+    return detail
+
+
+def timed_legs(timeline: Iterable[TimelineRow]) -> list[Leg]:
+    """Return the messages of a timeline, each with its time.
+
+    An answer's time is the wait for it, as measured; any other's is what passed since the
+    message before it.
+    """
+    legs: list[Leg] = []
+    before: str | None = None
+    for row in timeline:
+        if not (row.message and row.sender and row.receiver):
+            continue
+        leg = Leg(
+            message=row.message,
+            sender=row.sender,
+            receiver=row.receiver,
+            ms=passed_ms(before, row.at) if row.ms is None else row.ms,
+            response_code=row.response_code,
+            reason_code=row.reason_code,
+        )
+        legs.append(leg)
+        before = row.at
+    return legs
+
+
+def _with_codes(leg: Leg, own: Leg | None) -> Leg:
+    """Return a leg with the answer its payer got, where the clearing house tells none."""
+    if own is None or leg.response_code:
+        return leg
+    return structs.replace(leg, response_code=own.response_code, reason_code=own.reason_code)
+
+
+def answer_text(response_code: str | None, reason_code: str | None) -> str:
+    """Return what an answer says: ``05 AC01``."""
+    return " ".join(code for code in (response_code, reason_code) if code)

@@ -1,0 +1,172 @@
+"""The wire log keeps exact bytes, finds them again, and never stands in the way."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from runtime.clock import ManualClock
+from switch import wire_log as wire_log_module
+from switch.wire_log import WireLog
+from tests.support.switch_world import quiet
+
+START = datetime(2026, 1, 15, 15, 0, tzinfo=UTC)
+AT = int(START.timestamp() * 1_000_000)
+
+
+def a_log(folder: Path, *, bytes_max: int = 2**30, enabled: bool = True) -> WireLog:
+    return WireLog(folder / "wire", clock=ManualClock(START), bytes_max=bytes_max, enabled=enabled)
+
+
+def write(
+    log: WireLog, subject: str, body: bytes = b"{}", *, at: int = 0, name: str = "CT1"
+) -> None:
+    log.write(AT + at, subject, name, "0970", "CCE", body)
+
+
+async def bodies(log: WireLog, *subjects: str, since: int = 0) -> list[bytes]:
+    return [one.body for one in await log.find(frozenset(subjects), since_us=since)]
+
+
+def segments(folder: Path) -> list[Path]:
+    return sorted((folder / "wire").iterdir())
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[WireLog]:
+    with quiet():
+        made = a_log(tmp_path)
+        yield made
+        await made.close()
+
+
+async def test_a_message_is_found_by_its_subject_before_and_after_it_is_on_disk(
+    tmp_path: Path,
+) -> None:
+    log = a_log(tmp_path)
+    write(log, "a", b'{"CT1": 1}\xff', at=2)
+    write(log, "b", b"other", at=1)
+    write(log, "a", b"answer", at=1, name="CT4")
+    assert await bodies(log, "a") == [b"answer", b'{"CT1": 1}\xff']
+    await log.close()
+    again = a_log(tmp_path)
+    assert await bodies(again, "a") == [b"answer", b'{"CT1": 1}\xff']
+    assert await bodies(again, "a", "b") == [b"other", b"answer", b'{"CT1": 1}\xff']
+    assert await bodies(again, "c") == []
+    await again.close()
+
+
+async def test_two_messages_of_one_instant_are_both_kept(log: WireLog) -> None:
+    write(log, "a", b"first send")
+    write(log, "a", b"resend")
+    log._flush()
+    assert await bodies(log, "a") == [b"first send", b"resend"]
+
+
+async def test_what_is_older_than_asked_for_is_not_read(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    write(log, "a", b"old")
+    await log.close()
+    again = a_log(tmp_path)
+    assert await bodies(again, "a", since=AT + 1) == []
+    await again.close()
+
+
+async def test_it_writes_by_itself_after_a_moment(log: WireLog, tmp_path: Path) -> None:
+    write(log, "a", b"x" * 10)
+    async with asyncio.timeout(5):
+        while not segments(tmp_path):  # noqa: ASYNC110 - a thread writes it
+            await asyncio.sleep(0.01)
+
+
+async def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    write(log, "a")
+    await log.close()
+    folder = tmp_path / "wire"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [stat.S_IMODE(one.stat().st_mode) for one in segments(tmp_path)] == [0o600]
+
+
+@pytest.mark.parametrize("cut", [1, 7, 15, 40])
+async def test_a_torn_tail_costs_only_what_was_torn(tmp_path: Path, cut: int) -> None:
+    with quiet():
+        first = a_log(tmp_path)
+        write(first, "a", b"whole")
+        await first.close()
+        second = a_log(tmp_path)
+        write(second, "a", b"torn", at=1)
+        await second.close()
+        torn = segments(tmp_path)[-1]
+        os.truncate(torn, torn.stat().st_size - cut)
+        third = a_log(tmp_path)
+        write(third, "a", b"after", at=2)
+        await third.close()
+        found = await bodies(a_log(tmp_path), "a")
+        assert b"after" in found
+        assert b"torn" not in found
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\x00" * 512, b"CQW1" + b"\xff" * 60])
+async def test_a_damaged_segment_does_not_hide_the_others(tmp_path: Path, garbage: bytes) -> None:
+    with quiet():
+        log = a_log(tmp_path)
+        write(log, "a", b"sound")
+        await log.close()
+        (tmp_path / "wire" / "000000000000000-1.cqw").write_bytes(garbage)
+        assert await bodies(a_log(tmp_path), "a") == [b"sound"]
+
+
+async def test_the_oldest_segments_go_when_it_grows_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire_log_module, "WIRE_LOG_SEGMENT_BYTES", 4_000)
+    monkeypatch.setattr(wire_log_module, "_BLOCK_BYTES", 1_000)
+    with quiet():
+        log = a_log(tmp_path, bytes_max=12_000)
+        for number in range(60):
+            write(log, f"s{number}", os.urandom(1_000), at=number)
+        await log.close()
+        total = sum(one.stat().st_size for one in segments(tmp_path))
+        assert 4_000 <= total <= 13_000
+        again = a_log(tmp_path)
+        assert await bodies(again, "s0") == []
+        assert len(await bodies(again, "s59")) == 1
+
+
+async def test_over_the_limit_messages_are_dropped_and_counted_and_nobody_waits(
+    log: WireLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire_log_module, "WIRE_LOG_QUEUE_BYTES_MAX", 100)
+    for _ in range(10):
+        write(log, "a", b"x" * 60)
+    assert log.dropped == 8
+
+
+async def test_a_disk_that_refuses_costs_evidence_but_nothing_else(
+    log: WireLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(log, "_open_segment", full)
+    write(log, "a")
+    log._flush()
+    async with asyncio.timeout(5):
+        while not log.dropped:  # noqa: ASYNC110 - a thread fails
+            await asyncio.sleep(0.001)
+    monkeypatch.undo()
+    write(log, "a", b"later")
+    assert await bodies(log, "a") == [b"later"]
+
+
+async def test_a_log_that_is_off_keeps_nothing(tmp_path: Path) -> None:
+    log = a_log(tmp_path, enabled=False)
+    write(log, "a")
+    assert await bodies(log, "a") == []
+    await log.close()
+    assert not (tmp_path / "wire").exists()
