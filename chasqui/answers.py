@@ -219,6 +219,7 @@ class Movement(Struct, frozen=True, kw_only=True):
     role: str
     state: str
     instruction_id: str | None = None
+    verification_id: str | None = None
     amount: int = 0
     fee: int = 0
     currency: str = "PEN"

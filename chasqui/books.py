@@ -58,10 +58,13 @@ class Book:
     Attributes:
         last: the latest movement.
         credits: how often an order was credited.
+        nameless: latest movements of the payers' orders that have not heard of an id, by the
+            verification they quote.
     """
 
     code: str
     last: dict[tuple[str, str], Movement] = field(default_factory=dict)
+    nameless: dict[str, Movement] = field(default_factory=dict)
     credits: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -70,7 +73,12 @@ class Book:
         book = cls(code)
         for one in movements:
             if not one.instruction_id:
-                continue  # Never left its institution, or was refused before it had an id.
+                # On its way, or it never left its institution, or was refused before it had an id.
+                if one.role == _DEBTOR:
+                    book.nameless[one.verification_id or ""] = one
+                continue
+            if one.role == _DEBTOR:
+                book.nameless.pop(one.verification_id or "", None)
             key = (one.role, one.instruction_id)
             if key not in book.last or one.sequence >= book.last[key].sequence:
                 book.last[key] = one
@@ -116,6 +124,7 @@ def compare(transfers: Iterable[Transfer], books: Mapping[str, Book]) -> Compari
         compared += one.creditor_agent in books or one.debtor_agent in books
     for book in books.values():
         findings.extend(_strangers(book, known))
+        findings.extend(_waiting(book))
     return Comparison(tuple(findings), compared, frozenset(missing - {""}))
 
 
@@ -179,6 +188,13 @@ def _strangers(book: Book, known: set[tuple[str, str, str]]) -> Iterable[Finding
         elif last.state in {_HELD, _PENDING}:
             text = N_("unknown to the ledger, until its enquiry is answered")
             yield Finding(Kind.NOT_YET, instruction_id, book.code, text)
+
+
+def _waiting(book: Book) -> Iterable[Finding]:
+    for verification_id, last in book.nameless.items():
+        if last.state == _PENDING:
+            text = N_("its payer is still waiting for the answer")
+            yield Finding(Kind.NOT_YET, verification_id, book.code, text)
 
 
 def _same(one: Transfer, movement: Movement) -> bool:

@@ -5,7 +5,7 @@ It stands beside the wire on the same port. A real connector may offer the same 
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -112,6 +112,7 @@ class ControlApi:
         self._sessions = sessions
         self._books = books
         self._paying = 0
+        self._by_phone: dict[str, list[str]] | None = None
         self._in_flight: dict[str, tuple[str, asyncio.Future[PaymentResult]]] = {}
         self._routes: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
             ("POST", "payments"): self._pay,
@@ -248,10 +249,22 @@ class ControlApi:
         limit = _number(request, "limit", _ACCOUNTS_PER_PAGE, PAGE_ROWS_MAX)
         after = request.query.get("after", "")
         # Pages are in the order of CCIs, which are loaded in that order.
-        ccis_left = [cci for cci in self._own.accounts if cci > after]
+        ccis_left = [cci for cci in self._named(request.query.get("phone", "")) if cci > after]
         page = [_view(self._own.accounts[cci]) for cci in ccis_left[:limit]]
         following = page[-1].cci if len(ccis_left) > limit else None
         return _answer({"accounts": page, "next": following})
+
+    def _named(self, phone: str) -> Iterable[str]:
+        """Return the CCIs of a phone's accounts, or all of them if none is asked for."""
+        if not phone:
+            return self._own.accounts
+        if self._by_phone is None:
+            # At the first question, as most institutions are never asked; accounts only change
+            # in their money.
+            self._by_phone = {}
+            for cci, account in self._own.accounts.items():
+                self._by_phone.setdefault(account.phone, []).append(cci)
+        return self._by_phone.get(clean_phone(phone), ())
 
     def _account(self, cci: str) -> Response:
         account = self._own.accounts.get(cci)

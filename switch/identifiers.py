@@ -88,8 +88,10 @@ class Issuer:
     def for_order(self, ct1: CT1) -> str:
         """Issue the id of an order that is seen for the first time."""
         created = parse_wire(ct1.creationDate, ct1.creationTime)
-        is_doubtful = ct1.messageTypeId == RESEND or (
-            not self._is_first_start and (created is None or created < self._started)
+        is_doubtful = (
+            ct1.messageTypeId == RESEND
+            or int(ct1.trace) >= CANCELLATION_TRACES[0]  # Those are of our cancellations.
+            or (not self._is_first_start and (created is None or created < self._started))
         )
         composed = self._compose(ct1, Kind.TRANSFER, ct1.trace)
         return self._issue(composed, composed, is_doubtful=is_doubtful)

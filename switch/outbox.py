@@ -274,17 +274,27 @@ class Outbox:
             self._queue(owed.participant).known.discard(owed.owed_id)
         for participant in {owed.participant for owed, _ in struck}:
             queue = self._queue(participant)
-            if queue.has_more and not queue.waiting:
+            if queue.has_more and len(queue.known) <= OUTBOX_IN_MEMORY_PER_PEER // 2:
                 self._refill(participant)
 
     def _refill(self, participant: str) -> None:
         """Read the next messages of a peer from the disk."""
         queue = self._queue(participant)
-        rows = self._messages.owed_to(participant, limit=OUTBOX_IN_MEMORY_PER_PEER)
-        queue.has_more = len(rows) == OUTBOX_IN_MEMORY_PER_PEER
+        # Those in memory may be the oldest on disk too: what keeps failing must not hide the rest.
+        limit = OUTBOX_IN_MEMORY_PER_PEER + len(queue.known)
+        rows = self._messages.owed_to(participant, limit=limit)
+        queue.has_more = len(rows) == limit
+        now_ms = to_ms(self._clock.now())
         for row in rows:
-            if row.owed.owed_id not in queue.known:
-                self._push(queue, Attempt(row.owed))
+            if row.owed.owed_id in queue.known:
+                continue
+            if len(queue.known) >= OUTBOX_IN_MEMORY_PER_PEER:
+                queue.has_more = True
+                break
+            attempt = Attempt(row.owed)
+            # The time in which nobody could deliver it does not count towards parking.
+            attempt.first_ms = max(attempt.first_ms, now_ms)
+            self._push(queue, attempt)
         self._pump(participant)
 
 

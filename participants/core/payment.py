@@ -223,13 +223,15 @@ def meaning(answer: CT4, *, is_repeat: bool) -> Meaning:
     """Tell what a sound CT4 means.
 
     AM05 says that another order stands under our key, and a refusal of the signature of a repeat
-    says nothing about the order that went before: in both cases the outcome stays unknown. Any
-    other refusal is final, BE15 to a repeat included: the clearing house never executed it.
+    says nothing about the order that went before: in both cases the outcome stays unknown. Not so
+    where the refusal names its transfer: then the creditor gave that reason. Any other refusal is
+    final, BE15 to a repeat included: the clearing house never executed it.
     """
     if answer.responseCode == "00":
         return Meaning.EXECUTED
     reason = answer.reasonCode
-    if reason == ReasonCode.AM05 or (is_repeat and reason in _SIGNATURE_REASONS):
+    is_about_message = reason == ReasonCode.AM05 or (is_repeat and reason in _SIGNATURE_REASONS)
+    if is_about_message and not answer.instructionId:
         return Meaning.UNKNOWN
     return Meaning.REFUSED
 

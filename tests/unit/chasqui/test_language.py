@@ -99,6 +99,6 @@ def test_a_language_in_use_is_what_texts_come_in(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setenv("LANGUAGE", "en")
     language.use("es")
-    assert gettext("Nothing is stuck.") == "No hay nada atascado."
+    assert gettext("Nothing is stuck.") == "No hay nada sin terminar."
     language.use("en")
     assert gettext("Nothing is stuck.") == "Nothing is stuck."

@@ -379,7 +379,12 @@ async def test_a_reference_unknown_to_a_repeat_was_never_executed(world: World) 
 async def test_a_repeat_refused_for_itself_says_nothing_of_the_first(
     world: World, reason: str
 ) -> None:
-    world.house.will("CT1", NoAnswer("lost"), lambda asked: result(asked, "05", reason), result)
+    world.house.will(
+        "CT1",
+        NoAnswer("lost"),
+        lambda asked: result(asked, "05", reason, instructionId=""),
+        result,
+    )
     paying = await started(pay(world, to_cci(world)))
     await world.clock.advance(timedelta(seconds=2))
 

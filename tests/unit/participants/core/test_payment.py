@@ -98,20 +98,24 @@ def test_the_limit_of_a_transfer_to_an_account_holds_at_its_very_number() -> Non
 
 
 @pytest.mark.parametrize(
-    ("code", "reason", "is_repeat", "expected"),
+    ("code", "reason", "transfer", "is_repeat", "expected"),
     [
-        ("00", None, False, Meaning.EXECUTED),
-        ("00", None, True, Meaning.EXECUTED),
-        ("05", "AC01", True, Meaning.REFUSED),
-        ("05", "BE15", True, Meaning.REFUSED),
-        ("05", "DS0A", False, Meaning.REFUSED),
-        ("05", "DS0A", True, Meaning.UNKNOWN),
-        ("05", "AM05", False, Meaning.UNKNOWN),
+        ("00", None, "T1", False, Meaning.EXECUTED),
+        ("00", None, "T1", True, Meaning.EXECUTED),
+        ("05", "AC01", "T1", True, Meaning.REFUSED),
+        ("05", "BE15", "", True, Meaning.REFUSED),
+        ("05", "DS0A", "", False, Meaning.REFUSED),
+        ("05", "DS0A", "", True, Meaning.UNKNOWN),
+        ("05", "AM05", "", False, Meaning.UNKNOWN),
+        # The creditor's own reasons, under the transfer's id.
+        ("05", "AM05", "T1", False, Meaning.REFUSED),
+        ("05", "AM05", "T1", True, Meaning.REFUSED),
+        ("05", "DS0A", "T1", True, Meaning.REFUSED),
     ],
 )
 def test_what_an_answer_says_about_the_money(
-    code: str, reason: str | None, is_repeat: bool, expected: Meaning
+    code: str, reason: str | None, transfer: str, is_repeat: bool, expected: Meaning
 ) -> None:
-    answer = golden("CT4", CT4, responseCode=code, reasonCode=reason)
+    answer = golden("CT4", CT4, responseCode=code, reasonCode=reason, instructionId=transfer)
 
     assert payment.meaning(answer, is_repeat=is_repeat) is expected
