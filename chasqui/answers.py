@@ -12,7 +12,7 @@ class Problem(Struct, frozen=True):
     """The answer to a request that could not be served."""
 
     error: str = ""
-    field: str = ""
+    field: str | None = None
     hint: str = ""
 
 

@@ -71,7 +71,7 @@ class Book:
     def of(cls, code: str, movements: Iterable[Movement]) -> "Book":
         """Read a book from its movements, in any order."""
         book = cls(code)
-        for one in movements:
+        for one in sorted(movements, key=lambda one: one.sequence):
             if not one.instruction_id:
                 # On its way, or it never left its institution, or was refused before it had an id.
                 if one.role == _DEBTOR:
@@ -79,9 +79,7 @@ class Book:
                 continue
             if one.role == _DEBTOR:
                 book.nameless.pop(one.verification_id or "", None)
-            key = (one.role, one.instruction_id)
-            if key not in book.last or one.sequence >= book.last[key].sequence:
-                book.last[key] = one
+            book.last[one.role, one.instruction_id] = one
             if one.role == _CREDITOR and one.state == _FINAL:
                 book.credits[one.instruction_id] += 1
         return book

@@ -126,13 +126,11 @@ def _problem(url: str, status: int, body: bytes) -> Misused | Refused | Unknown:
     except msgspec.DecodeError:
         told = Problem()
     text = told.error or _("{url} answered HTTP {status}").format(url=url, status=status)
-    if told.field:
-        text = f"{told.field}: {text}"
     if status in _USAGE_STATUSES:
-        return Misused(text, told.hint)
+        return Misused(text, told.hint, field=told.field or "")
     if status // 100 == 4:
-        return Refused(text, told.hint)
-    return Unknown(text, told.hint)
+        return Refused(text, told.hint, field=told.field or "")
+    return Unknown(text, told.hint, field=told.field or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """How a command ends: exit codes, and failures that say what, why and what to do next."""
 
 import sys
+from collections.abc import Mapping
 from enum import IntEnum
 from gettext import gettext as _
 from typing import IO, Any, Self
@@ -27,19 +28,26 @@ class Failure(click.ClickException):
         message: what happened, and why: in the language in use, or as the country said it, which
             is translated when it is shown.
         hint: what to do next, or empty; as above.
+        field: what it is about, a flag or a member of a message, or empty.
     """
 
     exit_code = ExitCode.UNKNOWN
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, field: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.field = field
 
     def said_in(self, currency: str) -> Self:
         """Return the same failure with its amounts in a currency's units, not in cents."""
         from chasqui.told import told
 
-        return type(self)(told(self.message, currency=currency), told(self.hint, currency=currency))
+        message, hint = (told(one, currency=currency) for one in (self.message, self.hint))
+        return type(self)(message, hint, field=self.field)
+
+    def about(self, flags: Mapping[str, str]) -> Self:
+        """Return the same failure about the flag behind its field."""
+        return type(self)(self.message, self.hint, field=flags.get(self.field, self.field))
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message and the hint to standard error."""
@@ -47,7 +55,8 @@ class Failure(click.ClickException):
 
         out = file or sys.stderr
         first = click.style(_("Error:"), fg="red", bold=True)
-        click.echo(f"{first} {told(self.message)}", file=out)
+        field = f"{self.field}: " if self.field else ""
+        click.echo(f"{first} {field}{told(self.message)}", file=out)
         if self.hint:
             click.echo(f"  {told(self.hint)}", file=out)
 

@@ -121,6 +121,20 @@ _MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "QR99": (N_("the QR module is not available just now"), N_("Try again in a moment.")),
 }
+_STEPS: dict[str, str] = {
+    "the payee's institution is unknown, signed off or blocked": N_(
+        "See how it stands: chasqui participants"
+    ),
+    "this institution is signed off or blocked": N_("See how it stands: chasqui participants"),
+    "the clearing house has suspended the system": N_("Resume it: chasqui notice 971 NORMAL"),
+    "the account has not enough money": N_("Pay less, or from another account."),
+    "the phone is known, but not there": N_("See where it can be paid: chasqui lookup"),
+    "nobody can be paid at this phone": N_("Find people to pay with: chasqui customers"),
+    "the verification was not answered": N_("Nothing moved: try again."),
+    "the directory did not answer": N_("Nothing moved: try again."),
+    "the QR module did not answer": N_("Nothing moved: try again."),
+}
+"""What to do about what an institution says without a code."""
 _QR_ANSWER = re.compile(r"(QR\d\d)(?:: | )[^:]*(?:: (.+))?")
 
 
@@ -136,6 +150,15 @@ def advice(reason: str | None) -> str:
     """Return what to do about a reason code, or nothing."""
     known = _MEANINGS.get(reason or "")
     return _(known[1]) if known else ""
+
+
+def step_after(text: str) -> str:
+    """Return what to do about an institution's explanation, or nothing."""
+    answer = _QR_ANSWER.fullmatch(text)
+    if answer is not None:
+        return advice(answer[1])
+    step = _STEPS.get(text)
+    return _(step) if step else ""
 
 
 def explained(text: str) -> str:

@@ -53,7 +53,11 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str 
         drawn.add_column(heading, justify="right" if to_the_right else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    console().print(drawn)
+    printer = console()
+    with printer.capture() as captured:
+        printer.print(drawn)
+    # Without the blanks that fill the last column: they get in the way of what is copied.
+    click.echo("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
 
 
 def paragraph(text: str) -> None:

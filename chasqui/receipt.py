@@ -8,15 +8,28 @@ import click
 from chasqui.answers import Participant, Payment, TransferDetail
 from chasqui.language import N_
 from chasqui.legs import answer_text
-from chasqui.meanings import advice, explained
+from chasqui.meanings import advice, explained, step_after
 from chasqui.names import candidate_text, message_name
 from chasqui.output import amount_text, milliseconds, paragraph, table
 from chasqui.verdicts import reason_lines, verdict
 
+FLAGS: Mapping[str, str] = {
+    "debtor": "--from",
+    "creditor": "--to",
+    "creditor.cci": "--to",
+    "creditor.phone": "--to",
+    "creditor.qr": "--to",
+    "amount": "--amount",
+    "currency": "--currency",
+    "entity": "--entity",
+    "description": "--description",
+    "Idempotency-Key": "--idempotency-key",
+}
+"""The flag behind each field of a payment."""
 _PAID = N_("Paid: {amount}, final after {elapsed}.")
 _REFUSED = N_("Refused after {elapsed}; {amount} stays with the payer.")
 _NOT_VERIFIED = N_("Not paid: the verification was refused; {amount} never left the payer.")
-_REFUSED_HERE = N_("Not sent: the payer's own institution or the directory refused it.")
+_REFUSED_HERE = N_("Not sent: refused before any order left the payer's institution.")
 _NO_ANSWER = N_("Not sent: nobody answered; {amount} stays with the payer.")
 _PENDING = N_("Not known yet after {elapsed}: {amount} is held until the answer comes.")
 
@@ -81,8 +94,8 @@ def _why(payment: Payment, detail: TransferDetail | None) -> list[str]:
         return verdict(detail)
     lines = reason_lines(payment.reason_code)
     if payment.state == "NOT_SENT" and payment.explanation:
-        field = f"{payment.field}: " if payment.field else ""
-        lines.append(field + explained(payment.explanation))
-    if step := advice(payment.reason_code):
+        flag = FLAGS.get(payment.field or "", payment.field)
+        lines.append((f"{flag}: " if flag else "") + explained(payment.explanation))
+    if step := advice(payment.reason_code) or step_after(payment.explanation):
         lines.append(_("What to do: {step}").format(step=step))
     return lines

@@ -7,6 +7,7 @@ A text that matches none is shown as it came.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from gettext import gettext as _
 from typing import NamedTuple
@@ -38,6 +39,7 @@ class Found(NamedTuple):
 
 
 class _Patterns(NamedTuple):
+    ours: Mapping[str, str]
     constants: frozenset[str]
     narrow: tuple[tuple[str, re.Pattern[str]], ...]
     wide: tuple[tuple[str, re.Pattern[str]], ...]
@@ -74,7 +76,7 @@ def _whole(text: str, currency: str | None) -> str | None:
     """Translate a text, also one that stands behind fields, paths or codes and colons."""
     known = _patterns()
     if text in known.constants:
-        return _(text)
+        return _(known.ours.get(text, text))
     found = _match(text, known.narrow)
     if found is not None:
         return _filled(found, currency)
@@ -87,7 +89,8 @@ def _whole(text: str, currency: str | None) -> str | None:
 
 def _filled(found: Found, currency: str | None) -> str:
     slots = {name: _slot(name, value, currency) for name, value in found.slots.items()}
-    return _(found.template).format_map(slots)
+    ours = _patterns().ours
+    return _(ours.get(found.template, found.template)).format_map(slots)
 
 
 def _slot(name: str, value: str, currency: str | None) -> str:
@@ -107,10 +110,11 @@ def _match(text: str, patterns: tuple[tuple[str, re.Pattern[str]], ...]) -> Foun
 @cache
 def _patterns() -> _Patterns:
     """Compile the templates once, when the first text has to be shown; the most telling first."""
-    from chasqui.told_texts import TEMPLATES  # Late: most commands are told nothing.
+    from chasqui.told_texts import OUR_OWN, TEMPLATES  # Late: most commands are told nothing.
 
     slotted = sorted((one for one in TEMPLATES if _SLOT.search(one)), key=_telling, reverse=True)
     return _Patterns(
+        ours=OUR_OWN,
         constants=frozenset(TEMPLATES) - frozenset(slotted),
         narrow=tuple((one, _compiled(one, _UP_TO_A_COLON)) for one in slotted),
         wide=tuple((one, _compiled(one, _ANYTHING)) for one in slotted),
@@ -126,7 +130,9 @@ def _compiled(template: str, anything: str) -> re.Pattern[str]:
     last = len(parts) - 2
     # Literals and names of slots take turns.
     pattern = "".join(
-        re.escape(part) if index % 2 == 0 else f"(?P<{part}>{_filling(part, _ANYTHING if index == last and parts[0] else anything)})"
+        re.escape(part)
+        if index % 2 == 0
+        else f"(?P<{part}>{_filling(part, _ANYTHING if index == last and parts[0] else anything)})"
         for index, part in enumerate(parts)
     )
     return re.compile(pattern)

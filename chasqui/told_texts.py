@@ -5,6 +5,8 @@ here. A slot is named for what fills it: ``count``, ``least``, ``most``, ``limit
 ``minor`` are numbers, ``cause``, ``rule`` and ``what`` are texts with templates of their own.
 """
 
+from collections.abc import Mapping
+
 from chasqui.language import N_
 
 INSTITUTIONS = (
@@ -101,9 +103,6 @@ CLEARING_HOUSE = (
     N_("it could not be signed, so it was not sent"),
     N_("the participant has no address"),
     N_("given up at the deadline"),
-    N_("NotConnected: {cause}"),
-    N_("NoAnswer: {cause}"),
-    N_("[Errno {number}] Connect call failed {address}"),
     N_("in flight: no outcome is on disk yet"),
     N_("a tombstone: asked about, and not known; it is never issued or posted"),
     N_("decided by the creditor"),
@@ -115,9 +114,6 @@ CLEARING_HOUSE = (
 )
 
 OPERATOR = (
-    N_("GET /transfers lists what there is"),
-    N_("GET /participants lists who takes part"),
-    N_("GET /participants lists them"),
     N_("no participant has this code"),
     N_("no transfer has this id"),
     N_("nothing is owed under this id"),
@@ -153,7 +149,6 @@ OPERATOR = (
     N_("at most {minor} now"),
     N_("no position in this currency"),
     N_("the amount is out of range"),
-    N_("minor units from 1 to {minor}"),
     N_("the idempotency key is missing or too long"),
     N_("send a header of 1 to {count} characters, new for each movement"),
     N_("send {example}, the amount in minor units"),
@@ -325,6 +320,18 @@ LIBRARIES = (
 )
 """Of the operating system, of msgspec and of the TOML reader: those that users meet."""
 
+OUR_OWN: Mapping[str, str] = {
+    "GET /transfers lists what there is": N_("See what there is with: chasqui transfers"),
+    "GET /participants lists who takes part": N_("See who takes part with: chasqui participants"),
+    "GET /participants lists them": N_("See who takes part with: chasqui participants"),
+    "GET /stuck": N_("See what is owed with: chasqui stuck"),
+    "minor units from 1 to {minor}": N_("from one cent to {minor}"),
+    "NotConnected: {cause}": N_("not connected: {cause}"),
+    "NoAnswer: {cause}": N_("no sound answer: {cause}"),
+    "[Errno {number}] Connect call failed {address}": N_("nothing listens at {address}"),
+}
+"""What is said in another way at the command line, in every language."""
+
 TEMPLATES = frozenset(
     (
         *INSTITUTIONS,
@@ -334,5 +341,6 @@ TEMPLATES = frozenset(
         *SIGNATURES,
         *SETTINGS,
         *LIBRARIES,
+        *OUR_OWN,
     )
 )

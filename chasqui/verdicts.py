@@ -69,7 +69,7 @@ def verdict(detail: TransferDetail) -> list[str]:
         return [told(detail.explanation)] if detail.explanation else []
     return [
         _sentence(one, detail).format(creditor=one.creditor_agent or "?"),
-        *reason_lines(one.reason_code, _own_rule(detail.decision.rule)),
+        *reason_lines(one.reason_code, own_rule(detail.decision.rule)),
         *_next(one),
     ]
 
@@ -96,7 +96,7 @@ def _sentence(one: Transfer, detail: TransferDetail) -> str:
     return _(known) if known else told(detail.explanation).replace("{", "{{").replace("}", "}}")
 
 
-def _own_rule(rule: str) -> str:
+def own_rule(rule: str) -> str:
     """Return the rule, unless it only says that the reason is the creditor's."""
     return "" if rule.endswith(_PASSED_ON) or rule == "tombstone" else rule
 

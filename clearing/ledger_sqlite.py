@@ -36,8 +36,9 @@ class SqliteLedger:
 
     Attributes:
         on_low: told once when a position falls below its low watermark; the owner answers with
-            ``SetAlert`` and the notice in one ``apply``. Above the high watermark the alert ends
-            by itself.
+            ``SetAlert`` and the notice in one ``apply``.
+        on_high: told when an announced position is above its high watermark again, which ends
+            the alert by itself.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class SqliteLedger:
         self._state = state
         self._open_reader = open_reader
         self.on_low: Callable[[Position], None] | None = None
+        self.on_high: Callable[[Position], None] | None = None
         self._commit: GroupCommit[Write] = GroupCommit(
             connection,
             GroupWriter(connection).write,
@@ -127,10 +129,12 @@ class SqliteLedger:
         return results
 
     def _announce(self) -> None:
-        low = self._state.take_low()
-        if self.on_low is not None:
-            for position in low:
+        for position in self._state.take_low():
+            if self.on_low is not None:
                 self.on_low(position)
+        for position in self._state.take_high():
+            if self.on_high is not None:
+                self.on_high(position)
 
     def position(self, account: Account) -> Position | None:
         """Return one position as decided."""

@@ -25,7 +25,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         latency_ms: median for every institution, in place of the fleet file's; 0 for none.
         magic: whether magic values act.
         token: shared secret shown to the clearing house as ``Authorization: Bearer``.
-        qr_password: password at the QR module.
+        qr_password: password at the QR module; empty: the token, or ``demo`` without one.
         grace_s: seconds that running requests have to end when the fleet stops.
         lifeline: end when standard input closes, as it does when the parent dies.
         log_level, log_file: of the structured log; no file: standard error.
@@ -40,11 +40,16 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     latency_ms: float | None = None
     magic: bool = True
     token: str = ""
-    qr_password: str = "demo"  # noqa: S105 - a demo, on loopback
+    qr_password: str = ""
     grace_s: float = 2.0
     lifeline: bool = False
     log_level: str = "info"
     log_file: str = ""
+
+    @property
+    def qr_secret(self) -> str:
+        """The password shown to the QR module."""
+        return self.qr_password or self.token or "demo"
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -150,7 +150,7 @@ class FleetProcess:
                 seal,
                 lambda: own.stamp(self._clock.now()).trace,
                 variant=_variant(entry),
-                qr_password=self._config.qr_password,
+                qr_password=self._config.qr_secret,
                 token=self._config.token,
             ),
         )

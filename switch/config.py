@@ -27,7 +27,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tls: serve the TIN port over https with the certificate of the home's ``pki``.
         client_certificates: demand one, of the home's own authority, on that port.
         wire_log: keep the exact bytes of every message.
-        qr_password: password of every participant at the QR module.
+        qr_password: password of every participant at the QR module; empty: ``demo`` on
+            loopback, elsewhere the token.
         lifeline: end when standard input closes, as it does when the parent dies.
         log_level, log_file: of the structured log; no file: standard error.
     """
@@ -44,10 +45,15 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     client_certificates: bool = False
     wire_log: bool = True
     wire_log_bytes_max: int = WIRE_LOG_BYTES_MAX
-    qr_password: str = "demo"  # noqa: S105 - a demo, on loopback
+    qr_password: str = ""
     lifeline: bool = False
     log_level: str = "info"
     log_file: str = ""
+
+    @property
+    def qr_secret(self) -> str:
+        """The password that the QR module demands."""
+        return self.qr_password or self.token or "demo"
 
     @classmethod
     def read(cls, path: Path) -> Self:

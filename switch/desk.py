@@ -104,7 +104,7 @@ class OperatorDesk:
     def resend(self, *, owed_id: str | None, participant: str | None) -> int:
         """Deliver owed messages now, parked ones too."""
         if participant is not None:
-            parked = self._store.parked(participant)
+            parked = self._store.owed(participant=participant, parked=True)
             for row in parked:
                 self._outbox.resend(row.owed)
             return len(parked) + self._outbox.wake(participant)

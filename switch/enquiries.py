@@ -71,7 +71,8 @@ class Enquiries:
         stored = self._store.transfer(instruction)
         if stored is not None:
             return self._known(psr1, stored)
-        if not self._is_forgotten(instruction):
+        is_stranger = psr1.creditorParticipantCode not in self._fleet
+        if is_stranger or self._ledger.is_full or not self._is_forgotten(instruction):
             return self._unknown(psr1, answers.NOT_FOUND)
         return await self._bury(psr1)
 

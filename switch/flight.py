@@ -34,19 +34,25 @@ class UnknownOutcome(Exception):
     """
 
 
+class NotAccepting(Exception):
+    """The clearing house is stopping and takes nothing new; the sender tries again."""
+
+
 class Flight:
     """An order without an outcome on disk.
 
     Args:
-        record: the order; replaced once it is decided.
+        record: the order; replaced once it is decided. ``is_reserved`` tells that money is held
+            for it.
     """
 
-    __slots__ = ("key", "outcome", "record", "state")
+    __slots__ = ("is_reserved", "key", "outcome", "record", "state")
 
     def __init__(self, key: str, record: TransferRecord) -> None:
         self.key = key
         self.record = record
         self.state = TransferState.RESERVED
+        self.is_reserved = False
         self.outcome: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     def fail(self, error: BaseException) -> None:

@@ -183,6 +183,11 @@ class House:
             and (code not in sessions or (sessions[code].signed_on and not self.echoes.is_ok(code)))
         ]
 
+    def stop(self) -> None:
+        """Take no new orders and queries."""
+        self.verifier.stop()
+        self.router.stop()
+
     async def idle(self) -> None:
         """Wait until no order is in flight and every first delivery has been tried."""
         await self.router.idle()

@@ -108,15 +108,19 @@ class SwitchProcess:
         self._stop = stop
         self._clock = SystemClock()
         self._home = Path(config.home)
-        self._accepts = True
         self._watermarks: Watermarks | None = None
 
     async def run(self) -> None:
         """Serve until the stop is asked for, then drain and sync."""
         async with AsyncExitStack() as stack:
             parts = await self._open(stack)
-            async with asyncio.TaskGroup() as group:
-                await self._serve(parts, group)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    await self._serve(parts, group)
+            except ExceptionGroup as failures:
+                # A taken port, for instance: say it in one line, not as a traceback.
+                known, _ = failures.split((ConfigError, StoreError))
+                raise (failures if known is None else known.exceptions[0]) from failures
 
     async def _open(self, stack: AsyncExitStack) -> "_Parts":
         """Open what the process owns; the stack closes it in the opposite order."""
@@ -183,7 +187,7 @@ class SwitchProcess:
                 clock=clock,
                 token_s=profile.directory.qr_token_s,
                 participants=members,
-                default_password=config.qr_password,
+                default_password=config.qr_secret,
             ),
             clearing=clearing,
             tls=keys.server_tls(config),
@@ -215,6 +219,8 @@ class SwitchProcess:
         background.cancel()
         await operator.stop(1.0)
         house.outbox.close()
+        # What is owed stays on disk; whoever is still waited for is told after the next start.
+        tasks.cancel()
 
     def _house(self, parts: "_Parts", spawn: Callable[..., object]) -> House:
         clock = self._clock
@@ -241,6 +247,7 @@ class SwitchProcess:
             spawn=spawn,
         )
         parts.ledger.on_low = self._watermarks.on_low
+        parts.ledger.on_high = self._watermarks.on_high
         return house
 
     def _notice_of_movement(self, before: Position, after: Position) -> tuple[Owed, ...]:
@@ -257,7 +264,6 @@ class SwitchProcess:
             wire_log=parts.wire_log,
             clock=self._clock,
             token=self._config.token,
-            accepts=lambda: self._accepts,
         )
 
     def _operator_edge(self, parts: "_Parts", house: House) -> OperatorEdge:
@@ -297,7 +303,7 @@ class SwitchProcess:
         draining = asyncio.create_task(house.idle())
         hurried = asyncio.create_task(self._stop.hurried.wait())
         # Enquiries and repeats are still answered: they are how others learn an outcome.
-        self._accepts = False
+        house.stop()
         await asyncio.wait(
             (draining, hurried), timeout=grace_s, return_when=asyncio.FIRST_COMPLETED
         )

@@ -125,6 +125,8 @@ class Outbox:
         for attempt in attempts:
             attempt.due_ms = now_ms
             self._push(queue, attempt)
+        if queue.has_more:
+            self._refill(participant)
         self._pump(participant)
         return len(attempts)
 

@@ -37,8 +37,15 @@ class Rows(Protocol):
     def entries(self, transfer_id: str) -> Sequence[EntryRow]:
         """Return the entries posted for a transfer."""
 
-    def owed(self, *, subject: str | None = None) -> Sequence[OwedRow]:
-        """Return what is owed, oldest first."""
+    def owed(
+        self,
+        *,
+        subject: str | None = None,
+        messages: Sequence[str] = (),
+        others_than: Sequence[str] = (),
+        parked: bool | None = None,
+    ) -> Sequence[OwedRow]:
+        """Return what is owed, oldest first, narrowed by what is given."""
 
     def in_states(self, states: Sequence[str]) -> Sequence[TransferRow]:
         """Return transfers in any of these states, oldest first."""
@@ -164,27 +171,24 @@ class Queries:
     def stuck(self) -> Row:
         """Return what is not finished, by kind, each with its age."""
         attempts = {attempt.owed.owed_id: attempt for attempt in self._attempts()}
-        owed = self._store.owed()
-        waiting = [one for one in owed if one.parked_ms is None]
-        expired = self._store.in_states((TransferState.EXPIRED,))
-        disputed = self._store.in_states((TransferState.DISPUTED,))
+
+        def owed(rows: Sequence[OwedRow]) -> list[Row]:
+            return [self._owed(one, attempts) for one in rows]
+
+        # Each kind has a page of its own: a peer's many notices must not hide a confirmation.
+        store, transfer_messages = self._store, (_CONFIRMATION, _CANCELLATION)
         return {
             "in_flight": [self._in_flight_row(flight) for flight in self._in_flight()],
-            "expired_uncancelled": [self._stuck_row(row) for row in expired],
-            "ct5_owed": self._owed_rows(waiting, attempts, (_CONFIRMATION,)),
-            "notices_owed": [
-                self._owed(one, attempts)
-                for one in waiting
-                if one.owed.message not in (_CONFIRMATION, _CANCELLATION)
+            "expired_uncancelled": [
+                self._stuck_row(row) for row in store.in_states((TransferState.EXPIRED,))
             ],
-            "parked": [self._owed(one, attempts) for one in owed if one.parked_ms is not None],
-            "disputed": [self._stuck_row(row) for row in disputed],
+            "ct5_owed": owed(store.owed(messages=(_CONFIRMATION,), parked=False)),
+            "notices_owed": owed(store.owed(others_than=transfer_messages, parked=False)),
+            "parked": owed(store.owed(parked=True)),
+            "disputed": [
+                self._stuck_row(row) for row in store.in_states((TransferState.DISPUTED,))
+            ],
         }
-
-    def _owed_rows(
-        self, rows: Sequence[OwedRow], attempts: Mapping[str, Attempt], names: Sequence[str]
-    ) -> list[Row]:
-        return [self._owed(one, attempts) for one in rows if one.owed.message in names]
 
     def _owed(self, row: OwedRow, attempts: Mapping[str, Attempt]) -> Row:
         owed = row.owed

@@ -10,54 +10,39 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
-from msgspec.structs import replace
 
 from scheme.clock import Clock, to_ms
 from scheme.errors import NoAnswer, NotConnected
 from scheme.ledger import (
-    NATIONAL,
-    Account,
-    Command,
     Duplicate,
-    Entry,
-    Owed,
-    Post,
-    Refuse,
-    Release,
-    Reserve,
     Short,
 )
 from scheme.limits import RECENT_KEYS_MAX, TRANSFERS_IN_FLIGHT_MAX
-from scheme.messages import CT1, CT2, CT3, CT4, Message
+from scheme.messages import CT1, CT2, CT3, Message
 from scheme.money import CURRENCY_BY_CODE
 from scheme.network import Participant
 from scheme.profile import Profile
 from scheme.wire.tin_json import encode
 from switch.core import answers, rules
+from switch.core.outcome import Parties, decide, refuse, reservation
 from switch.core.records import (
     Binding,
     TransferRecord,
     is_same_order,
     order_key,
-    pack,
     unpack_transfer,
 )
 from switch.core.sessions import NetworkState
 from switch.core.transfer import (
-    AnswerDebtor,
     AnswerOverdue,
     CreditorAccepted,
     CreditorRefused,
     CreditorUnreachable,
     Event,
-    Owe,
-    PostMoney,
-    ReleaseMoney,
     TransferState,
     advance,
-    stored_state,
 )
-from switch.flight import Answer, Flight, Recent
+from switch.flight import Answer, Flight, NotAccepting, Recent
 from switch.identifiers import RESEND, Issuer
 from switch.ports import Ledger, Outbox, Peers, Store
 
@@ -123,6 +108,7 @@ class TransferRouter:
         self._expiry = timedelta(seconds=profile.timers.ct_expiry_s)
         self._idle = asyncio.Event()
         self._idle.set()
+        self._is_stopping = False
 
     @property
     def in_flight(self) -> Sequence[Flight]:
@@ -141,7 +127,8 @@ class TransferRouter:
         """Return the answer to an order: new, in flight, or long finished.
 
         Raises:
-            UnknownOutcome: something failed here after the money was reserved.
+            UnknownOutcome: something failed here, and no outcome may be stated.
+            NotAccepting: a new order, while the clearing house is stopping.
         """
         refusal = rules.debtor_registered(ct1.debtorParticipantCode, self._fleet)
         if refusal is not None:
@@ -157,7 +144,13 @@ class TransferRouter:
         if first is not None:
             refusal = self._may_repeat(ct1, first)
             return _answer(first) if refusal is None else self._refused(ct1, refusal)
+        if self._is_stopping:
+            raise NotAccepting
         return await self._first_send(ct1, key)
+
+    def stop(self) -> None:
+        """Begin no more orders; repeats are still answered, and what is in flight ends."""
+        self._is_stopping = True
 
     def _may_repeat(self, ct1: CT1, first: TransferRecord) -> rules.Refusal | None:
         if not is_same_order(ct1, first):
@@ -233,15 +226,18 @@ class TransferRouter:
             else:
                 await self._refuse(flight, refusal)
         except Exception as error:
-            # It stays in flight: nobody was told an outcome, and a restart will give it one.
             log.exception("transfer failed", transfer_id=flight.record.instruction_id)
             flight.fail(error)
-            return
+            if flight.is_reserved:
+                # It stays in flight: nobody was told an outcome, and a restart will give it one.
+                return
         self._close(flight)
 
     async def _carry(self, flight: Flight) -> None:
         expiry = self._clock.now() + self._expiry
-        (result,) = await self._ledger.apply((self._reservation(flight),))
+        lane = self._fleet[flight.record.creditor_agent].lane
+        command = reservation(flight.record, flight.key, write_ahead=lane in SINGLE_MESSAGE_LANES)
+        (result,) = await self._ledger.apply((command,))
         if isinstance(result, Short):
             refusal = rules.prefund_short(flight.record.ct1.debtorParticipantCode)
             await self._refuse(flight, refusal)
@@ -249,27 +245,9 @@ class TransferRouter:
         if isinstance(result, Duplicate):
             self._answer_first(flight, result)
             return
+        flight.is_reserved = True
         event, rule = await self._ask_creditor(flight, expiry)
         await self._decide(flight, event, rule)
-
-    def _reservation(self, flight: Flight) -> Reserve:
-        record = flight.record
-        ct1 = record.ct1
-        currency = CURRENCY_BY_CODE[ct1.currency]
-        lane = self._fleet[record.creditor_agent].lane
-        return Reserve(
-            transfer_id=record.instruction_id,
-            key=flight.key,
-            entries=transfer_entries(record, currency),
-            write_ahead=lane in SINGLE_MESSAGE_LANES,
-            state=TransferState.RESERVED,
-            record=pack(record),
-            debtor_agent=ct1.debtorParticipantCode,
-            creditor_agent=record.creditor_agent,
-            currency=currency,
-            minor=ct1.amount,
-            created_ms=record.created_ms,
-        )
 
     async def _ask_creditor(self, flight: Flight, expiry: object) -> tuple[Event, str]:
         record = flight.record
@@ -303,86 +281,29 @@ class TransferRouter:
 
     async def _decide(self, flight: Flight, event: Event, rule: str) -> None:
         """Give a reserved transfer its outcome: in memory at once, then on disk, then told."""
-        flight.state, effects = advance(flight.state, event)
         now = self._clock.now()
-        told = next(effect for effect in effects if isinstance(effect, AnswerDebtor))
-        ct4 = answers.result(flight.record, code=told.response_code, reason=told.reason, now=now)
-        debtor = self._fleet[flight.record.ct1.debtorParticipantCode]
-        record = replace(
-            flight.record,
-            response_code=told.response_code,
-            reason=told.reason or "",
-            answer=encode(ct4, debtor.wire),
-            decided_by=_DECIDED_BY[type(event)],
-            rule=rule,
-            decided_ms=to_ms(now),
+        record = flight.record
+        parties = Parties(
+            self._fleet[record.ct1.debtorParticipantCode],
+            self._fleet[record.creditor_agent],
+            self._profile.switch.branch_id,
+            lambda expired: self._issuer.for_cancellation(expired, now),
         )
-        owed: tuple[Owed, ...] = ()
-        if any(isinstance(effect, Owe) for effect in effects):
-            record, owed = self._owed(record, ct4)
-        state = stored_state(effects)
-        command: Command
-        if isinstance(effects[0], PostMoney):
-            command = Post(
-                transfer_id=record.instruction_id,
-                state=state,
-                record=pack(record),
-                at_ms=record.decided_ms,
-                owed=owed,
-            )
-        else:
-            command = Release(
-                transfer_id=record.instruction_id,
-                state=state,
-                record=pack(record),
-                reason=record.reason,
-                at_ms=record.decided_ms,
-                owed=owed,
-            )
-        await self._ledger.apply((command,))
-        assert isinstance(effects[0], PostMoney | ReleaseMoney)
-        flight.state, _ = advance(flight.state, effects[0].then)
-        self._told(flight, record, command.record)
-        if owed:
-            self._outbox.take(owed)
+        outcome = decide(record, flight.state, event, rule=rule, now=now, parties=parties)
+        flight.state = outcome.state
+        await self._ledger.apply((outcome.command,))
+        flight.state, _ = advance(flight.state, outcome.then)
+        self._told(flight, outcome.record, outcome.command.record)
+        if outcome.command.owed:
+            self._outbox.take(outcome.command.owed)
         if flight.state is TransferState.POSTED:
-            self._on_posted(record)
-
-    def _owed(self, record: TransferRecord, ct4: CT4) -> tuple[TransferRecord, tuple[Owed, ...]]:
-        creditor = self._fleet[record.creditor_agent]
-        message: Message
-        if record.response_code == answers.ACCEPTED:
-            message = answers.confirmation(ct4)
-        else:
-            record, message = cancel(record, self._issuer, self._profile, self._clock)
-        return record, (owed_message(record, message, creditor),)
+            self._on_posted(outcome.record)
 
     async def _refuse(self, flight: Flight, refusal: rules.Refusal) -> None:
         """Give an order that holds no money its outcome: a refusal, as sticky as a posting."""
-        now = self._clock.now()
-        record = flight.record
-        ct4 = answers.result(record, code=answers.REFUSED, reason=refusal.reason, now=now)
-        debtor = self._fleet[record.ct1.debtorParticipantCode]
-        record = replace(
-            record,
-            response_code=answers.REFUSED,
-            reason=refusal.reason,
-            answer=encode(ct4, debtor.wire),
-            decided_by="clearing_house",
-            rule=refusal.header,
-            decided_ms=to_ms(now),
-        )
-        command = Refuse(
-            transfer_id=record.instruction_id,
-            key=flight.key,
-            state=TransferState.REJECTED,
-            record=pack(record),
-            reason=refusal.reason,
-            debtor_agent=record.ct1.debtorParticipantCode,
-            creditor_agent=record.creditor_agent,
-            currency=CURRENCY_BY_CODE[record.ct1.currency],
-            minor=record.ct1.amount,
-            created_ms=record.created_ms,
+        debtor = self._fleet[flight.record.ct1.debtorParticipantCode]
+        record, command = refuse(
+            flight.record, flight.key, refusal, now=self._clock.now(), debtor=debtor
         )
         (result,) = await self._ledger.apply((command,))
         if isinstance(result, Duplicate):
@@ -430,64 +351,8 @@ class TransferRouter:
         return Answer(body, refusal.header)
 
 
-_DECIDED_BY: Final[Mapping[type, str]] = {
-    CreditorAccepted: "creditor",
-    CreditorRefused: "creditor",
-    CreditorUnreachable: "clearing_house",
-    AnswerOverdue: "timer",
-}
-
-
 def _answer(record: TransferRecord) -> Answer:
     return Answer(record.answer, record.rule, record.instruction_id)
-
-
-def transfer_entries(record: TransferRecord, currency: str) -> tuple[Entry, ...]:
-    """Return the linked entries of a transfer: principal and, if there is one, the fee."""
-    ct1 = record.ct1
-    debit = Account(ledger=NATIONAL, currency=currency, owner=ct1.debtorParticipantCode)
-    credit = Account(ledger=NATIONAL, currency=currency, owner=record.creditor_agent)
-    principal = Entry(
-        kind="principal", debit=debit, credit=credit, minor=ct1.amount, window=record.window
-    )
-    if not ct1.feeAmount:
-        return (principal,)
-    fee = Entry(
-        kind="interbank_fee",
-        debit=debit,
-        credit=credit,
-        minor=ct1.feeAmount,
-        window=record.window,
-    )
-    return (principal, fee)
-
-
-def owed_message(record: TransferRecord, message: Message, creditor: Participant | None) -> Owed:
-    """Return a confirmation or cancellation as a message owed to the creditor's agent.
-
-    Args:
-        creditor: None if it has left the fleet since.
-    """
-    kind = type(message).__name__
-    return Owed(
-        owed_id=f"{record.instruction_id}:{kind}",
-        participant=record.creditor_agent,
-        message=kind,
-        body=encode(message) if creditor is None else encode(message, creditor.wire),
-        subject=record.instruction_id,
-        due_ms=record.decided_ms,
-    )
-
-
-def cancel(
-    record: TransferRecord, issuer: Issuer, profile: Profile, clock: Clock
-) -> tuple[TransferRecord, Message]:
-    """Return an expired order's record with its cancellation's id, and the CTC1."""
-    now = clock.now()
-    instruction = issuer.for_cancellation(record, now)
-    record = replace(record, cancellation_id=instruction)
-    branch = profile.switch.branch_id
-    return record, answers.cancellation(record, instruction=instruction, branch=branch, now=now)
 
 
 def _answers(answer: Message, ct2: CT2) -> bool:

@@ -111,19 +111,39 @@ class SqliteStore:
         """Return how many messages are owed, by participant."""
         return dict(self._connection.execute("SELECT participant, count(*) FROM outbox GROUP BY 1"))
 
-    def owed(self, *, subject: str | None = None, limit: int = PAGE_ROWS_MAX) -> Sequence[OwedRow]:
-        """Return what is owed, oldest first; only for one transfer if ``subject`` is given."""
-        where, values = ("", ()) if subject is None else (" WHERE subject=?", (subject,))
-        rows = self._connection.execute(
-            _OUTBOX + where + " ORDER BY due_ms LIMIT ?", (*values, limit)
-        )
-        return [_owed(row) for row in rows]
+    def owed(
+        self,
+        *,
+        subject: str | None = None,
+        participant: str | None = None,
+        messages: Sequence[str] = (),
+        others_than: Sequence[str] = (),
+        parked: bool | None = None,
+        limit: int = PAGE_ROWS_MAX,
+    ) -> Sequence[OwedRow]:
+        """Return what is owed, oldest first.
 
-    def parked(self, participant: str) -> Sequence[OwedRow]:
-        """Return what is owed to a participant and waits for a person."""
+        Args:
+            subject: only for one transfer; participant: only to one.
+            messages: only these; others_than: all but these.
+            parked: only what is parked, or what is not.
+        """
+        clauses: list[tuple[str, Sequence[str]]] = []
+        if subject is not None:
+            clauses.append(("subject=?", (subject,)))
+        if participant is not None:
+            clauses.append(("participant=?", (participant,)))
+        if messages:
+            clauses.append((f"message IN ({_marks(messages)})", messages))
+        if others_than:
+            clauses.append((f"message NOT IN ({_marks(others_than)})", others_than))
+        if parked is not None:
+            clauses.append((f"parked_ms IS {'NOT ' if parked else ''}NULL", ()))
+        where = " AND ".join(clause for clause, _ in clauses)
+        values = [value for _, given in clauses for value in given]
         rows = self._connection.execute(
-            _OUTBOX + " WHERE participant=? AND parked_ms IS NOT NULL ORDER BY due_ms LIMIT ?",
-            (participant, PAGE_ROWS_MAX),
+            f"{_OUTBOX} {'WHERE ' + where if where else ''} ORDER BY due_ms LIMIT ?",
+            (*values, limit),
         )
         return [_owed(row) for row in rows]
 
@@ -201,6 +221,10 @@ _LIST = (
     "SELECT transfer_id, state, reason, debtor_agent, creditor_agent, currency, minor,"
     " created_ms, decided_ms, record FROM transfers"
 )
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ",".join("?" * len(values))
 
 
 def _stored(row: Any) -> StoredTransfer | None:

@@ -18,10 +18,18 @@ class Tasks:
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
+        self._running: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Start a task."""
-        self._group.create_task(_rooted(work))
+        task = self._group.create_task(_rooted(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def cancel(self) -> None:
+        """Give up what is still running: the process ends."""
+        for task in self._running:
+            task.cancel()
 
 
 async def _rooted(work: Coroutine[Any, Any, Any]) -> None:

@@ -24,7 +24,7 @@ from switch.core.records import (
     unpack_verification,
 )
 from switch.core.sessions import NetworkState
-from switch.flight import Answer, Recent
+from switch.flight import Answer, NotAccepting, Recent
 from switch.identifiers import Issuer
 from switch.ports import Directory, Ledger, Peers, Store
 
@@ -87,6 +87,7 @@ class Verifier:
         self._by_key: Recent[bytes] = Recent(RECENT_BINDINGS_MAX)
         self._bindings: Recent[Binding] = Recent(RECENT_BINDINGS_MAX)
         self._expiry = timedelta(seconds=profile.timers.av_expiry_s)
+        self._is_stopping = False
         self._life_ms = int(profile.timers.av_binding_s * 1000)
 
     def binding(self, instruction: str) -> Binding | None:
@@ -114,7 +115,13 @@ class Verifier:
             if known.content != content:
                 return self._refused(av1, rules.OTHER_CONTENT)
             return _answer(known)
+        if self._is_stopping:
+            raise NotAccepting
         return await self._first_send(av1, key, content)
+
+    def stop(self) -> None:
+        """Begin no more queries; repeats are still answered."""
+        self._is_stopping = True
 
     def _known(self, key: str) -> VerificationRecord | None:
         packed = self._by_key.get(key)

@@ -1,4 +1,4 @@
-"""Announces a position that fell below its low watermark, once, with what it says on disk."""
+"""Announces a position that passed a watermark, once, with what it says on disk."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -41,17 +41,21 @@ class Watermarks:
 
     def on_low(self, position: Position) -> None:
         """Announce a position below its low watermark."""
-        self._spawn(self._announce(position))
+        self._spawn(self._announce(position, low=True))
 
-    async def _announce(self, position: Position) -> None:
+    def on_high(self, position: Position) -> None:
+        """Announce that a position is above its high watermark again."""
+        self._spawn(self._announce(position, low=False))
+
+    async def _announce(self, position: Position, *, low: bool) -> None:
         member = self._fleet.get(position.account.owner)
         owed: tuple[Owed, ...] = ()
         if member is not None and member.base_url:
             head = self._head(member.code)
             opening = position.balance_minor - self._net_of_window(position)
-            notice = notices.watermark(head, member, position, opening_minor=opening)
+            notice = notices.watermark(head, member, position, opening_minor=opening, low=low)
             owed = (notices.as_owed(notice, head, member, self._clock.now()),)
-        alert = SetAlert(account=position.account, alerted=True, owed=owed)
+        alert = SetAlert(account=position.account, alerted=low, owed=owed)
         await self._ledger.apply((alert,))
         self._outbox.take(owed)
 

@@ -9,7 +9,7 @@ import click
 
 from chasqui.exits import Misused, Refused
 from chasqui.language import N_
-from chasqui.meanings import advice, meaning
+from chasqui.meanings import meaning
 from chasqui.options import Group, option
 from chasqui.session import Session, pass_session
 from chasqui.told import told
@@ -84,7 +84,7 @@ def verify(session: Session, *, file: IO[bytes], code: str, certificate: Path | 
         jws.verify(signed, trusted, _now())
     except BadSignature as error:
         code, why = error.reason, meaning(error.reason)
-        raise Refused(f"{code}: {why}: {told(error.detail)}", advice(code)) from error
+        raise Refused(f"{code}: {why}: {told(error.detail)}") from error
     click.echo(signed.payload.decode(errors="replace"))
     click.secho(_("The signature holds."), fg="green", err=True)
 

@@ -8,7 +8,7 @@ from chasqui.answers import Lookup
 from chasqui.country import Country
 from chasqui.exits import ExitCode, Misused
 from chasqui.language import N_
-from chasqui.meanings import advice, explained
+from chasqui.meanings import advice, explained, step_after
 from chasqui.names import entity_name
 from chasqui.options import command, option
 from chasqui.output import as_json, milliseconds, paragraph, table
@@ -71,5 +71,5 @@ def _print_refused(answer: Lookup) -> None:
         paragraph(line)
     if answer.explanation:
         paragraph(explained(answer.explanation))
-    if step := advice(answer.reason_code):
+    if step := advice(answer.reason_code) or step_after(answer.explanation):
         paragraph(_("What to do: {step}").format(step=step))

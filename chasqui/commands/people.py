@@ -1,5 +1,6 @@
 """``chasqui participants`` and ``chasqui customers``."""
 
+from collections.abc import Mapping
 from gettext import gettext as _
 
 import click
@@ -22,9 +23,23 @@ def participants_command(session: Session, *, in_json: bool) -> None:
     if in_json:
         as_json(everyone)
         return
-    rows = [(one.code, one.name, one.kind, _state(one), str(one.owed)) for one in everyone]
+    rows = [(one.code, one.name, _kind(one), _state(one), str(one.owed)) for one in everyone]
     headings = (_("Code"), _("Name"), _("Kind"), _("State"), _("Owed"))
     table(headings, rows, right="llllr")
+
+
+_KINDS: Mapping[str, str] = {
+    "bank": N_("bank"),
+    "emoney": N_("e-money"),
+    "coop": N_("coop"),
+    "sponsor": N_("sponsor"),
+    "load": N_("load"),
+    "test": N_("test"),
+}
+
+
+def _kind(one: Participant) -> str:
+    return _(_KINDS[one.kind]) if one.kind in _KINDS else one.kind
 
 
 def _state(one: Participant) -> str:

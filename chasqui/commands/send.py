@@ -8,14 +8,14 @@ from msgspec import structs
 
 from chasqui.answers import Lookup, Participant, Payment
 from chasqui.country import Api
-from chasqui.exits import ExitCode, Misused
+from chasqui.exits import ExitCode, Failure, Misused
 from chasqui.language import N_
 from chasqui.legs import all_legs
 from chasqui.names import candidate_text
 from chasqui.options import command, option
 from chasqui.output import CURRENCIES, Amount, as_json, is_interactive
 from chasqui.payer import cci_of, find_account, phone_of
-from chasqui.receipt import print_payment
+from chasqui.receipt import FLAGS, print_payment
 from chasqui.session import Session, pass_session
 
 _EXIT_BY_STATE = {
@@ -79,7 +79,10 @@ def send_command(
     order |= {} if amount is None else {"amount": amount}
     order |= {} if entity is None else {"entity": entity}
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    payment = hook.post("/control/payments", order, Payment, headers)
+    try:
+        payment = hook.post("/control/payments", order, Payment, headers)
+    except Failure as failure:
+        raise failure.about(FLAGS) from failure
     legs, detail = all_legs(country, payment)
     payment = structs.replace(payment, legs=legs)
     if in_json:

@@ -25,7 +25,7 @@ from chasqui.output import (
 )
 from chasqui.session import Session, pass_session
 from chasqui.told import told
-from chasqui.verdicts import verdict
+from chasqui.verdicts import own_rule, verdict
 
 _KINDS: Mapping[str, str] = {"principal": N_("principal"), "interbank_fee": N_("interbank fee")}
 
@@ -93,8 +93,8 @@ def _print_timeline(detail: TransferDetail, *, verbose: bool) -> None:
     headings = (_("At"), _("Message"), _("From -> to"), _("Time"), "HTTP", _("Answer"))
     table(headings, [_timeline_row(row) for row in detail.timeline], right="lllrr")
     for row in detail.timeline:
-        if row.note:
-            paragraph(f"{message_name(row.message)}: {told(row.note)}")
+        if note := own_rule(row.note or ""):
+            paragraph(f"{message_name(row.message)}: {told(note)}")
     if verbose:
         for row in detail.timeline:
             if row.body is not None:

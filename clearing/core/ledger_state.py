@@ -116,6 +116,7 @@ class LedgerState:
         self._oppositions: dict[str, Oppose] = {}
         self._announced: set[Account] = set()
         self._low: list[Position] = []
+        self._high: list[Position] = []
         for one in held:
             self._know(one.transfer_id, _Known(one.key, one.record, one.entries, held=True))
         self._deciders: dict[type, Callable[[Any], tuple[Result, Write | None]]] = {
@@ -146,6 +147,11 @@ class LedgerState:
         """Return the positions that passed their low watermark since the last call."""
         low, self._low = self._low, []
         return low
+
+    def take_high(self) -> Sequence[Position]:
+        """Return the announced positions that passed their high watermark since the last call."""
+        high, self._high = self._high, []
+        return high
 
     def forget(self, writes: Iterable[Write]) -> None:
         """Drop what is on disk now and can be asked of the archive."""
@@ -186,6 +192,7 @@ class LedgerState:
                 self._announced.discard(account)
                 if ends_alert(after):
                     positions[account] = changes[account] = changed(after, alerted=False)
+                    self._high.append(positions[account])
 
     def _reserve(self, command: Reserve) -> tuple[Result, Write | None]:
         assert command.state == RESERVED

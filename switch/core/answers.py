@@ -89,7 +89,8 @@ def account_found(av2: AV2, av3: AV3) -> AV4:
         creditorPhoneNumber=av3.creditorPhoneNumber,
         creditorMobileNumber=av3.creditorMobileNumber,
         # The account asked about is the one that gets the money, whatever R calls it.
-        creditorCCI=av2.creditorCCI or av3.creditorCCI,
+        # Of a card the account behind it stays with its institution: CT1 may not name one.
+        creditorCCI=av2.creditorCCI,
         creditorCreditCard=av2.creditorCreditCard,
         currency=av2.currency,
         proxyValue=av2.proxyValue,

@@ -13,6 +13,7 @@ from scheme.wire.tin_json import encode
 
 NORMAL: Final = "NORMAL"
 SUSPENDED: Final = "SUSPENDED"
+LOW: Final = "LOW"
 BLOCKED: Final = "BLOCKED"
 SIGNED_ON: Final = "SIGNON"
 SIGNED_OFF: Final = "SIGNOFF"
@@ -87,9 +88,9 @@ def session_status(head: NoticeHead, member: Participant, *, signed_on: bool) ->
 
 
 def watermark(
-    head: NoticeHead, member: Participant, position: Position, *, opening_minor: int
+    head: NoticeHead, member: Participant, position: Position, *, opening_minor: int, low: bool
 ) -> SNM993:
-    """Return the notice that a position fell below its low watermark.
+    """Return the notice that a position fell below its low watermark, or is above the high one.
 
     Args:
         opening_minor: the balance with which the present window opened.
@@ -102,7 +103,7 @@ def watermark(
         messageClass=_NOTIFICATION,
         bankName=member.name,
         currency=CODE_BY_CURRENCY[position.account.currency],
-        availablePrefundBalanceStatus="LOW",
+        availablePrefundBalanceStatus=LOW if low else NORMAL,
         openingPrefundedBalance=opening_minor,
         lowWatermarkValue=position.low_minor,
         highWatermarkValue=position.high_minor,

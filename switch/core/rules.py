@@ -46,6 +46,9 @@ class Refusal(Struct, frozen=True, gc=False):
         return f"{self.field}: {self.text}"
 
 
+WALLET_QR: Final = "O"
+PHONE_PROXIES: Final = frozenset({"MSISDN", "M"})
+
 OTHER_CONTENT: Final = Refusal(
     ReasonCode.AM05,
     "other_content",
@@ -234,8 +237,10 @@ def alias_of(av1: AV1) -> tuple[str | None, str | None]:
     """Return the phone and the QR token an AV1 asks to be resolved, if any."""
     if av1.channel != "52":
         return None, None
-    if av1.proxyValue is not None and av1.proxyType == "O":
+    if av1.proxyValue is not None and av1.proxyType == WALLET_QR:
         return None, av1.proxyValue
-    if av1.creditorCCI is not None and cci.is_placeholder(av1.creditorCCI):
-        return av1.creditorMobileNumber, None
-    return None, None
+    if av1.creditorCCI is None or not cci.is_placeholder(av1.creditorCCI):
+        return None, None
+    # Some connectors put the phone into the proxy; an empty alias is one that nobody has.
+    named = av1.proxyValue if av1.proxyType in PHONE_PROXIES else None
+    return av1.creditorMobileNumber or named or "", None

@@ -16,7 +16,7 @@ from scheme.reasons import ReasonCode
 from scheme.wire.tin_json import DEFAULT_VARIANT, decode, encode
 from switch.core import answers
 from switch.envelope import Envelopes, Unwrapped, unwrap
-from switch.flight import Answer, UnknownOutcome
+from switch.flight import Answer, NotAccepting, UnknownOutcome
 from switch.wire_log import WireLog
 from switch.wire_names import BASE_PATH, ERROR_HEADER, HOUSE
 
@@ -52,7 +52,7 @@ _ANSWER_NAME: Final[Mapping[type[Message], str]] = {
     SignOff1: "SignOff2",
 }
 
-_NEW_WORK: Final[frozenset[type[Message] | None]] = frozenset({AV1, CT1})
+_REJECTED: Final = 400
 
 Handle = Callable[[Any], Awaitable[Answer]]
 
@@ -95,7 +95,6 @@ class TinEdge:
     Args:
         handlers: what answers each kind of request.
         token: shared secret demanded of unsigned callers; empty: none.
-        accepts: tells whether new requests are taken; False while stopping.
     """
 
     def __init__(
@@ -109,7 +108,6 @@ class TinEdge:
         wire_log: WireLog,
         clock: Clock,
         token: str = "",
-        accepts: Callable[[], bool] = lambda: True,
     ) -> None:
         self._handlers = handlers
         self._fleet = fleet
@@ -119,7 +117,6 @@ class TinEdge:
         self._log = wire_log
         self._clock = clock
         self._token = token.encode()
-        self._accepts = accepts
 
     async def handle(self, request: Request) -> Response:
         """Answer one HTTP request."""
@@ -128,9 +125,6 @@ class TinEdge:
             return _problem(405, "only POST is served here", "send the message as a POST")
         if path.startswith(BASE_PATH):
             expected = _REQUESTS.get(path[len(BASE_PATH) :].lower())
-            if expected in _NEW_WORK and not self._accepts():
-                # Enquiries and the session go on: they are how others learn an outcome.
-                return _problem(503, "the clearing house is stopping", "try again in a moment")
             if expected is not None:
                 return await self._message(request, expected)
         elif path.startswith("/directory/"):
@@ -142,11 +136,12 @@ class TinEdge:
         return _problem(404, "no such path", f"POST {BASE_PATH}NAME with NAME one of {names}")
 
     async def _message(self, request: Request, expected: type[Message]) -> Response:
-        began_us = self._clock.now_us()
+        exchange = _Exchange(request, expected, self._clock.now_us())
         try:
             unwrapped = unwrap(request.body)
         except BadSignature as error:
-            return await self._refuse(expected, {}, error.reason, error.detail, signed=True)
+            exchange.signed = True
+            return await self._refuse(exchange, {}, error.reason, error.detail)
         message: Message | None = None
         fault: MalformedMessage | None = None
         try:
@@ -155,22 +150,39 @@ class TinEdge:
         except MalformedMessage as error:
             fault = error
             sender = _sender(error, expected)
-        signed = unwrapped.signed is not None or self._envelopes.must_sign(sender)
+        exchange.sender = sender or ""
+        exchange.signed = unwrapped.signed is not None or self._envelopes.must_sign(sender)
         if fault is not None and fault.raw is None:
-            return await self._reject(unwrapped.document, fault, signed=signed)
+            return await self._reject(exchange, unwrapped.document, fault)
         refused = self._not_entitled(request, unwrapped, sender)
         if refused is not None:
             echo = _echo(message, fault)
-            return await self._refuse(expected, echo, refused.reason, refused.detail, signed=signed)
+            return await self._refuse(exchange, echo, refused.reason, refused.detail)
         if message is None:
             assert fault is not None
-            echo = fault.raw or {}
-            return await self._refuse(expected, echo, fault.reason, str(fault), signed=signed)
+            return await self._refuse(exchange, fault.raw or {}, fault.reason, str(fault))
+        return await self._handle(exchange, message)
+
+    async def _handle(self, exchange: "_Exchange", message: Message) -> Response:
+        """Let a sound message of an entitled sender be answered."""
         try:
-            answer = await self._handlers[expected](message)
-        except UnknownOutcome:
-            return Response(500)  # Never a guessed outcome: the sender asks again.
-        return await self._answer(request, expected, sender or "", answer, began_us, signed=signed)
+            answer = await self._handlers[exchange.expected](message)
+        except NotAccepting:
+            return _problem(503, "the clearing house is stopping", "try again in a moment")
+        except Exception as error:
+            # Never a guessed outcome: the sender asks again.
+            if not isinstance(error, UnknownOutcome):
+                log.exception(
+                    "request failed", message=exchange.expected.__name__, agent=exchange.sender
+                )
+            self._keep(exchange, b"", 500, repr(error), _subject(_echo(message, None)))
+            return Response(500)
+        body = await self._envelopes.wrap(answer.body, signed=exchange.signed)
+        status = self._variant(exchange.sender).success_status
+        subject = answer.subject or _subject(_echo(message, None))
+        self._keep(exchange, body, status, answer.explain, subject)
+        headers = ((ERROR_HEADER, _one_line(answer.explain)),) if answer.explain else ()
+        return Response(status, body, headers)
 
     def _not_entitled(
         self, request: Request, unwrapped: Unwrapped, sender: str | None
@@ -190,61 +202,49 @@ class TinEdge:
         shown = request.headers.get("Authorization", "")
         return hmac.compare_digest(shown.encode(errors="replace"), b"Bearer " + self._token)
 
-    async def _answer(
-        self,
-        request: Request,
-        expected: type[Message],
-        sender: str,
-        answer: Answer,
-        began_us: int,
-        *,
-        signed: bool,
-    ) -> Response:
-        body = await self._envelopes.wrap(answer.body, signed=signed)
-        variant = self._variant(sender)
-        if self._log.enabled:
-            now_us = self._clock.now_us()
-            subject, name = answer.subject, expected.__name__
-            self._log.write(began_us, subject, name, sender, HOUSE, request.body)
-            self._log.write(
-                now_us,
-                subject,
-                _ANSWER_NAME[expected],
-                HOUSE,
-                sender,
-                body,
-                status=variant.success_status,
-                took_us=now_us - began_us,
-                note=answer.explain,
-            )
-        headers = ((ERROR_HEADER, _one_line(answer.explain)),) if answer.explain else ()
-        return Response(variant.success_status, body, headers)
+    def _keep(
+        self, exchange: "_Exchange", body: bytes, status: int, note: str, subject: str
+    ) -> None:
+        """Put a request and its answer into the wire log, whatever became of it."""
+        if not self._log.enabled:
+            return
+        began_us, now_us = exchange.began_us, self._clock.now_us()
+        kind, sender = exchange.expected, exchange.sender
+        self._log.write(began_us, subject, kind.__name__, sender, HOUSE, exchange.request.body)
+        self._log.write(
+            now_us,
+            subject,
+            _ANSWER_NAME[kind] if status != _REJECTED else "Reject",
+            HOUSE,
+            sender,
+            body,
+            status=status,
+            took_us=now_us - began_us,
+            note=note,
+        )
 
     async def _refuse(
-        self,
-        expected: type[Message],
-        echo: Mapping[str, Any],
-        reason: str,
-        explain: str,
-        *,
-        signed: bool,
+        self, exchange: "_Exchange", echo: Mapping[str, Any], reason: str, explain: str
     ) -> Response:
         """Answer a message that could not be taken, in its own words with 05."""
-        now = self._clock.now()
-        message = answers.refused_answer(expected.__name__, echo, reason=reason, now=now)
-        sender = echo.get(_SENDER_FIELD[expected])
-        variant = self._variant(sender if isinstance(sender, str) else "")
-        log.info("message refused", message=expected.__name__, agent=sender, rule=explain)
-        body = await self._envelopes.wrap(encode(message, variant), signed=signed)
+        name = exchange.expected.__name__
+        message = answers.refused_answer(name, echo, reason=reason, now=self._clock.now())
+        variant = self._variant(exchange.sender)
+        log.info("message refused", message=name, agent=exchange.sender, rule=explain)
+        body = await self._envelopes.wrap(encode(message, variant), signed=exchange.signed)
+        self._keep(exchange, body, variant.success_status, explain, _subject(echo))
         headers = ((ERROR_HEADER, _one_line(explain)),)
         return Response(variant.success_status, body, headers)
 
-    async def _reject(self, body: bytes, fault: MalformedMessage, *, signed: bool) -> Response:
+    async def _reject(
+        self, exchange: "_Exchange", document: bytes, fault: MalformedMessage
+    ) -> Response:
         """Answer what is no message at all."""
         log.info("body rejected", rule=str(fault))
-        message = answers.reject(body, reason=ReasonCode.FF02, now=self._clock.now())
-        document = await self._envelopes.wrap(encode(message), signed=signed)
-        return Response(400, document, ((ERROR_HEADER, _one_line(str(fault))),))
+        message = answers.reject(document, reason=ReasonCode.FF02, now=self._clock.now())
+        body = await self._envelopes.wrap(encode(message), signed=exchange.signed)
+        self._keep(exchange, body, _REJECTED, str(fault), "")
+        return Response(_REJECTED, body, ((ERROR_HEADER, _one_line(str(fault))),))
 
     async def _directory_call(self, request: Request) -> Response:
         try:
@@ -268,6 +268,30 @@ class TinEdge:
     def _variant(self, sender: str) -> Any:
         participant = self._fleet.get(sender)
         return DEFAULT_VARIANT if participant is None else participant.wire
+
+
+class _Exchange:
+    """One request on its way to its answer.
+
+    Attributes:
+        sender: the participant it names, or empty.
+        signed: whether it is answered signed.
+    """
+
+    __slots__ = ("began_us", "expected", "request", "sender", "signed")
+
+    def __init__(self, request: Request, expected: type[Message], began_us: int) -> None:
+        self.request = request
+        self.expected = expected
+        self.began_us = began_us
+        self.sender = ""
+        self.signed = False
+
+
+def _subject(echo: Mapping[str, Any]) -> str:
+    """Return the id under which a request that was refused can be found again."""
+    subject = echo.get("referenceTransactionId") or echo.get("instructionId")
+    return subject if isinstance(subject, str) else ""
 
 
 def _sender(error: MalformedMessage, expected: type[Message]) -> str | None:

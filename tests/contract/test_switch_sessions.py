@@ -204,6 +204,7 @@ def watermarks(one: World) -> Watermarks:
         spawn=one.house._spawn,
     )
     one.ledger.on_low = made.on_low
+    one.ledger.on_high = made.on_high
     return made
 
 
@@ -230,8 +231,10 @@ async def test_a_low_watermark_is_announced_once_until_above_the_high_one(tmp_pa
         await spend(one, 4, 100)
         assert len([o for o in one.peers.delivered if o.message == "SNM993"]) == 1
         await fund(one, made, 500, "b")
+        await one.settle()
         await spend(one, 5, 450)
-        assert len([o for o in one.peers.delivered if o.message == "SNM993"]) == 2
+        notices = [decode(o.body, SNM993) for o in one.peers.delivered if o.message == "SNM993"]
+        assert [n.availablePrefundBalanceStatus for n in notices] == ["LOW", "NORMAL", "LOW"]
 
 
 async def test_a_low_watermark_once_announced_is_not_announced_again_after_a_restart(

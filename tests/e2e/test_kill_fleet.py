@@ -14,12 +14,20 @@ from tests.support.payers import Payers
 SOAK = (pytest.mark.soak, pytest.mark.timeout(600))
 
 
+FLEET = ("participants",)
+BOTH = ("participants", "switch")
+
+
 @pytest.mark.parametrize(
-    ("transfers", "seed"), [(600, 7), pytest.param(10_000, 8, marks=SOAK)]
+    ("victims", "transfers", "strikes", "seed"),
+    [
+        (FLEET, 600, 2, 7),
+        pytest.param(FLEET, 10_000, 5, 8, marks=SOAK),
+        pytest.param(BOTH, 10_000, 5, 9, marks=SOAK),
+    ],
 )
-@pytest.mark.parametrize("victims", [("participants",)])
 async def test_killed_institutions_credit_once_and_end_their_customers_payments(
-    tmp_path: Path, transfers: int, seed: int, victims: tuple[str, ...]
+    tmp_path: Path, victims: tuple[str, ...], transfers: int, strikes: int, seed: int
 ) -> None:
     with SupervisedCountry(tmp_path / "home") as country:
         load = Load(country.up(), seed)
@@ -31,7 +39,7 @@ async def test_killed_institutions_credit_once_and_end_their_customers_payments(
             for victim, pid in former.items():
                 country.until_back(victim, pid)
 
-        await load.struck(transfers, seed, strike)
+        await load.struck(transfers, strikes, strike)
         payers.stop()
         await paying
 

@@ -11,19 +11,20 @@ from tests.support.load import Load
 
 SOAK = (pytest.mark.soak, pytest.mark.timeout(600))
 
+
 @pytest.mark.parametrize(
-    ("transfers", "seed"),
-    [(2000, 1), *(pytest.param(10_000, seed, marks=SOAK) for seed in (2, 3, 4))],
+    ("transfers", "strikes", "seed"),
+    [(2000, 3, 1), *(pytest.param(10_000, 5, seed, marks=SOAK) for seed in (2, 3, 4))],
 )
 async def test_a_supervised_switch_that_is_killed_keeps_its_word(
-    tmp_path: Path, transfers: int, seed: int
+    tmp_path: Path, transfers: int, strikes: int, seed: int
 ) -> None:
     with SupervisedCountry(tmp_path / "home") as country:
         load = Load(country.up(), seed)
 
         await load.struck(
             transfers,
-            seed,
+            strikes,
             lambda: country.until_back("switch", country.kill("switch")),
         )
 
@@ -31,10 +32,10 @@ async def test_a_supervised_switch_that_is_killed_keeps_its_word(
 
 
 @pytest.mark.parametrize(
-    ("transfers", "seed"), [(400, 5), pytest.param(10_000, 6, marks=SOAK)]
+    ("transfers", "strikes", "seed"), [(400, 2, 5), pytest.param(10_000, 5, 6, marks=SOAK)]
 )
 async def test_a_switch_started_again_by_hand_keeps_its_word(
-    tmp_path: Path, transfers: int, seed: int
+    tmp_path: Path, transfers: int, strikes: int, seed: int
 ) -> None:
     with HandStartedCountry(tmp_path / "home") as country:
         country.start("switch", "participants")
@@ -46,6 +47,6 @@ async def test_a_switch_started_again_by_hand_keeps_its_word(
             country.start("switch")
             country.wait_until_open()
 
-        await load.struck(transfers, seed, strike)
+        await load.struck(transfers, strikes, strike)
 
         await load.assert_sound()

@@ -441,13 +441,16 @@ async def test_paths_and_methods_that_are_not_served_say_what_is(tmp_path: Path)
             assert "error" in await response.json()
 
 
-async def test_a_stopping_house_takes_no_new_orders_but_answers_enquiries(tmp_path: Path) -> None:
-    open_ = [True]
-    async with wired(tmp_path, accepts=lambda: open_[0]) as wire:
+async def test_a_stopping_house_takes_no_new_orders_but_answers_repeats_and_enquiries(
+    tmp_path: Path,
+) -> None:
+    async with wired(tmp_path) as wire:
         await verified(wire)
-        open_[0] = False
-        assert (await wire.post("CT1", ct1())).status == 503
-        assert (await wire.post("AV1", av1())).status == 503
+        paid = await wire.post("CT1", ct1())
+        wire.world.house.stop()
+        assert (await wire.post("CT1", ct1(messageTypeId="0201"))).body == paid.body
+        assert (await wire.post("CT1", ct1(referenceTransactionId="1" * 28))).status == 503
+        assert (await wire.post("AV1", av1(trace="000777"))).status == 503
         assert (await wire.post("PSR1", golden("PSR1"))).status == 200
         assert (await wire.post("ET1", golden("ET1"))).code == ("00", None)
 

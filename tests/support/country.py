@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -316,18 +316,20 @@ class HandStartedCountry(Country):
             child.stop()
 
     def _settings(self, module: str) -> str:
-        own = {
+        own: Mapping[str, dict[str, object]] = {
             "switch": {"tin_port": self.tin_port, "operator_port": self.operator_port},
             "participants": {"switch_url": f"http://127.0.0.1:{self.tin_port}", "latency_ms": 0.0},
-        }[module]
-        common = {
+        }
+        common: dict[str, object] = {
             "home": str(self.home),
             "fleet": str(self.fleet_file),
             "profile": str(self.profile),
             "lifeline": True,
             "log_file": str(self.home / f"{module}.log"),
         }
-        return "".join(f"{name} = {json.dumps(value)}\n" for name, value in (common | own).items())
+        return "".join(
+            f"{name} = {json.dumps(value)}\n" for name, value in (common | own[module]).items()
+        )
 
 
 def ask(

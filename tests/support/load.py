@@ -20,7 +20,6 @@ from tests.support.country import Country
 
 IN_FLIGHT = 64
 PATIENCE_S = 60.0
-STRIKES = 3
 PAYEES_EACH = 8
 _LOOK_S = 0.005
 _TRACES_EACH = 60_000
@@ -75,6 +74,7 @@ class Load:
     def __init__(self, country: Country, seed: int) -> None:
         self.country = country
         self.told: list[Told] = []
+        self._seed = seed
         self.book = Book()
         codes = country.operations.senders()
         payees = country.operations.payees(PAYEES_EACH) + moody_payees()
@@ -111,11 +111,11 @@ class Load:
         while len(self.told) < orders:  # noqa: ASYNC110 - a poll that costs the load nothing
             await asyncio.sleep(_LOOK_S)
 
-    async def struck(self, transfers: int, seed: int, strike: Callable[[], None]) -> None:
+    async def struck(self, transfers: int, strikes: int, strike: Callable[[], None]) -> None:
         """Send orders; strike in a thread at seeded moments, well apart."""
-        rng = random.Random(seed)
-        part = transfers // (STRIKES + 1)
-        moments = [part * nth + rng.randrange(part // 2) for nth in range(1, STRIKES + 1)]
+        rng = random.Random(self._seed)
+        part = transfers // (strikes + 1)
+        moments = [part * nth + rng.randrange(part // 2) for nth in range(1, strikes + 1)]
 
         async def saboteur() -> None:
             for moment in moments:
@@ -142,9 +142,7 @@ class Load:
             link = await Link.to("127.0.0.1", self.country.tin_port)
             for one in mine:
                 repeat = one.ct1.replace(b'"messageTypeId":"0200"', b'"messageTypeId":"0201"')
-                _, body = await link.send(
-                    request(BASE_PATH + "CT1", repeat, request_id="000001")
-                )
+                _, body = await link.send(request(BASE_PATH + "CT1", repeat, request_id="000001"))
                 if body != one.ct4:
                     differ.append((one, body))
             link.close()

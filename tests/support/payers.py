@@ -59,8 +59,7 @@ class Payers:
         spent: Counter[tuple[str, str]] = Counter()
         states: Counter[str] = Counter()
         for key, (code, order) in self.orders.items():
-            until(lambda c=code, o=order, k=key: self._state(c, o, k) != "PENDING", key)
-            ended = self.country.pay(code, order, key)
+            ended = self._ended(code, order, key)
             states[ended["state"]] += 1
             posted = ledger.get(ended["instruction_id"], {}).get("state") in _PAID
             assert posted == (ended["state"] == "FINAL"), (key, ended)
@@ -83,8 +82,10 @@ class Payers:
                     found[code, one["cci"]] += one["amount"]
         return found
 
-    def _state(self, code: str, order: dict[str, Any], key: str) -> str:
-        return str(self.country.pay(code, order, key)["state"])
+    def _ended(self, code: str, order: dict[str, Any], key: str) -> Any:
+        """Return how a payment ended; whoever repeats it under its key is told."""
+        until(lambda: self.country.pay(code, order, key)["state"] != "PENDING", key)
+        return self.country.pay(code, order, key)
 
     def _customers(self) -> list[dict[str, Any]]:
         found = []

@@ -173,7 +173,6 @@ async def wired(
     token: str = "",
     pki: Pki | None = None,
     body_s_max: float = 10.0,
-    accepts: Callable[[], bool] = lambda: True,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     start: datetime = START,
 ) -> AsyncIterator[Wire]:
@@ -205,7 +204,6 @@ async def wired(
             wire_log=wire_log,
             clock=clock,
             token=token,
-            accepts=accepts,
         )
         tin = GuardedServer(edge.handle, body_s_max=body_s_max, header_s_max=body_s_max)
         await tin.start()

@@ -75,6 +75,7 @@ class ScriptedPeers:
         self.delivered: list[Owed] = []
         self.on_av2: deque[Any] = deque()
         self.on_ct2: deque[Any] = deque()
+        self.refusal = Delivery(acknowledged=False, detail="scripted")
         self.acknowledge: Callable[[Owed], Delivery] = lambda _: Delivery(acknowledged=True)
 
     async def ask(self, participant: str, message: Message, subject: str) -> Message:

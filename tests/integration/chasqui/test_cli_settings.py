@@ -115,6 +115,6 @@ def test_errors_and_verdicts_come_in_spanish_too(chasqui: Chasqui, country: Fake
     _code, _out, err = chasqui("send", *words)
 
     assert code == ExitCode.REFUSED
-    assert "Rechazado" in out
+    assert "Pago rechazado" in out
     assert "el número de cuenta es erróneo" in out
     assert "Falta --amount" in err

@@ -113,6 +113,17 @@ def test_an_order_without_an_id_never_left_its_institution() -> None:
     assert compare([], {"0970": Book.of("0970", rows)}).findings == ()
 
 
+def test_an_order_without_an_id_whose_payer_waits_is_not_equal_yet() -> None:
+    waiting = Movement(sequence=1, role="debtor", state="PENDING", verification_id="V1")
+    answered = Movement(
+        sequence=2, role="debtor", state="REJECTED", instruction_id=ID, verification_id="V1"
+    )
+
+    found = compare([], {"0970": Book.of("0970", [waiting])}).findings
+    assert [(one.kind, one.instruction_id) for one in found] == [(Kind.NOT_YET, "V1")]
+    assert compare([], {"0970": Book.of("0970", [answered, waiting])}).findings == ()
+
+
 def test_a_participant_without_a_book_is_named_only_if_it_took_part() -> None:
     creditor = a_book("0971", "creditor", "FINAL")
     comparison = compare([a_transfer("CONFIRMED", debtor_agent="0985")], {"0971": creditor})

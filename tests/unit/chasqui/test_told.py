@@ -76,6 +76,8 @@ def written(node: ast.AST) -> Iterator[ast.expr]:
         case ast.FunctionDef(name="text" | "fault"):
             returned = (one.value for one in ast.walk(node) if isinstance(one, ast.Return))
             yield from (value for value in returned if value is not None)
+        case _:
+            pass
 
 
 def samples(value: ast.expr) -> Iterator[str]:
@@ -93,6 +95,8 @@ def samples(value: ast.expr) -> Iterator[str]:
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             yield from samples(left)
             yield from samples(right)
+        case _:
+            pass
 
 
 def texts() -> Iterator[tuple[str, str]]:
@@ -138,7 +142,10 @@ def _spanish(monkeypatch: pytest.MonkeyPatch) -> None:
         ("no such account here", "no existe esa cuenta aquí"),
         ("debtor: no such account here", "debtor: no existe esa cuenta aquí"),
         ("CCI: 20 digits", "CCI: 20 dígitos"),
-        ("creditorParticipantCode: 0971 is blocked", "creditorParticipantCode: 0971 está bloqueada"),
+        (
+            "creditorParticipantCode: 0971 is blocked",
+            "creditorParticipantCode: 0971 está bloqueada",
+        ),
         ("the account is blocked", "la cuenta está bloqueada"),
         (
             "decided by the clearing house: amount: the prefund of 0970 does not cover it",
@@ -168,7 +175,7 @@ def test_amounts_are_in_soles_once_the_currency_is_known() -> None:
     assert told("at most 123456 now", currency="PEN") == "como máximo S/ 1,234.56 ahora"
 
 
-@pytest.mark.parametrize("template", sorted(told_texts.TEMPLATES))
+@pytest.mark.parametrize("template", sorted(told_texts.TEMPLATES - told_texts.OUR_OWN.keys()))
 def test_in_english_nothing_changes(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGUAGE", "en")
     language.use("en")

@@ -135,3 +135,22 @@ def test_an_unknown_level_is_refused() -> None:
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="log file"):
         LogFile(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_full_disk_loses_the_line_and_nothing_else() -> None:
+    file = LogFile(Path("/dev/full"))
+    file.write("line\n")
+    file.flush()
+    file.close()
+
+
+def test_a_file_that_cannot_be_put_aside_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    (tmp_path / "x.log.1").mkdir()
+    file = LogFile(path, bytes_max=8)
+    for word in ("one\n", "two\n", "six\n"):
+        file.write(word)
+        file.flush()
+    file.close()
+    assert path.read_text() == "one\ntwo\nsix\n"

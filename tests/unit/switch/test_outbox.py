@@ -289,6 +289,33 @@ async def test_memory_is_bounded_and_filled_again_from_the_disk_and_nothing_come
     assert sorted(owed.owed_id for _, owed in desk.peers.attempts) == names
 
 
+async def test_what_keeps_failing_does_not_hide_what_waits_on_the_disk(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "OUTBOX_IN_MEMORY_PER_PEER", 5)
+    desk.peers.say = lambda owed: YES if owed.owed_id != "m-00" else NO
+    names = [f"m-{n:02}" for n in range(12)]
+    desk.owe(*names)
+    for _ in range(20):
+        await desk.advance(1)
+    assert list(desk.disk.rows) == ["m-00"]
+
+
+async def test_time_in_which_nobody_could_deliver_does_not_count_towards_parking(
+    desk: Desk,
+) -> None:
+    desk.peers.say = lambda _: NO
+    desk.disk.owe(an_owed("a"))
+    await desk.advance(2 * 24 * 3600)
+    desk.outbox = desk.made()
+    desk.outbox.start()
+    await desk.advance(1)
+    desk.peers.say = lambda _: YES
+    desk.outbox.wake("0971")
+    await desk.advance(1)
+    assert desk.disk.rows == {}
+
+
 async def test_what_a_refill_has_found_is_not_taken_a_second_time(desk: Desk) -> None:
     desk.peers.say = lambda _: asyncio.get_running_loop().create_future()
     owed = desk.disk.owe(an_owed("a"))
