@@ -89,7 +89,7 @@ _MEANINGS: dict[str, tuple[str, str]] = {
     ),
     ReasonCode.AB05: (
         N_("the creditor's institution did not answer in time"),
-        N_("Nothing was credited. See who was silent: chasqui show"),
+        N_("Nothing was credited. See how the institution stands: chasqui participants"),
     ),
     ReasonCode.IREG: (
         N_("the alias is registered already"),

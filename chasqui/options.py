@@ -4,12 +4,14 @@ Each option of a command can also be set by the table of that command in the set
 a variable CHASQUI_<COMMAND>_<OPTION>.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from gettext import gettext as _
 from typing import Any, TypeVar
 
 import click
 
+from chasqui.language import N_
 from chasqui.session import Session
 from chasqui.settings import check_table
 
@@ -18,6 +20,34 @@ _NUMBERS: tuple[tuple[type[click.ParamType[Any]], type], ...] = (
     (click.types.IntParamType, int),
     (click.types.FloatParamType, float),
 )
+
+
+METAVARS = (
+    N_("AMOUNT"),
+    N_("ARGS"),
+    N_("CODE"),
+    N_("COMMAND"),
+    N_("DIRECTORY"),
+    N_("FILE"),
+    N_("FLOAT RANGE"),
+    N_("INSTRUCTION_ID"),
+    N_("INTEGER RANGE"),
+    N_("KEY"),
+    N_("NAME"),
+    N_("OPTIONS"),
+    N_("OWED_ID"),
+    N_("PHONE"),
+    N_("SECONDS"),
+    N_("TEXT"),
+    N_("TIME"),
+)
+"""What stands for a value in usage and help."""
+_METAVAR = re.compile("|".join(rf"\b{one}\b" for one in sorted(METAVARS, key=len, reverse=True)))
+
+
+def metavar(text: str) -> str:
+    """Return what stands for a value, such as ``PHONE|CCI``, in the language in use."""
+    return _METAVAR.sub(lambda found: _(found[0]), text)
 
 
 def translated(text: str | None) -> str:
@@ -37,6 +67,10 @@ class Option(click.Option):
         finally:
             self.help = original
 
+    def make_metavar(self, ctx: click.Context) -> str:
+        """Return what stands for its value, in the language in use."""
+        return metavar(super().make_metavar(ctx))
+
     @property
     def key(self) -> str:
         """Its name in the settings file: the long flag, with underscores."""
@@ -51,8 +85,20 @@ class Option(click.Option):
         return list[one] if self.multiple else one  # type: ignore[valid-type]
 
 
+class Argument(click.Argument):
+    """An argument whose name is translated when it is shown."""
+
+    def make_metavar(self, ctx: click.Context) -> str:
+        """Return its name, in the language in use."""
+        return metavar(super().make_metavar(ctx))
+
+
 class Command(click.Command):
     """A command whose help is translated, and whose options the settings file can set."""
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the parts of the usage line, in the language in use."""
+        return [metavar(piece) for piece in super().collect_usage_pieces(ctx)]
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help in the language in use."""
@@ -101,6 +147,10 @@ class Group(click.Group):
 
     command_class = Command
 
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the parts of the usage line, in the language in use."""
+        return [metavar(piece) for piece in super().collect_usage_pieces(ctx)]
+
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help in the language in use."""
         formatter.write_paragraph()
@@ -131,3 +181,8 @@ def command(name: str, *, help: str) -> Callable[[Callable[..., Any]], Command]:
 def option(*flags: str, help: str, **attributes: Any) -> Callable[[F], F]:  # noqa: A002
     """Add an option; ``help`` is a message id."""
     return click.option(*flags, cls=Option, help=help, **attributes)
+
+
+def argument(name: str, **attributes: Any) -> Callable[[F], F]:
+    """Add an argument."""
+    return click.argument(name, cls=Argument, **attributes)

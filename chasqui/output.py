@@ -17,6 +17,8 @@ from scheme.money import Currency, Money, format_amount, parse_amount
 if TYPE_CHECKING:
     from rich.console import Console
 
+TIED = "\N{NO-BREAK SPACE}"
+"""A blank at which ``paragraph`` breaks no line."""
 SIGNS = {"PEN": "S/", "USD": "US$"}
 CURRENCIES = ("PEN", "USD")
 _COLUMNS_UNKNOWN = 80
@@ -47,13 +49,15 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str 
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    printer = console()
+    widths = [max(map(len, cells)) for cells in zip(headings, *rows, strict=True)]
+    gap = 1 if sum(widths) + 2 * (len(widths) - 1) <= printer.width else 0
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0), show_edge=False)
     for index, heading in enumerate(headings):
         to_the_right = right[index : index + 1] == "r"
         drawn.add_column(heading, justify="right" if to_the_right else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    printer = console()
     with printer.capture() as captured:
         printer.print(drawn)
     # Without the blanks that fill the last column: they get in the way of what is copied.
@@ -61,17 +65,17 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str 
 
 
 def paragraph(text: str) -> None:
-    """Print a sentence or two, broken between words where the terminal ends."""
-    # Not by rich: it would break commands that people copy, and styles what looks like markup.
-    click.echo(
-        textwrap.fill(
-            text, _columns(), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    """Print a sentence or two; in a terminal, broken between words where it ends."""
+    if sys.stdout.isatty():
+        # Not by rich: it would break commands that people copy, and style what looks like markup.
+        text = textwrap.fill(
+            text,
+            shutil.get_terminal_size().columns,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
-    )
-
-
-def _columns() -> int:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _COLUMNS_UNKNOWN
+    click.echo(text.replace(TIED, " "))
 
 
 def amount_text(minor: int | None, currency: str) -> str:

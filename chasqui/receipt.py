@@ -10,7 +10,7 @@ from chasqui.language import N_
 from chasqui.legs import answer_text
 from chasqui.meanings import advice, explained, step_after
 from chasqui.names import candidate_text, message_name
-from chasqui.output import amount_text, milliseconds, paragraph, table
+from chasqui.output import TIED, amount_text, milliseconds, paragraph, table
 from chasqui.verdicts import reason_lines, verdict
 
 FLAGS: Mapping[str, str] = {
@@ -26,10 +26,12 @@ FLAGS: Mapping[str, str] = {
     "Idempotency-Key": "--idempotency-key",
 }
 """The flag behind each field of a payment."""
+_TAKEN = frozenset({"FINAL", "PENDING"})
+"""Where the payer pays the fee, or may."""
 _PAID = N_("Paid: {amount}, final after {elapsed}.")
 _REFUSED = N_("Refused after {elapsed}; {amount} stays with the payer.")
 _NOT_VERIFIED = N_("Not paid: the verification was refused; {amount} never left the payer.")
-_REFUSED_HERE = N_("Not sent: refused before any order left the payer's institution.")
+_REFUSED_HERE = N_("Not sent: refused before any order left.")
 _NO_ANSWER = N_("Not sent: nobody answered; {amount} stays with the payer.")
 _PENDING = N_("Not known yet after {elapsed}: {amount} is held until the answer comes.")
 
@@ -39,7 +41,8 @@ def print_payment(
 ) -> None:
     """Print the legs and the verdict, with what to do next."""
     if payment.chosen and len(payment.candidates) > 1:
-        entities = ", ".join(candidate_text(one, everyone) for one in payment.candidates)
+        names = (candidate_text(one, everyone) for one in payment.candidates)
+        entities = ", ".join(name.replace(" ", TIED) for name in names)
         paragraph(_("Can be paid at: {entities}").format(entities=entities))
     if payment.creditor and payment.creditor.name:
         line = _("Payee: {name}, account {cci} at {code}")
@@ -64,7 +67,7 @@ def _print_verdict(payment: Payment, detail: TransferDetail | None) -> None:
     amount = amount_text(payment.amount, payment.currency)
     elapsed = milliseconds(payment.elapsed_ms)
     click.secho(_(text).format(amount=amount, elapsed=elapsed), fg=colour, bold=True)
-    if payment.fee:
+    if payment.fee and payment.state in _TAKEN:
         click.echo(_("Fee: {fee}").format(fee=amount_text(payment.fee, payment.currency)))
     if payment.state != "FINAL":
         for line in _why(payment, detail):

@@ -61,9 +61,10 @@ class _ClearingApi:
     async def _move(self, movement: Movement, request: Request, code: str) -> Response:
         try:
             body = _decode_body(request.body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             hint = 'send {"currency": "PEN", "amount": 12300}, the amount in minor units'
-            return _error(400, str(error), "body", hint)
+            text, _, path = str(error).partition(" - at `$.")
+            return _error(400, text, path.rstrip("`") or "body", hint)
         key = request.headers.get("Idempotency-Key", "")
         answer = await self._service.move(movement, code, body.currency, body.amount, key)
         if isinstance(answer, Refusal):

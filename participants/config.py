@@ -1,5 +1,6 @@
 """Settings of the fleet's process: read whole, checked, or refused."""
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Self
@@ -71,5 +72,6 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ConfigError(f"{origin}: host: loopback only; nothing here asks who is calling")
         if not self.switch_url.startswith(("http://", "https://")):
             raise ConfigError(f"{origin}: switch_url: starts with http:// or https://")
-        if self.latency_ms is not None and self.latency_ms < 0:
-            raise ConfigError(f"{origin}: latency_ms: zero or more")
+        for key, value in (("latency_ms", self.latency_ms or 0.0), ("grace_s", self.grace_s)):
+            if not 0 <= value < math.inf:
+                raise ConfigError(f"{origin}: {key}: zero or more")

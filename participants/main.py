@@ -29,7 +29,7 @@ from participants.links.tin_http.seal import CLEARING_HOUSE, Seal
 from participants.store import SqliteBooks
 from runtime import lifeline, logs, pki
 from runtime.clock import SystemClock
-from runtime.files import load_fleet, load_profile
+from runtime.files import load_country
 from runtime.folder_lock import FolderLock
 from runtime.http_client import AiohttpClient
 from runtime.signing import Keyring, Signer, SigningPool
@@ -70,8 +70,7 @@ class FleetProcess:
         self._announce = announce
         self._clock = SystemClock()
         self._home = Path(config.home)
-        self._profile = load_profile(config.profile)
-        self._fleet = load_fleet(Path(config.fleet))
+        self._profile, self._fleet = load_country(config.profile, Path(config.fleet))
         self._simulated = [
             one for one in self._fleet.participant if one.simulated and one.kind != "load"
         ]
@@ -201,6 +200,7 @@ def first_accounts(fleet: Fleet, participants: frozenset[str]) -> list[Account]:
             status=AccountStatus.ACTIVE,
             affiliated=holding.affiliated,
             balance=holding.opening_minor,
+            opening=holding.opening_minor,
         )
         for person in people(fleet, random.Random(fleet.seed))
         for holding in person.holdings

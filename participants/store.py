@@ -20,6 +20,8 @@ from participants.core.book import (
     DebitOrder,
     DebitState,
     Movement,
+    Posting,
+    Recount,
 )
 from participants.core.payment import Spent
 from participants.core.session import Fact
@@ -32,11 +34,12 @@ from scheme.limits import GROUP_COMMANDS_MAX, LEDGER_QUEUE_MAX
 _ACCOUNT: Final = Account.__struct_fields__
 _CREDIT: Final = CreditOrder.__struct_fields__
 _DEBIT: Final = DebitOrder.__struct_fields__
+_POSTING: Final = ("participant", *Posting.__struct_fields__)
 
 _INTEGERS: Final = frozenset(
     {
         "affiliated", "amount", "at_ms", "balance", "created_ms", "enquiries", "enquiry_ms", "fee",
-        "held", "sequence", "settlement",
+        "held", "minor", "opening", "sequence", "settlement",
     }
 )  # fmt: skip
 
@@ -53,6 +56,8 @@ _SCHEMA: Final = (
     _table("accounts", _ACCOUNT, "cci"),
     _table("credits", _CREDIT, "participant, instruction_id"),
     _table("debits", _DEBIT, "participant, order_id"),
+    # Only ever added to: an order's second posting is not one, and the recount will miss it.
+    _table("postings", _POSTING, "participant, role, order_id"),
     _table("facts", ("participant", "name", "value"), "participant, name"),
     "CREATE INDEX IF NOT EXISTS credits_by_change ON credits (participant, sequence)",
     "CREATE INDEX IF NOT EXISTS debits_by_change ON debits (participant, sequence)",
@@ -71,6 +76,7 @@ _PUT_ACCOUNT: Final = _upsert("accounts", _ACCOUNT)
 _PUT_CREDIT: Final = _upsert("credits", _CREDIT)
 _PUT_DEBIT: Final = _upsert("debits", _DEBIT)
 _PUT_BALANCE: Final = "UPDATE accounts SET balance = ?, held = ? WHERE cci = ?"
+_ADD_POSTING: Final = _upsert("postings", _POSTING).replace("OR REPLACE", "OR IGNORE")
 _PUT_FACT: Final = _upsert("facts", ("participant", "name", "value"))
 _GET_CREDIT: Final = (
     f"SELECT {', '.join(_CREDIT)} FROM credits WHERE participant = ? AND instruction_id = ?"  # noqa: S608
@@ -249,6 +255,7 @@ class SqliteBooks:
         received: dict[tuple[str, str], CreditOrder] = {}
         sent: dict[tuple[str, str], DebitOrder] = {}
         balances: dict[str, tuple[int, int, str]] = {}
+        postings: list[tuple[str, str, str, str, int]] = []
         facts: list[tuple[str, str, str]] = []
         for change in changes:
             if (credit := change.credit) is not None:
@@ -257,6 +264,9 @@ class SqliteBooks:
                 sent[debit.participant, debit.order_id] = debit
             for one in change.balances:
                 balances[one.cci] = (one.balance, one.held, one.cci)
+            postings.extend(
+                (change.participant, *msgspec.structs.astuple(one)) for one in change.postings
+            )
             facts.extend((change.participant, *fact) for fact in change.facts)
         write = self._writer.executemany
         astuple = msgspec.structs.astuple
@@ -266,6 +276,8 @@ class SqliteBooks:
             write(_PUT_DEBIT, map(astuple, sent.values()))
         if balances:
             write(_PUT_BALANCE, balances.values())
+        if postings:
+            write(_ADD_POSTING, postings)
         if facts:
             write(_PUT_FACT, facts)
 

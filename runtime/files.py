@@ -4,7 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 from scheme.errors import ConfigError
-from scheme.network import Fleet
+from scheme.network import Fleet, Participant
 from scheme.profile import Profile
 
 _SUFFIX = ".toml"
@@ -35,9 +35,42 @@ def load_fleet(path: Path) -> Fleet:
     """Return the participants declared in a file.
 
     Raises:
-        ConfigError: the file cannot be read or is wrong; says which and why.
+        ConfigError: the file, or a certificate named in it, cannot be read or is wrong; says
+            which and why.
     """
-    return Fleet.parse(_read(path), origin=str(path))
+    fleet = Fleet.parse(_read(path), origin=str(path))
+    for one in fleet.participant:
+        if one.certificate:
+            _check_certificate(one, str(path))
+    return fleet
+
+
+def load_country(profile: str, fleet: Path) -> tuple[Profile, Fleet]:
+    """Return rules and participants that fit together.
+
+    Args:
+        profile: as ``load_profile`` takes it.
+
+    Raises:
+        ConfigError: as both of them raise it, or the rules say nothing of a currency that a
+            participant uses.
+    """
+    rules, members = load_profile(profile), load_fleet(fleet)
+    for one in members.participant:
+        for currency in one.currencies:
+            lacking = rules.without(currency)
+            if lacking is not None:
+                raise ConfigError(f"{profile}: {lacking}: no value for {currency}")
+    return rules, members
+
+
+def _check_certificate(one: Participant, origin: str) -> None:
+    from runtime import pki  # Late: few files name one, and the library behind it is heavy.
+
+    try:
+        pki.load_certificate(Path(one.certificate))
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: participant {one.code!r}: {error}") from error
 
 
 def _read(path: Path) -> str:

@@ -1,18 +1,23 @@
 """Who takes part: the participants as declared in ``fleet.toml``."""
 
 import tomllib
-from typing import Self
+from collections.abc import Iterator
+from typing import Annotated, Final, Self
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from scheme.errors import ConfigError
 from scheme.ledger import NATIONAL
+from scheme.profile import CURRENCIES
 from scheme.wire.tin_json import DEFAULT_VARIANT, WireVariant
 
 KINDS = ("bank", "caja", "coop", "emoney", "sponsor", "load", "test")
 LANES = ("tin", "iso8583")
+LEDGERS: Final = (NATIONAL,)
 _CODE_CHARACTERS = 4
+_HOUR_MS: Final = 3_600_000
+Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
 class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,8 +28,8 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
         latency_sigma: sigma of the underlying normal distribution.
     """
 
-    latency_ms_median: float = 20.0
-    latency_sigma: float = 0.4
+    latency_ms_median: Annotated[float, Meta(ge=0, le=_HOUR_MS)] = 20.0
+    latency_sigma: Annotated[float, Meta(ge=0, le=10)] = 0.4
 
 
 class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,9 +57,9 @@ class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """
 
     code: str
-    name: str
+    name: Annotated[str, Meta(min_length=1)]
     kind: str
-    port: int = 0
+    port: Port = 0
     url: str = ""
     control_url: str = ""
     simulated: bool = True
@@ -62,13 +67,13 @@ class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     certificate: str = ""
     directories: tuple[str, ...] = ()
     issues: str = ""
-    customers: int = 0
+    customers: Annotated[int, Meta(ge=0)] = 0
     ledger: str = NATIONAL
     sponsor: str = ""
-    currencies: tuple[str, ...] = ("PEN", "USD")
+    currencies: Annotated[tuple[str, ...], Meta(min_length=1)] = ("PEN", "USD")
     lane: str = "tin"
     signs_on: bool = True
-    prefund: dict[str, int] = {}
+    prefund: dict[str, Annotated[int, Meta(ge=0)]] = {}
     wire: WireVariant = DEFAULT_VARIANT
     behaviour: Behaviour = Behaviour()
 
@@ -102,7 +107,8 @@ class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
         """Read and check the participants.
 
         Raises:
-            ConfigError: not TOML, unknown key, wrong type, a code twice or not four digits.
+            ConfigError: not TOML, an unknown key, or a value that cannot be; names the file, the
+                participant, the key and the reason.
         """
         try:
             fleet = msgspec.convert(tomllib.loads(text), cls)
@@ -117,22 +123,50 @@ class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
         ports: dict[int, str] = {}
         for one in self.participant:
             where = f"{origin}: participant {one.code!r}"
-            if len(one.code) != _CODE_CHARACTERS or not one.code.isdigit():
-                raise ConfigError(f"{where}: code: four digits are needed")
+            for key, reason in (*_wrong_codes(one), *_wrong_choices(one), *_wrong_addresses(one)):
+                raise ConfigError(f"{where}: {key}: {reason}")
             if one.code in seen:
                 raise ConfigError(f"{where}: code: declared twice")
             seen.add(one.code)
-            if one.kind not in KINDS:
-                raise ConfigError(f"{where}: kind: one of {', '.join(KINDS)}")
-            if one.lane not in LANES:
-                raise ConfigError(f"{where}: lane: one of {', '.join(LANES)}")
-            if one.url and not one.url.startswith(("http://", "https://")):
-                raise ConfigError(f"{where}: url: starts with http:// or https://")
-            if one.simulated and one.url:
-                raise ConfigError(f"{where}: url: give simulated = false with it")
             if one.port and ports.setdefault(one.port, one.code) != one.code:
                 raise ConfigError(f"{where}: port: taken by {ports[one.port]}")
 
     def by_code(self) -> dict[str, Participant]:
         """Return the participants by code."""
         return {one.code: one for one in self.participant}
+
+
+_Fault = tuple[str, str]
+
+
+def _wrong_codes(one: Participant) -> Iterator[_Fault]:
+    codes = [("code", one.code), *(("directories", code) for code in one.directories)]
+    codes += [
+        (key, code) for key, code in (("issues", one.issues), ("sponsor", one.sponsor)) if code
+    ]
+    for key, code in codes:
+        if len(code) != _CODE_CHARACTERS or not (code.isascii() and code.isdigit()):
+            yield key, "four digits are needed"
+
+
+def _wrong_choices(one: Participant) -> Iterator[_Fault]:
+    chosen: list[tuple[str, str, tuple[str, ...]]] = [
+        ("kind", one.kind, KINDS),
+        ("lane", one.lane, LANES),
+        ("ledger", one.ledger, LEDGERS),
+    ]
+    chosen += [("currencies", currency, CURRENCIES) for currency in one.currencies]
+    chosen += [("prefund", currency, one.currencies) for currency in one.prefund]
+    for key, value, choices in chosen:
+        if value not in choices:
+            yield key, f"one of {', '.join(choices)}"
+    if len(set(one.currencies)) < len(one.currencies):
+        yield "currencies", "named twice"
+
+
+def _wrong_addresses(one: Participant) -> Iterator[_Fault]:
+    for key, url in (("url", one.url), ("control_url", one.control_url)):
+        if url and not url.startswith(("http://", "https://")):
+            yield key, "starts with http:// or https://"
+    if one.simulated and one.url:
+        yield "url", "give simulated = false with it"

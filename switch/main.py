@@ -220,7 +220,7 @@ class SwitchProcess:
         await operator.stop(1.0)
         house.outbox.close()
         # What is owed stays on disk; whoever is still waited for is told after the next start.
-        tasks.cancel()
+        tasks.cancel_all()
 
     def _house(self, parts: "_Parts", spawn: Callable[..., object]) -> House:
         clock = self._clock

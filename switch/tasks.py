@@ -18,17 +18,18 @@ class Tasks:
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
-        self._running: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Start a task."""
-        task = self._group.create_task(_rooted(work))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._group.create_task(_rooted(work))
 
-    def cancel(self) -> None:
-        """Give up what is still running: the process ends."""
-        for task in self._running:
+    @staticmethod
+    def cancel_all() -> None:
+        """Give up whatever still runs on this loop: the process ends.
+
+        Asked of the loop, not kept here: a list of our own would cost every transfer a little.
+        """
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
 

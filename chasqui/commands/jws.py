@@ -10,7 +10,7 @@ import click
 from chasqui.exits import Misused, Refused
 from chasqui.language import N_
 from chasqui.meanings import meaning
-from chasqui.options import Group, option
+from chasqui.options import Group, argument, option
 from chasqui.session import Session, pass_session
 from chasqui.told import told
 from scheme.errors import BadSignature
@@ -35,7 +35,7 @@ def jws_command() -> None:
         "message: what curl --data-binary @- sends."
     ),
 )
-@click.argument("file", type=click.File("rb"), default="-")
+@argument("file", type=click.File("rb"), default="-")
 @option("--as", "code", required=True, metavar="CODE", help=N_("Who signs, e.g. 0970."))
 @pass_session
 def sign(session: Session, *, file: IO[bytes], code: str) -> None:
@@ -55,7 +55,7 @@ def sign(session: Session, *, file: IO[bytes], code: str) -> None:
         "DS0D its certificate, DS0A its signature."
     ),
 )
-@click.argument("file", type=click.File("rb"), default="-")
+@argument("file", type=click.File("rb"), default="-")
 @option(
     "--from",
     "code",

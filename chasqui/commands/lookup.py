@@ -10,7 +10,7 @@ from chasqui.exits import ExitCode, Misused
 from chasqui.language import N_
 from chasqui.meanings import advice, explained, step_after
 from chasqui.names import entity_name
-from chasqui.options import command, option
+from chasqui.options import argument, command, option
 from chasqui.output import as_json, milliseconds, paragraph, table
 from chasqui.payer import find_account, phone_of
 from chasqui.session import Session, pass_session
@@ -24,7 +24,7 @@ from chasqui.verdicts import reason_lines
         "The directory is asked in the name of a payer's institution, and its quotas count."
     ),
 )
-@click.argument("phone")
+@argument("phone")
 @option(
     "--from",
     "payer",

@@ -6,7 +6,7 @@ import click
 
 from chasqui.answers import Done
 from chasqui.language import N_
-from chasqui.options import Group, option
+from chasqui.options import Group, argument, option
 from chasqui.session import Session, pass_session
 
 _981_CHARACTERS = 140
@@ -18,7 +18,7 @@ def notice_command() -> None:
 
 
 @notice_command.command("971", help=N_("Say that the whole system is suspended, or normal again."))
-@click.argument("status", type=click.Choice(("NORMAL", "SUSPENDED"), case_sensitive=False))
+@argument("status", type=click.Choice(("NORMAL", "SUSPENDED"), case_sensitive=False))
 @pass_session
 def system_status(session: Session, *, status: str) -> None:
     """Send SNM971."""
@@ -26,7 +26,7 @@ def system_status(session: Session, *, status: str) -> None:
 
 
 @notice_command.command("972", help=N_("Say that an institution is blocked, or free again."))
-@click.argument("code")
+@argument("code")
 @option("--blocked/--unblocked", default=True, help=N_("Which of the two (default: blocked)."))
 @pass_session
 def participant_status(session: Session, *, code: str, blocked: bool) -> None:
@@ -35,7 +35,7 @@ def participant_status(session: Session, *, code: str, blocked: bool) -> None:
 
 
 @notice_command.command("981", help=N_("Send a text to some institutions, or to all."))
-@click.argument("text")
+@argument("text")
 @option("--to", "participants", multiple=True, metavar="CODE", help=N_("To whom; repeatable."))
 @pass_session
 def broadcast(session: Session, *, text: str, participants: tuple[str, ...]) -> None:

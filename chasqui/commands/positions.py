@@ -8,7 +8,7 @@ import click
 from chasqui.answers import Position, PositionAnswer, PositionsAnswer
 from chasqui.exits import Failure
 from chasqui.language import N_
-from chasqui.options import command, option
+from chasqui.options import argument, command, option
 from chasqui.output import CURRENCIES, Amount, amount_text, as_json, table
 from chasqui.session import Session, pass_session
 
@@ -57,7 +57,7 @@ def _print(found: list[Position]) -> None:
         "The money comes from the simulated central bank, or goes back there."
     ),
 )
-@click.argument("code")
+@argument("code")
 @option("--amount", type=Amount(), required=True, help=N_("How much, e.g. 1000.00."))
 @option("--currency", type=click.Choice(CURRENCIES), default="PEN", help=N_("Currency."))
 @option("--drawdown", is_flag=True, help=N_("Take money out instead."))

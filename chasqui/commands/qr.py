@@ -14,7 +14,7 @@ from chasqui.country import Api, Country
 from chasqui.exits import Misused, Refused
 from chasqui.language import N_
 from chasqui.meanings import explained
-from chasqui.options import command, option
+from chasqui.options import argument, command, option
 from chasqui.output import Amount, as_json
 from chasqui.payer import cci_of, find_account, phone_of
 from chasqui.session import Session, pass_session
@@ -57,7 +57,7 @@ class _Generated(Struct, frozen=True):
         "--wallet of a phone's wallet; or of a QR text that is given."
     ),
 )
-@click.argument("subject", metavar="PHONE|CCI|TEXT")
+@argument("subject", metavar="PHONE|CCI|TEXT")
 @option("--amount", type=Amount(), help=N_("Ask for this amount: a dynamic QR."))
 @option(
     "--wallet",

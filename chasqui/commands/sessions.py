@@ -8,7 +8,7 @@ from chasqui.answers import Done, SessionAnswer
 from chasqui.exits import Refused, Unknown
 from chasqui.language import N_
 from chasqui.meanings import advice, meaning
-from chasqui.options import command
+from chasqui.options import argument, command
 from chasqui.session import Session, pass_session
 
 _ACCEPTED = "00"
@@ -18,7 +18,7 @@ _ACCEPTED = "00"
     "signon",
     help=N_("Sign an institution on.\n\nIt is asked, through its test hook, to send SignOn1."),
 )
-@click.argument("code")
+@argument("code")
 @pass_session
 def signon_command(session: Session, *, code: str) -> None:
     """Have a participant sign on."""
@@ -30,7 +30,7 @@ def signon_command(session: Session, *, code: str) -> None:
     "signoff",
     help=N_("Sign an institution off.\n\nIt is asked, through its test hook, to send SignOff1."),
 )
-@click.argument("code")
+@argument("code")
 @pass_session
 def signoff_command(session: Session, *, code: str) -> None:
     """Have a participant sign off."""
@@ -56,7 +56,7 @@ def _tell(session: Session, code: str, action: str) -> None:
         "Nothing is accepted from it or for it; what is in flight goes on."
     ),
 )
-@click.argument("code")
+@argument("code")
 @pass_session
 def block_command(session: Session, *, code: str) -> None:
     """Block a participant."""
@@ -65,7 +65,7 @@ def block_command(session: Session, *, code: str) -> None:
 
 
 @command("unblock", help=N_("Unblock an institution (notice 972)."))
-@click.argument("code")
+@argument("code")
 @pass_session
 def unblock_command(session: Session, *, code: str) -> None:
     """Unblock a participant."""

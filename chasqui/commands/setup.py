@@ -17,6 +17,7 @@ _DATABASES = ("ledger.db", "directory.db", "fleet.db")
 _SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 _FOLDERS = ("wire", "logs", "run")
 _KEYS = "pki"
+_YES = frozenset({"y", "yes", "s", "si", "sí"})
 
 
 @command(
@@ -74,11 +75,20 @@ def reset_command(session: Session, *, yes: bool, keys: bool) -> None:
     # All the locks at once: a switch or a fleet may have been started by hand.
     with FolderLock(home, "up"), FolderLock(home, "switch"), FolderLock(home, "fleet"):
         click.echo(_("To be deleted: {paths}").format(paths=", ".join(map(str, doomed))))
-        if not yes:
-            click.confirm(_("Delete it all?"), abort=True)
+        if not yes and not _agrees(_("Delete it all?")):
+            raise click.Abort
         for path in doomed:
             _delete(path)
     click.echo(_("Deleted. The next start seeds a new country: chasqui up"))
+
+
+def _agrees(question: str) -> bool:
+    """Ask; anything but a yes, in either language, is a no."""
+    # Not click's own question, which takes no other language's yes.
+    answer: str = click.prompt(
+        question + " " + _("[y/N]"), default="", show_default=False, prompt_suffix=" "
+    )
+    return answer.strip().lower() in _YES
 
 
 def _delete(path: Path) -> None:

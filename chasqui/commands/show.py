@@ -11,7 +11,7 @@ from chasqui.exits import Misused
 from chasqui.language import N_
 from chasqui.legs import answer_text
 from chasqui.names import message_name
-from chasqui.options import command, option
+from chasqui.options import argument, command, option
 from chasqui.output import (
     amount_text,
     as_json,
@@ -38,7 +38,7 @@ _KINDS: Mapping[str, str] = {"principal": N_("principal"), "interbank_fee": N_("
         "owed. Without an id: the latest transfer. An id of a verification works too."
     ),
 )
-@click.argument("instruction_id", required=False)
+@argument("instruction_id", required=False)
 @option("-v", "--verbose", is_flag=True, help=N_("Print the messages, masked."))
 @option("--json", "in_json", is_flag=True, help=N_("Print one JSON object."))
 @pass_session
@@ -137,7 +137,7 @@ def _print_money(detail: TransferDetail) -> None:
         headings = (_("Ledger"), _("Posting"), _("From -> to"), _("Amount"), _("Window"))
         table(headings, rows, right="lllr")
     for one in detail.owed:
-        line = _("Still owed: {message} to {code}, for {age}, {attempts} attempts")
+        line = _("Still owed: {message} to {code}, for {age}, attempts: {attempts}")
         click.secho(
             line.format(
                 message=one.message or "?",

@@ -9,7 +9,7 @@ from msgspec import structs
 from chasqui.answers import Done, OwedRow, Stuck
 from chasqui.exits import Misused
 from chasqui.language import N_
-from chasqui.options import command, option
+from chasqui.options import argument, command, option
 from chasqui.output import as_json, span, table
 from chasqui.session import Session, pass_session
 
@@ -59,7 +59,7 @@ def _row(one: OwedRow) -> tuple[str, ...]:
         "One of them by its id (see chasqui stuck), or all of one institution."
     ),
 )
-@click.argument("owed_id", required=False)
+@argument("owed_id", required=False)
 @option("--participant", metavar="CODE", help=N_("All that is owed to this institution."))
 @pass_session
 def resend_command(session: Session, *, owed_id: str | None, participant: str | None) -> None:

@@ -37,14 +37,16 @@ def transfers_command(session: Session, /, *, limit: int, in_json: bool, **filte
     if not found:
         click.echo(_("No transfers."))
         return
-    rows = [_row(one) for one in found]
+    days = {local_second(one.created_at).partition(" ")[0] for one in found}
+    rows = [_row(one, with_day=len(days) > 1) for one in found]
     headings = (_("Created"), _("Instruction"), _("From"), _("To"), _("Amount"), _("State"))
     table(headings, rows, right="llllr")
 
 
-def _row(one: Transfer) -> tuple[str, ...]:
+def _row(one: Transfer, *, with_day: bool) -> tuple[str, ...]:
+    created = local_second(one.created_at)
     return (
-        local_second(one.created_at),
+        created if with_day else created.rpartition(" ")[2],
         one.instruction_id,
         one.debtor_agent,
         one.creditor_agent,

@@ -29,7 +29,7 @@ from chasqui.settings import (
     Whereabouts,
 )
 from chasqui.supervisor import StartFailed, Supervisor, how_it_ended
-from runtime.files import load_fleet, load_profile
+from runtime.files import load_country
 from runtime.folder_lock import FolderLock
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -89,14 +89,15 @@ def _plan(ctx: click.Context, session: Session, **told: object) -> Plan:
     named = told.pop("profile")
     profile = _beside_settings(ctx, session, "profile", named) if _is_file(named) else None
     name = str(profile or named)
+    rules, fleet = load_country(name, fleet_path)
     return msgspec.convert(
         told
         | {
             "home": session.home,
             "fleet_path": fleet_path,
-            "fleet": load_fleet(fleet_path),
+            "fleet": fleet,
             "profile": name,
-            "drain_s": load_profile(name).timers.ct_expiry_s,
+            "drain_s": rules.timers.ct_expiry_s,
         },
         Plan,
     )

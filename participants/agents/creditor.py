@@ -9,11 +9,20 @@ from collections.abc import Iterable
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from participants.agents.enquiries import Enquiries
 from participants.agents.institution import Institution
 from participants.core import answers, credit, magic
-from participants.core.book import Account, Change, CreditOrder, CreditState, balance_of
+from participants.core.book import (
+    Account,
+    Change,
+    CreditOrder,
+    CreditState,
+    Posting,
+    Role,
+    balance_of,
+)
 from participants.core.credit import Confirmation
 from participants.core.magic import Act, Magic
 from participants.core.receiver import Facts, refusal
@@ -148,8 +157,10 @@ class CreditorDesk:
             reason = spell.reason or _ANY
         order = credit.received(message, self._own.code, reason, now, self._own.profile.timers)
         await self._save(order)
-        if order.state is CreditState.HELD:
-            self._enquiries.schedule(order)
+        held = self._orders.get(order.instruction_id)
+        # While the hold was written a cancellation may have ended it: then nothing is to be asked.
+        if held is not None and held.state is CreditState.HELD:
+            self._enquiries.schedule(held)
         return await self._order_reply(message, reason, spell)
 
     def _spell(self, message: CT2, account: Account) -> Magic | None:
@@ -273,11 +284,13 @@ class CreditorDesk:
         order = self._orders.get(instruction_id)
         return order or self._own.books.credit(self._own.code, instruction_id)
 
-    async def _save(self, order: CreditOrder, account: Account | None = None) -> None:
+    async def _save(self, order: CreditOrder, credited: Account | None = None) -> None:
         order = credit.numbered(order, self._own.books.take_sequence())
         self._orders[order.instruction_id] = order
-        balances = () if account is None else (balance_of(account),)
-        change = Change(participant=self._own.code, credit=order, balances=balances)
+        change = Change(participant=self._own.code, credit=order)
+        if credited is not None:
+            posting = Posting(Role.CREDITOR, order.instruction_id, credited.cci, order.amount)
+            change = replace(change, balances=(balance_of(credited),), postings=(posting,))
         await self._own.books.save(change)
         if order.state is not CreditState.HELD:
             self._orders.pop(order.instruction_id, None)

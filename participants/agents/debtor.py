@@ -14,7 +14,15 @@ from msgspec.structs import replace
 from participants.agents.institution import Institution
 from participants.agents.walk import NotSent, Walk
 from participants.core import payment
-from participants.core.book import Account, Change, DebitOrder, DebitState, balance_of
+from participants.core.book import (
+    Account,
+    Change,
+    DebitOrder,
+    DebitState,
+    Posting,
+    Role,
+    balance_of,
+)
 from participants.core.lookup_quota import LookupQuota
 from participants.core.payment import Meaning, Payee, Spent, Terms
 from participants.core.payment_result import CreditorView, PaymentResult
@@ -265,8 +273,16 @@ class DebtorDesk:
         return ended
 
     async def _save(self, order: DebitOrder, payer: Account) -> None:
-        change = Change(participant=self._own.code, debit=order, balances=(balance_of(payer),))
-        await self._own.books.save(change)
+        debited = order.state is DebitState.FINAL
+        posting = Posting(Role.DEBTOR, order.order_id, payer.cci, -order.total)
+        await self._own.books.save(
+            Change(
+                participant=self._own.code,
+                debit=order,
+                balances=(balance_of(payer),),
+                postings=(posting,) if debited else (),
+            )
+        )
 
     def described(self, order: DebitOrder) -> PaymentResult:
         """Return an order as the control API tells of it, without the way it went."""

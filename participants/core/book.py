@@ -24,6 +24,7 @@ class Account(Struct, kw_only=True, gc=False):
         participant: the institution that keeps it.
         currency: PEN or USD.
         affiliated: takes payments by alias.
+        opening: what it was opened with, in minor units.
         balance: booked, in minor units.
         held: set aside for orders that are pending.
     """
@@ -40,6 +41,7 @@ class Account(Struct, kw_only=True, gc=False):
     affiliated: bool
     balance: int
     held: int = 0
+    opening: int = 0
 
     @property
     def available(self) -> int:
@@ -156,10 +158,32 @@ class Balance(Struct, frozen=True, gc=False):
     held: int
 
 
+class Role(StrEnum):
+    """On which side of an order an institution stands."""
+
+    DEBTOR = "debtor"
+    CREDITOR = "creditor"
+
+
+class Posting(Struct, frozen=True, gc=False):
+    """What an order did to an account's balance. Written once per order and role, never changed.
+
+    Attributes:
+        order_id: of the order in this book: the instructionId of one received, our own of one sent.
+        minor: above zero for a credit, below for a debit.
+    """
+
+    role: Role
+    order_id: str
+    cci: str
+    minor: int
+
+
 class Change(Struct, kw_only=True, frozen=True, gc=False):
     """What is saved together or not at all.
 
     Attributes:
+        postings: what moved the balances, if anything did.
         facts: named values of the participant: its session, its peers.
     """
 
@@ -167,6 +191,7 @@ class Change(Struct, kw_only=True, frozen=True, gc=False):
     credit: CreditOrder | None = None
     debit: DebitOrder | None = None
     balances: tuple[Balance, ...] = ()
+    postings: tuple[Posting, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
 
 
@@ -186,6 +211,33 @@ class Movement(Struct, kw_only=True, frozen=True, gc=False):
     currency: str
     reason_code: str | None
     at: str
+
+
+class Difference(Struct, frozen=True, gc=False):
+    """A figure of the book that a recount does not confirm.
+
+    Attributes:
+        what: ``balance``, ``held`` or ``posting``.
+        subject: the account's CCI; for a posting, the order's instructionId or our own id.
+    """
+
+    what: str
+    subject: str
+    recorded: int
+    recounted: int
+
+
+class Recount(Struct, kw_only=True, frozen=True, gc=False):
+    """What a recount of an institution's whole book found.
+
+    Attributes:
+        differences: the first of each kind.
+    """
+
+    clean: bool
+    accounts: int
+    postings: int
+    differences: tuple[Difference, ...]
 
 
 def balance_of(account: Account) -> Balance:

@@ -22,16 +22,30 @@ _CURRENCIES: Final = frozenset({_SOLES, "840"})
 _PERSONS: Final = frozenset("NJ")
 _CRITERIA: Final = frozenset("MOE")
 _SAME_CUSTOMER: Final = frozenset("MO")
+_LAST_DAYS: Final = dict.fromkeys(("01", "03", "05", "07", "08", "10", "12"), "31") | {
+    "02": "29",
+    "04": "30",
+    "06": "30",
+    "09": "30",
+    "11": "30",
+}
+"""The last day of each month; 29 February asks for its year besides."""
 
 
 def moment_fault(date: str, time: str) -> Fault | None:
     """Check that a date and a time can exist; ids are composed from them."""
     # Digits of equal length compare as text the way they compare as numbers.
-    if not ("01" <= date[4:6] <= "12" and "01" <= date[6:] <= "31" and date > "19"):
+    if not ("01" <= date[6:] <= _LAST_DAYS.get(date[4:6], "00") and date > "19"):
+        return Fault("creationDate", "a date yyyyMMdd")
+    if date[4:] == "0229" and not _is_leap(int(date[:4])):
         return Fault("creationDate", "a date yyyyMMdd")
     if time > "235959" or time[2:4] > "59" or time[4:] > "59":
         return Fault("creationTime", "a time HHmmss")
     return None
+
+
+def _is_leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
 def payer_fault(person: str, currency: str, channel: str) -> Fault | None:

@@ -65,7 +65,11 @@ class CT1(f.Message, kw_only=True, frozen=True, gc=False):
     yearOfThePayment: f.Year | None = None
 
     def fault(self) -> f.Fault | None:
-        """Return the first rule between fields that is broken; a zero amount comes last."""
+        """Return the first rule between fields that is broken.
+
+        A zero amount comes after what is malformed and before a placeholder, as the clearing
+        house's order of checks has it.
+        """
         if self.messageTypeId not in _MESSAGE_TYPES:
             return f.Fault("messageTypeId", "0200 or 0201")
         return (
@@ -73,8 +77,8 @@ class CT1(f.Message, kw_only=True, frozen=True, gc=False):
             or payer_fault(self.debtorTypeOfPerson, self.currency, self.channel)
             or order_fault(self.applicationCriteria, self.sameCustomerFlag)
             or payee_fault(self.transactionType, self.creditorCCI, self.creditorCreditCard)
-            or real_account_fault(self.creditorCCI)
             or (f.Fault("amount", "above zero", ReasonCode.AM01) if self.amount == 0 else None)
+            or real_account_fault(self.creditorCCI)
         )
 
 

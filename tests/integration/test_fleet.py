@@ -265,3 +265,15 @@ async def test_accounts_are_listed_in_pages(hook: Hook) -> None:
     assert ccis == sorted(set(ccis))
     assert DEBTOR_CCI in ccis
     assert rest["next"] is None
+
+
+async def test_the_accounts_of_a_phone_are_listed_alone(hook: Hook) -> None:
+    everyone = await hook.get("0970", "accounts?limit=500")
+    phone = next(one["phone"] for one in everyone["accounts"] if one["cci"] == DEBTOR_CCI)
+
+    found = await hook.get("0970", f"accounts?phone={phone}")
+    nobody = await hook.get("0970", "accounts?phone=900099999")
+
+    ccis = [one["cci"] for one in everyone["accounts"] if one["phone"] == phone]
+    assert [one["cci"] for one in found["accounts"]] == ccis
+    assert nobody == {"accounts": [], "next": None}

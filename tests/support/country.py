@@ -156,10 +156,6 @@ class Country:
         """Ask the operator API."""
         return ask(self.operator_port, "GET", path)[1]
 
-    def post(self, path: str, content: object) -> tuple[int, Any]:
-        """Order something at the operator API."""
-        return ask(self.operator_port, "POST", path, content)
-
     def hook(self, code: str, path: str) -> Any:
         """Ask an institution's control API."""
         return ask(self.ports[code], "GET", f"/control/{path}")[1]
@@ -301,10 +297,6 @@ class HandStartedCountry(Country):
         """End a process with ``kill -9``."""
         os.kill(self._running[module].pid, signal.SIGKILL)
         self._running.pop(module).stop()
-
-    def stop(self, module: str) -> int:
-        """Tell a process to end; return its exit code."""
-        return self._running.pop(module).stop()
 
     def __exit__(
         self,

@@ -55,17 +55,17 @@ class Payers:
     def assert_ended(self) -> None:
         """Every payment ends final or given back, as the ledger has it; no account disagrees."""
         assert self.orders
+        ended = {key: self._ended(*made, key) for key, made in self.orders.items()}
+        # Read after the last of them has ended: what was pending may be posted only then.
         ledger = {one["instruction_id"]: one for one in self.country.transfers()}
         spent: Counter[tuple[str, str]] = Counter()
-        states: Counter[str] = Counter()
         for key, (code, order) in self.orders.items():
-            ended = self._ended(code, order, key)
-            states[ended["state"]] += 1
-            posted = ledger.get(ended["instruction_id"], {}).get("state") in _PAID
-            assert posted == (ended["state"] == "FINAL"), (key, ended)
+            end = ended[key]
+            posted = ledger.get(end["instruction_id"], {}).get("state") in _PAID
+            assert posted == (end["state"] == "FINAL"), (key, end)
             if posted:
-                spent[code, order["debtor"]] += ended["amount"] + ended["fee"]
-        assert states["FINAL"]
+                spent[code, order["debtor"]] += end["amount"] + end["fee"]
+        assert spent
         received = self._received()
         for (code, cci), opening in self._opening.items():
             account = self.country.hook(code, f"accounts/{cci}")

@@ -190,3 +190,52 @@ def test_resend_needs_to_know_what(chasqui: Chasqui) -> None:
 
     assert code == ExitCode.USAGE
     assert "chasqui stuck" in err
+
+
+def test_a_payer_with_several_accounts_is_told_on_one_line(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_payment(country, a_payment())
+    account = {"name": "SOCIA UNO", "cci": PAYER_CCI, "participant": "0970", "phone": "900000101"}
+    country.on("GET", "/control/accounts", {"accounts": [account], "next": None})
+
+    code, _out, err = chasqui("send", "--from", "900000101", "--to", PAYEE_CCI, "--amount", "1")
+
+    assert code == ExitCode.DONE
+    assert err == "--from: the account at 0970 COOPAC SIMULADA 0970 is used; others: 0971\n"
+
+
+def test_why_nothing_was_sent_is_told_in_spanish_about_the_flag(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    refused = {
+        "state": "NOT_SENT",
+        "not_sent_because": "refused_here",
+        "field": "amount",
+        "explanation": "the account has not enough money",
+    }
+    serve_payment(country, a_payment(**refused, instruction_id=None, verification_id=None))
+
+    words = ("--from", PAYER_CCI, "--to", PAYEE_CCI, "--amount", "1")
+    code, out, _err = chasqui("send", "--lang", "es", *words)
+
+    assert code == ExitCode.REFUSED
+    assert "--amount: la cuenta no tiene saldo suficiente" in out
+    assert "Qué hacer: " in out
+    assert "Comisión" not in out
+
+
+def test_a_drawdown_that_is_too_much_is_told_in_soles(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    problem = {
+        "error": "a drawdown takes at most what is neither reserved nor credit",
+        "field": "amount",
+        "hint": "at most 123456 now",
+    }
+    country.on("POST", "/positions/0970/drawdown", (409, problem))
+
+    code, _out, err = chasqui("fund", "0970", "--amount", "9999", "--drawdown", "--lang", "es")
+
+    assert code == ExitCode.REFUSED
+    assert "como máximo S/ 1,234.56 ahora" in err

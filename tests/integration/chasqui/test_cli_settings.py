@@ -1,5 +1,6 @@
 """Settings, ``init``, ``reset`` and the language."""
 
+import io
 from pathlib import Path
 
 import click
@@ -93,6 +94,28 @@ def test_reset_deletes_the_data_and_keeps_settings_and_keys(
     left = {path.name for path in home.iterdir() if path.suffix != ".lock"}
     assert left == {"chasqui.toml", "fleet.toml", "pki"}
     assert "Nothing to delete" in chasqui("reset")[1]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [("sí", ExitCode.DONE), ("Y", ExitCode.DONE), ("", 130), ("n", 130), ("quizás", 130)],
+)
+def test_reset_asks_and_takes_a_yes_of_either_language(
+    chasqui: Chasqui,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    expected: int,
+) -> None:
+    ledger = tmp_path / "home" / "ledger.db"
+    ledger.parent.mkdir()
+    ledger.touch()
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed + "\n"))
+
+    code, _out, _err = chasqui("reset")
+
+    assert code == expected
+    assert ledger.exists() == (expected != ExitCode.DONE)
 
 
 def test_reset_is_refused_while_the_country_runs(chasqui: Chasqui, tmp_path: Path) -> None:
