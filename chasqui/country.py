@@ -1,9 +1,11 @@
 """A small synchronous client of the operator API and of the participants' test hooks."""
 
 import http.client
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from gettext import gettext as _
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -38,10 +40,12 @@ class Api:
     Args:
         url: base address.
         timeout_s: wait for each answer.
+        pki: folder of the country's own keys, for an ``https://`` address.
     """
 
     url: str
     timeout_s: float
+    pki: Path | None = None
 
     def get(self, path: str, answer: type[T], **query: str | int | None) -> T:
         """Fetch and decode.
@@ -73,11 +77,8 @@ class Api:
             Unknown: not reached, no answer in time, or a fault of the other side.
         """
         parts = urlsplit(self.url)
-        kind = (
-            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        )
         try:
-            connection = kind(parts.hostname or "", parts.port, timeout=_CONNECT_S)
+            connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
             connection.connect()
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unknown(
@@ -99,6 +100,17 @@ class Api:
         if response.status // 100 != 2:
             raise _problem(self.url, response.status, answer)
         return answer
+
+    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+        if scheme != "https":
+            return http.client.HTTPConnection(host, port, timeout=_CONNECT_S)
+        tls = ssl.create_default_context()
+        authority = None if self.pki is None else self.pki / "ca.pem"
+        if self.pki is not None and authority is not None and authority.exists():
+            # A country of this machine has an authority of its own, and may ask who we are.
+            tls.load_verify_locations(authority)
+            tls.load_cert_chain(self.pki / "switch.pem", self.pki / "switch.key.pem")
+        return http.client.HTTPSConnection(host, port, timeout=_CONNECT_S, context=tls)
 
     def _decode(self, body: bytes, answer: type[T]) -> T:
         try:

@@ -36,7 +36,8 @@ class Session:
         config = self.settings.config
         told = whereabouts(self.home)
         url = self.tin_url or config.tin_url or (told.tin_url if told else "")
-        return Api(url or f"http://127.0.0.1:{TIN_PORT}", timeout_s=config.timeout_s)
+        url = url or f"http://127.0.0.1:{TIN_PORT}"
+        return Api(url, timeout_s=config.timeout_s, pki=self.home / "pki")
 
     def _operator_url(self) -> str:
         told = whereabouts(self.home)

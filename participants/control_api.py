@@ -16,12 +16,13 @@ from participants.agents.debtor import DebtorDesk, PaymentRequest
 from participants.agents.institution import Institution
 from participants.agents.sessions import SessionDesk
 from participants.agents.walk import NotSent, Walk
-from participants.core.book import Account, DebitOrder, Movement
+from participants.core.book import Account, DebitOrder, Movement, Recount
 from participants.core.candidates import clean_phone, is_phone
 from participants.core.payment_result import PaymentResult
+from runtime.http_guard import Foreign, foreign
 from runtime.http_server import Request, Response
 from scheme import cci as ccis
-from scheme.errors import PeerError
+from scheme.errors import PeerError, StoreError
 from scheme.limits import PAGE_ROWS_MAX, QR_CHARACTERS_MAX
 
 log = structlog.get_logger()
@@ -45,6 +46,9 @@ class Hook(Protocol):
 
     def movements(self, participant: str, after: int, limit: int) -> list[Movement]:
         """Return the orders that changed after a number."""
+
+    async def recount(self, participant: str) -> Recount:
+        """Recount an institution's book."""
 
 
 class _Creditor(Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,11 +124,15 @@ class ControlApi:
             ("POST", "session"): self._session,
             ("GET", "accounts"): self._accounts,
             ("GET", "movements"): self._movements,
+            ("GET", "audit"): self._audit,
             ("GET", "state"): self._state,
         }
 
     async def answer(self, request: Request) -> Response:
         """Answer one request to a path below BASE_PATH."""
+        turned_away = foreign(request)
+        if turned_away is not None:
+            return _refused(turned_away)
         rest = request.path.removeprefix(BASE_PATH)
         route = self._routes.get((request.method, rest))
         try:
@@ -287,6 +295,12 @@ class ControlApi:
         following = found[-1].sequence if len(found) == limit else None
         return _answer({"movements": found, "next": following})
 
+    async def _audit(self, _: Request) -> Response:
+        try:
+            return _answer(await self._books.recount(self._own.code))
+        except StoreError:
+            raise BadRequest("the store cannot be read just now", status=503) from None
+
     async def _state(self, _: Request) -> Response:
         session = self._own.session
         return _answer(
@@ -362,3 +376,8 @@ def _view(account: Account) -> _AccountView:
 
 def _answer(content: object, status: int = 200) -> Response:
     return Response(status, _json(content))
+
+
+def _refused(found: Foreign) -> Response:
+    said = {"error": found.error, "field": found.field, "hint": found.hint}
+    return _answer(said, found.status)

@@ -4,6 +4,7 @@ Nothing is written per request. What is read on the way of a message is one inde
 the loop, because a hop to a thread would cost ten times the read.
 """
 
+import asyncio
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -25,6 +26,7 @@ from participants.core.book import (
 )
 from participants.core.payment import Spent
 from participants.core.session import Fact
+from participants.recount import recount
 from runtime.group_commit import GroupCommit, open_durable
 from scheme.clock import from_ms, lima
 from scheme.codes import CURRENCY_NAMES, Channel
@@ -67,6 +69,9 @@ _SCHEMA: Final = (
 )
 
 
+_SCHEMA_VERSION: Final = 2
+
+
 def _upsert(table: str, columns: Sequence[str]) -> str:
     holes = ", ".join("?" * len(columns))
     return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({holes})"  # noqa: S608
@@ -90,6 +95,7 @@ class SqliteBooks:
     Args:
         writer: opened durably, handed over to the group commit.
         reader: opened read-only on the same file.
+        path: of that file.
         on_failure: told once when a group could not be written; the process must end.
     """
 
@@ -97,11 +103,13 @@ class SqliteBooks:
         self,
         writer: sqlite3.Connection,
         reader: sqlite3.Connection,
+        path: Path,
         *,
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._writer = writer
         self._reader = reader
+        self._path = path
         self._group: GroupCommit[Change] = GroupCommit(
             writer,
             self._write,
@@ -120,17 +128,16 @@ class SqliteBooks:
         """Open the book, making it if need be.
 
         Raises:
-            StoreError: it cannot be opened, or not durably.
+            StoreError: it cannot be opened, or not durably, or another version made it.
         """
         try:
             writer = open_durable(str(path))
             path.chmod(0o600)
-            for statement in _SCHEMA:
-                writer.execute(statement)
+            _ensure_schema(writer, path)
             reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{path}: {error}") from error
-        return cls(writer, reader, on_failure=on_failure)
+        return cls(writer, reader, path, on_failure=on_failure)
 
     # --- at the start, before anything else is written
 
@@ -239,6 +246,14 @@ class SqliteBooks:
         rows = self._reader.execute(_MOVEMENTS, (participant, after, participant, after, limit))
         return [_movement(row) for row in rows]
 
+    async def recount(self, participant: str) -> Recount:
+        """Recount an institution's book; a thread does it, while the wire goes on.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        return await asyncio.to_thread(recount, self._path, participant)
+
     async def close(self) -> None:
         """Write what is left and close.
 
@@ -291,6 +306,17 @@ _MOVEMENTS: Final = (
     " creditor_agent, cci, amount, fee, amount + fee, currency, reason, at_ms FROM debits"
     " WHERE participant = ? AND sequence > ?) ORDER BY sequence LIMIT ?"
 )
+
+
+def _ensure_schema(writer: sqlite3.Connection, path: Path) -> None:
+    tables = writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    version = writer.execute("PRAGMA user_version").fetchone()[0]
+    if tables and version != _SCHEMA_VERSION:
+        raise StoreError(f"{path}: made by another version; start over with `chasqui reset`")
+    # Together, so that a crash in the middle leaves no file that looks like another version's.
+    named = f"PRAGMA user_version = {_SCHEMA_VERSION}"
+    for statement in ("BEGIN IMMEDIATE", *_SCHEMA, named, "COMMIT"):
+        writer.execute(statement)
 
 
 def _credit(row: Sequence[Any]) -> CreditOrder:
