@@ -174,7 +174,7 @@ class Stuck(Struct, frozen=True, kw_only=True):
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """A figure of the ledger that a recount does not confirm."""
+    """A figure of the ledger, or of an institution's book, that a recount does not confirm."""
 
     what: str
     subject: str
@@ -189,6 +189,13 @@ class Audit(Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...] = ()
     transfers: int = 0
     entries: int = 0
+
+
+class Recount(Struct, frozen=True, kw_only=True):
+    """GET /control/audit: whether an institution's book agrees with itself."""
+
+    clean: bool
+    differences: tuple[Difference, ...] = ()
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -213,15 +220,17 @@ class AccountsPage(Struct, frozen=True):
 
 
 class Movement(Struct, frozen=True, kw_only=True):
-    """A row of a participant's own book."""
+    """A row of a participant's own book. What it does not say is not compared."""
 
     sequence: int
     role: str
     state: str
     instruction_id: str | None = None
     verification_id: str | None = None
+    counterparty: str | None = None
     amount: int = 0
-    fee: int = 0
+    fee: int | None = None
+    settlement: int | None = None
     currency: str = "PEN"
 
 

@@ -6,6 +6,9 @@
     TOMBSTONE
     RESERVED                       held at most             pending
 
+What both say of an order must be the same, field by field. Whether an institution's accounts hold
+what its orders moved is its own recount's matter; what that finds counts as a difference here.
+
 What still travels (a CT5 or CTC1 owed, an order that asks again) is told apart from what differs.
 """
 
@@ -14,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chasqui.answers import Movement, Transfer
+from chasqui.answers import Movement, Recount, Transfer
 from chasqui.language import N_
 from scheme.money import CURRENCY_BY_CODE
 
@@ -36,16 +39,20 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One order on which two books do not agree.
+    """One order, or account, on which two books do not agree.
 
     Attributes:
+        instruction_id: of the order; the account's CCI where an account does not add up.
         text: message id of what is the matter.
+        recorded, recounted: the two figures that differ, in minor units.
     """
 
     kind: Kind
     instruction_id: str
     participant: str
     text: str
+    recorded: int | None = None
+    recounted: int | None = None
 
 
 _Make = Callable[[str], Finding]
@@ -150,7 +157,7 @@ def _paid_creditor(
     if last is None:
         return different(N_("posted, but its book does not know it"))
     if last.state == _FINAL:
-        return None if _same(one, last) else different(N_("credited with another amount"))
+        return _unlike(one, last, one.debtor_agent, N_("credited with another amount"), different)
     if one.state == "POSTED" and last.state == _HELD:
         return not_yet(N_("its confirmation (CT5) is still owed"))
     return different(N_("posted, but not credited"))
@@ -168,7 +175,7 @@ def _debtor(one: Transfer, book: Book) -> Finding | None:
             return not_yet(N_("its payer has not heard of the outcome"))
         if last.state != _FINAL:
             return different(N_("posted, but given back to the payer"))
-        return None if _same(one, last) else different(N_("debited with another amount"))
+        return _unlike(one, last, one.creditor_agent, N_("debited with another amount"), different)
     if last is not None and last.state == _FINAL:
         return different(N_("taken from the payer, but the ledger did not post it"))
     if one.state not in ENDED_UNPAID:
@@ -195,10 +202,46 @@ def _waiting(book: Book) -> Iterable[Finding]:
             yield Finding(Kind.NOT_YET, verification_id, book.code, text)
 
 
-def _same(one: Transfer, movement: Movement) -> bool:
+def _unlike(
+    one: Transfer, told: Movement, counterparty: str, amounts: str, different: _Make
+) -> Finding | None:
+    """Compare what a book and the ledger say of a final order, field by field."""
     # A book may keep the currency's digits, as they came on the wire.
-    currency = CURRENCY_BY_CODE.get(movement.currency, movement.currency)
-    return (movement.amount, currency) == (one.amount, one.currency)
+    currency = CURRENCY_BY_CODE.get(told.currency, told.currency)
+    if (told.amount, currency) != (one.amount, one.currency):
+        return different(amounts)
+    if told.fee not in {None, one.fee}:
+        return different(N_("final with another fee"))
+    if told.settlement not in {None, one.amount + one.fee}:
+        return different(N_("final with another settlement amount"))
+    if told.counterparty not in {None, counterparty}:
+        return different(N_("final with another counterparty"))
+    return None
+
+
+_RECOUNTED = {
+    "balance": N_("its account does not hold what its postings moved"),
+    "held": N_("its account does not hold back what its pending orders need"),
+    "posting": N_("its account was not moved exactly once by the order"),
+}
+
+
+def recounted(code: str, found: Recount) -> tuple[Finding, ...]:
+    """Return what an institution's recount of its own book is called here."""
+    findings = tuple(
+        Finding(
+            Kind.DIFFERENT,
+            one.subject,
+            code,
+            _RECOUNTED.get(one.what, one.what),
+            one.recorded,
+            one.recounted,
+        )
+        for one in found.differences
+    )
+    if not findings and not found.clean:
+        return (Finding(Kind.DIFFERENT, "", code, N_("its book does not agree with itself")),)
+    return findings
 
 
 def _maker(kind: Kind, one: Transfer, book: Book) -> _Make:

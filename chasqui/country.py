@@ -19,6 +19,7 @@ from chasqui.answers import (
     Participant,
     ParticipantsAnswer,
     Problem,
+    Recount,
     Transfer,
     TransferDetail,
     TransfersPage,
@@ -232,3 +233,10 @@ class Country:
             after = page.next
             if after is None or not page.movements:
                 return
+
+    def recount(self, one: Participant) -> Recount | None:
+        """Return what a participant's recount of its own book found; None if it offers none."""
+        try:
+            return self.hook(one).get("/control/audit", Recount)
+        except (Misused, Refused):
+            return None

@@ -61,7 +61,7 @@ class _ClearingApi:
     async def _move(self, movement: Movement, request: Request, code: str) -> Response:
         try:
             body = _decode_body(request.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             hint = 'send {"currency": "PEN", "amount": 12300}, the amount in minor units'
             text, _, path = str(error).partition(" - at `$.")
             return _error(400, text, path.rstrip("`") or "body", hint)

@@ -1,14 +1,15 @@
 """``chasqui reconcile``: the ledger against itself, and against every participant's own book."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from gettext import gettext as _
 
 import click
 from msgspec import structs
 
 from chasqui.answers import Audit, Participant
-from chasqui.books import Book, Comparison, Finding, Kind, compare
+from chasqui.books import Book, Comparison, Finding, Kind, compare, recounted
 from chasqui.country import Country
 from chasqui.exits import ExitCode, Failure
 from chasqui.language import N_
@@ -19,7 +20,6 @@ from chasqui.told import told
 
 _SHOWN_MAX = 20
 _LOOK_S = 0.5
-_LOAD = "load"
 
 
 @command(
@@ -28,7 +28,7 @@ _LOAD = "load"
         "Compare the ledger with itself and with the books.\n\n"
         "Every currency of every ledger sums to zero, every position equals its entries. With "
         "--books each order is compared with the books of both its institutions, through their "
-        "test hooks; what still travels is waited for."
+        "test hooks, and each book is recounted; what still travels is waited for."
     ),
 )
 @option("--books", "with_books", is_flag=True, help=N_("Compare the institutions' own books too."))
@@ -40,7 +40,13 @@ _LOAD = "load"
     metavar="SECONDS",
     help=N_("How long to wait for what still travels (default: 15)."),
 )
-@option("--strict", is_flag=True, help=N_("Load agents without a book count as not compared."))
+@option(
+    "--skip",
+    "skip",
+    multiple=True,
+    metavar="CODE",
+    help=N_("Leave this one's book out; may be given several times."),
+)
 @option("--json", "in_json", is_flag=True, help=N_("Print one JSON object."))
 @pass_session
 @click.pass_context
@@ -50,43 +56,52 @@ def reconcile_command(
     *,
     with_books: bool,
     wait_s: float,
-    strict: bool,
+    skip: tuple[str, ...],
     in_json: bool,
 ) -> None:
     """Audit, compare, and say what differs."""
     country = session.country()
+    skipped = frozenset(country.participant(code).code for code in skip)
     audit = country.operator.get("/audit", Audit)
-    comparison = Comparison((), 0, frozenset())
-    lost: dict[str, str] = {}
-    skipped: frozenset[str] = frozenset()
-    if with_books:
-        comparison, lost, agents = _settled(country, wait_s)
-        if not strict:
-            skipped = frozenset(comparison.without_book & agents)
-    unseen = (comparison.without_book - skipped) | frozenset(lost)
-    code = _exit_code(audit, comparison, unseen)
+    seen = _settled(country, wait_s, skipped) if with_books else _Seen()
+    code = _exit_code(audit, seen)
     if in_json:
-        as_json(_document(audit, comparison, unseen, skipped, code))
+        as_json(_document(audit, seen, skipped, code))
     else:
-        _print(audit, comparison, with_books=with_books)
-        _print_unseen(lost, unseen, skipped)
+        _print_ledger(audit)
+        if with_books:
+            _print_books(seen, skipped)
     ctx.exit(code)
 
 
-def _settled(country: Country, wait_s: float) -> tuple[Comparison, dict[str, str], frozenset[str]]:
-    """Compare until all is equal, or nothing more is waited for.
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a look at all books brought.
+
+    Attributes:
+        not_compared: participants that took part and whose book could not be seen, with the
+            reason where there is one.
+        not_recounted: books compared whose owner offers no recount.
+    """
+
+    comparison: Comparison = field(default_factory=lambda: Comparison((), 0, frozenset()))
+    not_compared: Mapping[str, str] = field(default_factory=dict)
+    not_recounted: tuple[str, ...] = ()
+
+
+def _settled(country: Country, wait_s: float, skipped: frozenset[str]) -> _Seen:
+    """Compare until all is equal, or nothing more is waited for; then have the books recounted.
 
     The books are read one after the other while transfers may go on: a finding counts only when
     it is still there at the end.
     """
     deadline = time.monotonic() + wait_s
     while True:
-        everyone = country.participants()
+        everyone = [one for one in country.participants() if one.code not in skipped]
         books, lost = _read_books(country, everyone)
         comparison = compare(country.transfers(), books)
         if not comparison.findings or time.monotonic() >= deadline:
-            agents = frozenset(one.code for one in everyone if one.kind == _LOAD)
-            return comparison, lost, agents
+            return _recounted(country, everyone, comparison, lost, skipped)
         time.sleep(_LOOK_S)
 
 
@@ -105,21 +120,43 @@ def _read_books(
     return books, lost
 
 
-def _exit_code(audit: Audit, comparison: Comparison, unseen: frozenset[str]) -> ExitCode:
-    if not audit.clean or comparison.of_kind(Kind.DIFFERENT):
+def _recounted(
+    country: Country,
+    everyone: Iterable[Participant],
+    comparison: Comparison,
+    lost: Mapping[str, str],
+    skipped: frozenset[str],
+) -> _Seen:
+    findings = comparison.findings
+    unseen = dict.fromkeys(comparison.without_book - skipped, "") | dict(lost)
+    without: list[str] = []
+    for one in everyone:
+        if not one.hook_url or one.code in unseen:
+            continue
+        try:
+            found = country.recount(one)
+        except Failure as error:
+            unseen[one.code] = error.message
+            continue
+        if found is None:
+            without.append(one.code)
+        else:
+            findings += recounted(one.code, found)
+    return _Seen(replace(comparison, findings=findings), unseen, tuple(sorted(without)))
+
+
+def _exit_code(audit: Audit, seen: _Seen) -> ExitCode:
+    if not audit.clean or seen.comparison.of_kind(Kind.DIFFERENT):
         return ExitCode.REFUSED
-    if unseen:
+    if seen.not_compared:
         return ExitCode.NOT_COMPARED
-    return ExitCode.UNKNOWN if comparison.findings else ExitCode.DONE
+    return ExitCode.UNKNOWN if seen.comparison.findings else ExitCode.DONE
 
 
 def _document(
-    audit: Audit,
-    comparison: Comparison,
-    unseen: frozenset[str],
-    skipped: frozenset[str],
-    code: ExitCode,
+    audit: Audit, seen: _Seen, skipped: frozenset[str], code: ExitCode
 ) -> dict[str, object]:
+    comparison = seen.comparison
     return {
         "equal": code == ExitCode.DONE,
         "ledger_clean": audit.clean,
@@ -127,29 +164,35 @@ def _document(
         "compared": comparison.compared,
         "different": [_row(one) for one in comparison.of_kind(Kind.DIFFERENT)],
         "not_yet": [_row(one) for one in comparison.of_kind(Kind.NOT_YET)],
-        "not_compared": sorted(unseen),
+        "not_compared": sorted(seen.not_compared),
+        "not_recounted": seen.not_recounted,
         "skipped": sorted(skipped),
     }
 
 
-def _row(one: Finding) -> dict[str, str]:
-    return {
+def _row(one: Finding) -> dict[str, object]:
+    row: dict[str, object] = {
         "instruction_id": one.instruction_id,
         "participant": one.participant,
         "what": one.text,
     }
+    if one.recorded is not None:
+        row |= {"recorded": one.recorded, "recounted": one.recounted}
+    return row
 
 
-def _print(audit: Audit, comparison: Comparison, *, with_books: bool) -> None:
+def _print_ledger(audit: Audit) -> None:
     if audit.clean:
         click.secho(_("The ledger agrees with itself."), fg="green")
-    else:
-        click.secho(_("The ledger does not agree with itself:"), fg="red", bold=True)
-        for one in audit.differences[:_SHOWN_MAX]:
-            line = _("  {what} of {subject}: recorded {recorded}, recounted {recounted}")
-            click.echo(line.format_map(structs.asdict(one)))
-    if not with_books:
         return
+    click.secho(_("The ledger does not agree with itself:"), fg="red", bold=True)
+    for one in audit.differences[:_SHOWN_MAX]:
+        line = _("  {what} of {subject}: recorded {recorded}, recounted {recounted}")
+        click.echo(line.format_map(structs.asdict(one)))
+
+
+def _print_books(seen: _Seen, skipped: frozenset[str]) -> None:
+    comparison = seen.comparison
     click.echo(_("Orders compared: {count}").format(count=comparison.compared))
     different, not_yet = comparison.of_kind(Kind.DIFFERENT), comparison.of_kind(Kind.NOT_YET)
     if different:
@@ -160,20 +203,35 @@ def _print(audit: Audit, comparison: Comparison, *, with_books: bool) -> None:
         _print_findings(not_yet)
         click.echo(_("See what is owed with: chasqui stuck"))
     if not comparison.findings:
-        click.secho(_("All books are equal."), fg="green")
+        some = skipped or seen.not_compared
+        click.secho(
+            _("The books that were compared are equal.") if some else _("All books are equal."),
+            fg="green",
+        )
+    _print_unseen(seen, skipped)
 
 
 def _print_findings(findings: list[Finding]) -> None:
-    rows = [(one.instruction_id, one.participant, _(one.text)) for one in findings[:_SHOWN_MAX]]
-    table((_("Instruction"), _("At"), _("What")), rows)
+    rows = [(one.instruction_id, one.participant, _what(one)) for one in findings[:_SHOWN_MAX]]
+    table((_("Order or account"), _("At"), _("What")), rows)
     if len(findings) > _SHOWN_MAX:
         click.echo(_("... and {count} more").format(count=len(findings) - _SHOWN_MAX))
 
 
-def _print_unseen(lost: dict[str, str], unseen: frozenset[str], skipped: frozenset[str]) -> None:
+def _what(one: Finding) -> str:
+    if one.recorded is None or one.recounted is None:
+        return _(one.text)
+    figures = _("recorded {recorded}, recounted {recounted}")
+    return f"{_(one.text)}: {figures}".format(recorded=one.recorded, recounted=one.recounted)
+
+
+def _print_unseen(seen: _Seen, skipped: frozenset[str]) -> None:
     if skipped:
-        codes = ", ".join(sorted(skipped))
-        click.echo(_("Left out, load agents without a book: {codes}").format(codes=codes))
-    for code in sorted(unseen):
-        why = told(lost.get(code, "")) or _("it has no test hook (control_url in fleet.toml)")
+        click.echo(_("Left out as asked: {codes}").format(codes=", ".join(sorted(skipped))))
+    if seen.not_recounted:
+        codes = ", ".join(seen.not_recounted)
+        line = _("Compared, but not recounted, for want of GET /control/audit: {codes}")
+        click.echo(line.format(codes=codes))
+    for code, cause in sorted(seen.not_compared.items()):
+        why = told(cause) or _("it has no test hook (control_url in fleet.toml)")
         click.secho(_("{code} could not be compared: {why}").format(code=code, why=why), fg="red")

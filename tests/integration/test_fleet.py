@@ -139,6 +139,38 @@ async def test_a_payment_moves_money_and_is_made_once_per_key(
     assert await hook.balance("0970", DEBTOR_CCI) == OPENING - 12_580
 
 
+async def test_every_book_recounts_clean_and_knows_what_moved(
+    house: ClearingHouse, hook: Hook
+) -> None:
+    await house.post(hook.ports["0971"], a_ct2())
+    await house.post(hook.ports["0971"], a_ct5())
+    await hook.post("0970", "payments", TO_CCI)
+
+    for code, postings in (("0970", 1), ("0971", 1), ("0002", 0)):
+        found = await hook.get(code, "audit")
+        assert (found["clean"], found["differences"]) == (True, [])
+        assert found["postings"] == postings
+        assert found["accounts"] > 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Content-Type": "text/plain"}, 415),
+    ],
+)
+async def test_a_page_of_another_site_cannot_act(
+    house: ClearingHouse, hook: Hook, headers: dict[str, str], status: int
+) -> None:
+    spelt = {name.replace("-", "_"): value for name, value in headers.items()}
+    answered, said = await hook.call("POST", "0970", "payments", TO_CCI, **spelt)
+
+    assert (answered, said["field"]) == (status, next(iter(headers)))
+    assert "CT1" not in house.names()
+
+
 async def test_a_phone_is_looked_up_and_paid(house: ClearingHouse, hook: Hook) -> None:
     house.entries["900000202"] = [("0903", ("0971", "0988")), ("0901", None)]
 

@@ -27,9 +27,13 @@ def serve_books(country: FakeCountry, state: str, creditor: str | None) -> None:
 
 
 def serve_book(country: FakeCountry, code: str, role: str, state: str | None) -> None:
-    movement = {"instruction_id": INSTRUCTION, "amount": 2550, "fee": 0, "currency": "PEN"}
-    rows = [movement | {"sequence": 1, "role": role, "state": state}] if state else []
+    rows = [a_movement(role, state)] if state else []
     country.on("GET", f"/{code}/control/movements", {"movements": rows, "next": None})
+
+
+def a_movement(role: str, state: str) -> dict[str, Any]:
+    movement = {"instruction_id": INSTRUCTION, "amount": 2550, "fee": 0, "currency": "PEN"}
+    return movement | {"sequence": 1, "role": role, "state": state}
 
 
 @pytest.mark.parametrize(
@@ -87,30 +91,86 @@ def test_reconcile_without_every_book_is_not_all_equal(
 
 
 @pytest.mark.parametrize(
-    ("kind", "flags", "expected"),
+    ("creditor", "flags", "expected"),
     [
-        ("test", (), ExitCode.NOT_COMPARED),
-        ("load", (), ExitCode.DONE),
-        ("load", ("--strict",), ExitCode.NOT_COMPARED),
+        ("0985", (), ExitCode.NOT_COMPARED),
+        ("0985", ("--skip", "0985"), ExitCode.DONE),
+        ("0985", ("--skip", "0980", "--skip", "0985"), ExitCode.DONE),
+        ("0985", ("--skip", "0980"), ExitCode.NOT_COMPARED),
+        ("0980", (), ExitCode.NOT_COMPARED),
+        ("0970", (), ExitCode.DONE),
+        ("0970", ("--skip", "0999"), ExitCode.USAGE),
     ],
 )
-def test_a_participant_without_a_book_counts_unless_it_is_a_load_agent(
+def test_a_participant_without_a_book_counts_if_it_has_orders_and_is_not_left_out(
     chasqui: Chasqui,
     country: FakeCountry,
-    kind: str,
+    creditor: str,
     flags: tuple[str, ...],
     expected: ExitCode,
 ) -> None:
     serve_books(country, "CONFIRMED", None)
     participants = [
         a_participant("0970", f"{country.url}/0970"),
-        a_participant("0985", simulated=False, kind=kind),
+        a_participant("0985", simulated=False, kind="test"),
+        a_participant("0980", simulated=False, kind="load"),
     ]
     country.on("GET", "/participants", {"participants": participants})
-    rows = [a_transfer(creditor_agent="0985")]
+    rows = [a_transfer(creditor_agent=creditor)]
     country.on("GET", "/transfers", {"transfers": rows, "next": None})
+    if creditor == "0970":
+        both = [a_movement("debtor", "FINAL"), a_movement("creditor", "FINAL")]
+        country.on("GET", "/0970/control/movements", {"movements": both, "next": None})
 
-    assert chasqui("reconcile", "--books", "--wait", "0", *flags)[0] == expected
+    code, out, _err = chasqui("reconcile", "--books", "--wait", "0", *flags)
+
+    assert code == expected
+    if expected is ExitCode.NOT_COMPARED:
+        assert f"{creditor} could not be compared" in out
+        assert "All books are equal" not in out
+    if flags and expected is ExitCode.DONE:
+        assert "Left out as asked:" in out
+
+
+def test_an_account_that_was_credited_twice_is_found_by_the_recount(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_books(country, "CONFIRMED", "FINAL")
+    country.on("GET", "/0970/control/audit", {"clean": True, "differences": []})
+    twice = {"what": "balance", "subject": "971123", "recorded": 5100, "recounted": 2550}
+    country.on("GET", "/0971/control/audit", {"clean": False, "differences": [twice]})
+
+    code, out, _err = chasqui("reconcile", "--books", "--wait", "0")
+    json_code, document, _err = chasqui("reconcile", "--books", "--wait", "0", "--json")
+
+    assert code == json_code == ExitCode.REFUSED
+    assert "recorded 5100, recounted 2550" in out
+    (found,) = json.loads(document)["different"]
+    assert (found["instruction_id"], found["participant"]) == ("971123", "0971")
+    assert (found["recorded"], found["recounted"]) == (5100, 2550)
+
+
+def test_a_book_that_offers_no_recount_is_compared_and_said_so(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_books(country, "CONFIRMED", "FINAL")
+    country.on("GET", "/0970/control/audit", {"clean": True, "differences": []})
+
+    code, out, _err = chasqui("reconcile", "--books", "--wait", "0", "--json")
+
+    assert code == ExitCode.DONE
+    assert json.loads(out)["not_recounted"] == ["0971"]
+
+
+def test_a_recount_that_fails_is_not_compared(chasqui: Chasqui, country: FakeCountry) -> None:
+    serve_books(country, "CONFIRMED", "FINAL")
+    problem = {"error": "the store cannot be read just now", "field": None}
+    country.on("GET", "/0971/control/audit", (503, problem))
+
+    code, out, _err = chasqui("reconcile", "--books", "--wait", "0")
+
+    assert code == ExitCode.NOT_COMPARED
+    assert "0971 could not be compared: the store cannot be read just now" in out
 
 
 def test_reconcile_without_books_is_the_ledgers_own_audit(

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chasqui.answers import Movement, Transfer
-from chasqui.books import Book, Kind, compare
+from chasqui.answers import Difference, Movement, Recount, Transfer
+from chasqui.books import Book, Kind, compare, recounted
 
 ID = "2601151018300970410000000128"
 
@@ -84,6 +84,39 @@ def test_another_amount_or_currency_differs(role: str, code: str, wrong: dict[st
     findings = compare([a_transfer("CONFIRMED")], books).findings
 
     assert [(one.kind, one.participant) for one in findings] == [(Kind.DIFFERENT, code)]
+
+
+@pytest.mark.parametrize(("role", "code"), [("debtor", "0970"), ("creditor", "0971")])
+@pytest.mark.parametrize("wrong", [{"fee": 80}, {"settlement": 2630}, {"counterparty": "0002"}])
+def test_a_final_order_is_compared_field_by_field(
+    role: str, code: str, wrong: dict[str, Any]
+) -> None:
+    same = {"fee": 0, "settlement": 2550}
+    books = {
+        "0970": a_book("0970", "debtor", "FINAL", counterparty="0971", **same),
+        "0971": a_book("0971", "creditor", "FINAL", counterparty="0970", **same),
+    }
+    assert compare([a_transfer("CONFIRMED")], books).findings == ()
+    books[code] = a_book(code, role, "FINAL", **wrong)
+
+    findings = compare([a_transfer("CONFIRMED")], books).findings
+
+    assert [(one.kind, one.participant) for one in findings] == [(Kind.DIFFERENT, code)]
+
+
+@pytest.mark.parametrize("what", ["balance", "held", "posting", "something else"])
+def test_what_a_recount_does_not_confirm_is_different(what: str) -> None:
+    wrong = Difference(what=what, subject="971", recorded=1000, recounted=500)
+
+    (found,) = recounted("0971", Recount(clean=False, differences=(wrong,)))
+
+    assert (found.kind, found.participant, found.instruction_id) == (Kind.DIFFERENT, "0971", "971")
+    assert (found.recorded, found.recounted) == (1000, 500)
+
+
+def test_a_recount_that_is_clean_or_says_no_more_than_that_it_is_not() -> None:
+    assert recounted("0971", Recount(clean=True)) == ()
+    assert [one.kind for one in recounted("0971", Recount(clean=False))] == [Kind.DIFFERENT]
 
 
 def test_a_currency_may_be_written_in_digits() -> None:

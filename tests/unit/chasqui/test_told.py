@@ -62,6 +62,10 @@ def written(node: ast.AST) -> Iterator[ast.expr]:
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in SPOKEN:
             yield from (node.args[at] for at in SPOKEN[name] if at < len(node.args))
             yield from (one.value for one in node.keywords if one.arg in SPOKEN_KEYWORDS)
+        case ast.Yield(
+            value=ast.Tuple(elts=[_, ast.Constant(value=str()) | ast.JoinedStr() as it])
+        ):
+            yield it  # A key of a settings file, and what is wrong with it.
         case ast.Assign(targets=[ast.Name(id=name)]) if name in SPOKEN_NAMES:
             yield node.value
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.Dict(values=values)):

@@ -148,8 +148,9 @@ async def test_a_drawdown_takes_at_most_what_is_not_held(world: World) -> None:
         (body(1), "0970", "", 400, "Idempotency-Key"),
         (body(1), "0970", "k" * 129, 400, "Idempotency-Key"),
         (b"{", "0970", "k", 400, "body"),
-        (b'{"currency": "PEN", "amount": "1"}', "0970", "k", 400, "body"),
-        (b'{"currency": "PEN", "amount": 1.5}', "0970", "k", 400, "body"),
+        (b'{"currency": "\xff", "amount": 1}', "0970", "k", 400, "body"),
+        (b'{"currency": "PEN", "amount": "1"}', "0970", "k", 400, "amount"),
+        (b'{"currency": "PEN", "amount": 1.5}', "0970", "k", 400, "amount"),
         (b'{"currency": "PEN", "amount": 1, "x": 1}', "0970", "k", 400, "body"),
     ],
 )

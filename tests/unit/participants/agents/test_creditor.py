@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from participants.agents.creditor import SILENCE_S
-from participants.core.book import CreditState
+from participants.core.book import CreditState, Posting, Role
 from participants.core.magic import Act
 from participants.core.replies import Reply
 from scheme.errors import NoAnswer
@@ -88,6 +88,27 @@ async def test_an_order_is_answered_only_once_its_hold_is_on_disk(world: World) 
 
     assert said(await answering) == ("00", None)
     assert credited(world) == 0
+
+
+async def test_an_order_cancelled_while_its_hold_is_written_is_not_asked_about(
+    world: World,
+) -> None:
+    world.books.is_slow = True
+    answering = await started(world.office.creditor.answer_order(a_ct2()))
+    cancelling = await started(world.office.creditor.cancel(a_ctc1()))
+
+    world.books.flush()
+    await asyncio.gather(answering, cancelling)
+
+    assert world.office.creditor._enquiries._timers == {}
+
+
+async def test_a_credit_is_posted_once_beside_the_balance(world: World) -> None:
+    await hold(world)
+    await asyncio.gather(*(world.office.creditor.confirm(a_ct5()) for _ in range(3)))
+
+    posted = [one for change in world.books.changes for one in change.postings]
+    assert posted == [Posting(Role.CREDITOR, a_ct2().instructionId, CREDITOR_CCI, AMOUNT)]
 
 
 async def test_a_confirmation_is_acknowledged_only_once_the_credit_is_on_disk(

@@ -39,6 +39,12 @@ BROKEN = [
     ("AV1-by-cci", {"creationDate": "20261301"}, "creationDate", "a date"),
     ("AV1-by-cci", {"creationDate": "20260132"}, "creationDate", "a date"),
     ("AV1-by-cci", {"creationDate": "00000115"}, "creationDate", "a date"),
+    ("AV1-by-cci", {"creationDate": "20260231"}, "creationDate", "a date"),
+    ("AV1-by-cci", {"creationDate": "20260431"}, "creationDate", "a date"),
+    ("AV1-by-cci", {"creationDate": "20260229"}, "creationDate", "a date"),
+    ("AV1-by-cci", {"creationDate": "21000229"}, "creationDate", "a date"),
+    ("AV1-by-cci", {"creationDate": "20260100"}, "creationDate", "a date"),
+    ("AV1-by-cci", {"creationDate": "20260001"}, "creationDate", "a date"),
     ("AV1-by-cci", {"creationTime": "240000"}, "creationTime", "a time"),
     ("AV1-by-cci", {"creationTime": "106000"}, "creationTime", "a time"),
     ("AV1-by-cci", {"creationTime": "100060"}, "creationTime", "a time"),
@@ -105,6 +111,9 @@ def test_a_broken_condition_names_field_and_rule(
         ("AV3-refused", {"reasonCode": None, "creditorCCI": None}),
         ("CT1-by-cci", {"purposeCode": None}),
         ("CT1-by-cci", {"terminalId": "SIM000"}),
+        ("CT1-by-cci", {"creationDate": "20280229"}),
+        ("CT1-by-cci", {"creationDate": "20000229"}),
+        ("CT1-by-cci", {"creationDate": "20261231"}),
         ("CT1-by-cci", {"currency": "840", "messageTypeId": "0201"}),
         ("CT2", {"amount": 0}),
         ("CT4", {"responseCode": "05", "reasonCode": "FF02", "instructionId": "", "trace": None}),
@@ -131,6 +140,12 @@ def test_a_zero_amount_is_refused_as_such_and_only_after_format_faults() -> None
     with pytest.raises(MalformedMessage) as caught:
         decode(*body("CT1-by-cci", amount=0, currency="978"))
     assert (caught.value.field, caught.value.reason) == ("currency", ReasonCode.FF02)
+
+
+def test_a_zero_amount_is_refused_as_such_before_a_placeholder() -> None:
+    with pytest.raises(MalformedMessage) as caught:
+        decode(*body("CT1-by-cci", amount=0, creditorCCI="971" + "9" * 17))
+    assert (caught.value.field, caught.value.reason) == ("amount", ReasonCode.AM01)
 
 
 def test_an_enquiry_answered_with_not_found_may_know_nothing_else() -> None:

@@ -1,0 +1,62 @@
+"""Fleets: every participant that cannot be is refused when the file is read, and named."""
+
+import pytest
+
+from scheme.errors import ConfigError
+from scheme.network import Fleet
+
+ONE = '[[participant]]\ncode = "0970"\nname = "X"\nkind = "coop"\n'
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ('code = "970"', "code: four digits"),
+        ('code = "09701"', "code: four digits"),
+        ('code = "٠٩٧٠"', "code: four digits"),
+        ('name = ""', "name"),
+        ('kind = "shop"', "kind: one of"),
+        ("port = 65536", "port"),
+        ("port = -1", "port"),
+        ('lane = "smoke"', "lane: one of"),
+        ('ledger = "dale"', "ledger: one of national"),
+        ("currencies = []", "currencies"),
+        ('currencies = ["EUR"]', "currencies: one of PEN, USD"),
+        ('currencies = ["PEN", "PEN"]', "currencies: named twice"),
+        ("prefund = { PEN = -5 }", "prefund"),
+        ('currencies = ["PEN"]\nprefund = { USD = 5 }', "prefund: one of PEN"),
+        ('issues = "901"', "issues: four digits"),
+        ('sponsor = "bank"', "sponsor: four digits"),
+        ('directories = ["0901", "zzz"]', "directories: four digits"),
+        ("customers = -1", "customers"),
+        ('simulated = false\nurl = "ftp://x"', "url: starts with"),
+        ('url = "http://127.0.0.1:9000"', "url: give simulated = false"),
+        ('control_url = "127.0.0.1:9000"', "control_url: starts with"),
+        ("behaviour = { latency_ms_median = -1.0 }", "latency_ms_median"),
+        ("behaviour = { latency_sigma = nan }", "latency_sigma"),
+        ('wire = { shape = "cubic" }', "wire"),
+        ("surprise = 1", "surprise"),
+    ],
+)
+def test_a_participant_that_cannot_be_is_refused_by_name(said: str, named: str) -> None:
+    key = said.partition(" = ")[0]
+    lines = [line for line in ONE.splitlines() if not line.startswith(f"{key} = ")]
+
+    with pytest.raises(ConfigError, match=rf"^mine\.toml: .*{named}"):
+        Fleet.parse("\n".join([*lines, said]), origin="mine.toml")
+
+
+def test_two_participants_share_neither_code_nor_port() -> None:
+    with pytest.raises(ConfigError, match="'0970': code: declared twice"):
+        Fleet.parse(ONE + ONE)
+    with pytest.raises(ConfigError, match="'0971': port: taken by 0970"):
+        Fleet.parse(
+            f"{ONE}port = 7200\n{ONE}port = 7200\n".replace("0970", "0971").replace(
+                "0971", "0970", 1
+            )
+        )
+
+
+def test_codes_of_directories_and_sponsors_are_taken() -> None:
+    said = 'directories = ["0901"]\nissues = "0901"\nsponsor = "0990"\nprefund = { USD = 0 }\n'
+    assert Fleet.parse(ONE + said).by_code()["0970"].sponsor == "0990"
