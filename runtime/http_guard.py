@@ -22,16 +22,17 @@ class Foreign(NamedTuple):
     hint: str
 
 
-def foreign(request: Request, hosts: frozenset[str] = LOOPBACK) -> Foreign | None:
+def foreign(request: Request, hosts: frozenset[str] | None = LOOPBACK) -> Foreign | None:
     """Return why a request may come from a foreign page, or None.
 
     Args:
-        hosts: names under which the port may be addressed.
+        hosts: names under which the port may be addressed; None: any, behind a secret that no
+            page can show.
     """
-    if host_of(f"//{request.headers.get('Host', '')}") not in hosts:
+    if hosts is not None and host_of(f"//{request.headers.get('Host', '')}") not in hosts:
         return Foreign(403, "foreign Host", "Host", "address it by its own name")
     origin = request.headers.get("Origin", "")
-    if origin and host_of(origin) not in hosts:
+    if hosts is not None and origin and host_of(origin) not in hosts:
         return Foreign(403, "foreign Origin", "Origin", "use this port's own pages")
     if request.method not in _READING:
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()

@@ -28,7 +28,7 @@ from directory.store import DirectoryStore
 from directory.wire import DirectoryWire
 from runtime import lifeline, logs
 from runtime.clock import SystemClock
-from runtime.files import load_fleet, load_profile
+from runtime.files import load_country
 from runtime.folder_lock import FolderLock
 from runtime.http_client import AiohttpClient
 from runtime.http_server import GuardedServer, Request, Response
@@ -126,8 +126,7 @@ class SwitchProcess:
         """Open what the process owns; the stack closes it in the opposite order."""
         config, clock = self._config, self._clock
         started = clock.now()
-        profile = load_profile(config.profile)
-        fleet = load_fleet(Path(config.fleet))
+        profile, fleet = load_country(config.profile, Path(config.fleet))
         members = fleet.by_code()
         _check_lanes(members)
         aliases = await DirectoryStore.open(

@@ -4,17 +4,16 @@ import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
+from runtime.http_guard import LOOPBACK, foreign
 from runtime.http_server import Request, Response
 from scheme.errors import StoreError
 
 RouteHandler = Callable[[Request, Mapping[str, str]], Awaitable[Response]]
 Routes = Mapping[tuple[str, str], RouteHandler]
 
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _OPEN: Final = frozenset({"/readyz", "/healthz"})
 
 
@@ -64,7 +63,7 @@ class OperatorEdge:
     def __init__(self, routes: Routes, *, hosts: frozenset[str], token: str = "") -> None:
         self._exact: dict[tuple[str, str], RouteHandler] = {}
         self._patterns: list[tuple[str, re.Pattern[str], RouteHandler]] = []
-        self._hosts = _LOOPBACK | hosts
+        self._hosts = LOOPBACK | hosts
         self._token = token.encode()
         for (method, pattern), handler in routes.items():
             if "{" in pattern:
@@ -91,20 +90,12 @@ class OperatorEdge:
             return problem(503, "the store cannot be read just now", hint="try again")
 
     def _guard(self, request: Request) -> Response | None:
-        # Behind a token the name does not matter: no page of another site can show it.
-        if not self._token and _host(f"//{request.headers.get('Host', '')}") not in self._hosts:
-            return problem(403, "foreign Host", field="Host", hint="address it by its own name")
-        origin = request.headers.get("Origin", "")
-        if origin and _host(origin) not in self._hosts:
-            return problem(403, "foreign Origin", field="Origin", hint="use this port's own pages")
+        found = foreign(request, None if self._token else self._hosts)
+        if found is not None:
+            return problem(found.status, found.error, field=found.field, hint=found.hint)
         if self._token and request.path not in _OPEN and not self._shows_token(request):
             hint = "send the header Authorization: Bearer TOKEN"
             return problem(401, "the token is missing or wrong", field="Authorization", hint=hint)
-        if request.method not in ("GET", "HEAD"):
-            kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            if kind != "application/json":
-                hint = "send Content-Type: application/json"
-                return problem(415, "actions take JSON only", field="Content-Type", hint=hint)
         return None
 
     def _shows_token(self, request: Request) -> bool:
@@ -129,11 +120,3 @@ class OperatorEdge:
 
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]{1,64})", pattern))
-
-
-def _host(address: str) -> str | None:
-    """Return the host of an address; None if there is none, as in the origin ``null``."""
-    try:
-        return urlsplit(address).hostname
-    except ValueError:
-        return None
