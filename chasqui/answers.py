@@ -115,6 +115,18 @@ class TimelineRow(Struct, frozen=True, kw_only=True):
     reason_code: str | None = None
 
 
+class WireRow(TimelineRow, frozen=True, kw_only=True):
+    """A row of GET /wire: a message, and the id it was kept under, if any."""
+
+    subject: str | None = None
+
+
+class WireAnswer(Struct, frozen=True):
+    """GET /wire."""
+
+    messages: tuple[WireRow, ...]
+
+
 class EntryRow(Struct, frozen=True, kw_only=True):
     """One posting: money that left ``debit`` and reached ``credit``."""
 

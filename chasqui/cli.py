@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lookup": ("lookup", N_("Show where a phone can be paid.")),
     "transfers": ("transfers", N_("List transfers.")),
     "show": ("show", N_("Show everything about one transfer.")),
+    "wire": ("wire", N_("List the last messages on the wire.")),
     "participants": ("people", N_("List the institutions and their state.")),
     "customers": ("people", N_("List invented people that one can pay.")),
     "positions": ("positions", N_("List the positions of the institutions.")),

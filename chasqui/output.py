@@ -1,5 +1,6 @@
 """How things are printed: tables for people, JSON for scripts."""
 
+import re
 import shutil
 import sys
 import textwrap
@@ -22,6 +23,7 @@ TIED = "\N{NO-BREAK SPACE}"
 SIGNS = {"PEN": "S/", "USD": "US$"}
 CURRENCIES = ("PEN", "USD")
 _COLUMNS_UNKNOWN = 80
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def as_json(value: object) -> None:
@@ -37,6 +39,11 @@ def console(stream: IO[Any] | None = None) -> "Console":
     out = stream or sys.stdout
     wide = None if out.isatty() else _COLUMNS_UNKNOWN
     return Console(file=out, width=wide, highlight=False, soft_wrap=False)
+
+
+def visible(text: str) -> str:
+    """Return a text that drives no terminal, whoever wrote it; lines stay lines."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> None:
@@ -57,7 +64,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str 
         to_the_right = right[index : index + 1] == "r"
         drawn.add_column(heading, justify="right" if to_the_right else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(visible(cell)) for cell in row))
     with printer.capture() as captured:
         printer.print(drawn)
     # Without the blanks that fill the last column: they get in the way of what is copied.
@@ -66,6 +73,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str 
 
 def paragraph(text: str) -> None:
     """Print a sentence or two; in a terminal, broken between words where it ends."""
+    text = visible(text)
     if sys.stdout.isatty():
         # Not by rich: it would break commands that people copy, and style what looks like markup.
         text = textwrap.fill(

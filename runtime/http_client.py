@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -39,8 +40,49 @@ class HttpClient(Protocol):
         """Close all connections."""
 
 
+_IDLE_S_MAX = 30.0
+"""Less than a server's patience, so that we do not write to what it is just closing."""
+
 # aiohttp's own kind of URL, which it takes but does not export.
 _Url = type(aiohttp.ClientRequest.url)
+
+
+class _Idle:
+    """Kept connections to one peer that nobody uses; the one used last is taken first."""
+
+    __slots__ = ("_kept", "_loop")
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[aiohttp.connector.Connection, float]] = deque()
+        self._loop = asyncio.get_running_loop()
+
+    def take(self) -> aiohttp.connector.Connection | None:
+        """Return a connection that is still good, without a turn of the loop in between."""
+        while self._kept:
+            connection, since_s = self._kept.pop()
+            protocol = connection.protocol
+            if (
+                protocol is not None
+                and protocol.is_connected()
+                and not protocol.should_close
+                and self._loop.time() - since_s < _IDLE_S_MAX
+            ):
+                return connection
+            connection.close()
+        return None
+
+    def give(self, connection: aiohttp.connector.Connection) -> None:
+        """Keep a connection whose answer was read to its end."""
+        protocol = connection.protocol
+        if protocol is None or protocol.should_close or not protocol.is_connected():
+            connection.close()
+        else:
+            self._kept.append((connection, self._loop.time()))
+
+    def close(self) -> None:
+        """Close all of them."""
+        while self._kept:
+            self._kept.pop()[0].close()
 
 
 class _Target(Struct, frozen=True):
@@ -48,6 +90,7 @@ class _Target(Struct, frozen=True):
 
     address: aiohttp.ClientRequest
     head: bytes
+    idle: _Idle
 
 
 class AiohttpClient:
@@ -71,21 +114,24 @@ class AiohttpClient:
             limit_per_host=CONNECTIONS_PER_PEER_MAX,
             ssl=tls if tls is not None else True,
             ttl_dns_cache=300,
-            # Less than a server's, so that we do not write to what it is just closing.
-            keepalive_timeout=30.0,
+            keepalive_timeout=_IDLE_S_MAX,
         )
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=connect_s_max, ceil_threshold=60.0
         )
         self._targets: dict[str, _Target] = {}
+        # aiohttp's own bookkeeping of idle connections costs as much as writing the request.
+        self._idle: dict[tuple[str, str, int | None], _Idle] = {}
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         """Send one request and read its whole answer (see the port)."""
         target = self._targets.get(url) or self._remember(url)
-        try:
-            connection = await self._pool.connect(target.address, [], self._timeout)
-        except (aiohttp.ClientError, OSError) as error:
-            raise NotConnected(str(error) or repr(error)) from error
+        connection = target.idle.take()
+        if connection is None:
+            try:
+                connection = await self._pool.connect(target.address, [], self._timeout)
+            except (aiohttp.ClientError, OSError) as error:
+                raise NotConnected(str(error) or repr(error)) from error
         try:
             protocol = connection.protocol
             assert protocol is not None
@@ -101,11 +147,13 @@ class AiohttpClient:
         except BaseException:
             connection.close()  # Given up: what still comes belongs to nobody.
             raise
-        connection.release()
+        target.idle.give(connection)
         return answer
 
     async def close(self) -> None:
         """Close all connections."""
+        for idle in self._idle.values():
+            idle.close()
         await self._pool.close()
 
     def _remember(self, url: str) -> _Target:
@@ -118,7 +166,9 @@ class AiohttpClient:
             raise NotConnected(f"{url}: not a URL") from error
         host = address.headers[hdrs.HOST]
         head = f"POST {parsed.raw_path_qs} HTTP/1.1\r\nHost: {host}\r\n".encode()
-        target = _Target(address, head)
+        origin = (parsed.scheme, parsed.raw_host, parsed.port)
+        idle = self._idle.setdefault(origin, _Idle())
+        target = _Target(address, head, idle)
         # Few are ever used, one for each peer and message; ids in a path would fill it.
         if len(self._targets) < _TARGETS_MAX:
             self._targets[url] = target

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
@@ -157,7 +158,7 @@ def _processors(process: str, *, json: bool, colours: bool) -> list[Any]:
         return event
 
     renderer: Any = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(serializer=_as_json)
         if json
         else structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False)
     )
@@ -170,6 +171,11 @@ def _processors(process: str, *, json: bool, colours: bool) -> list[Any]:
         mask_fields,
         renderer,
     ]
+
+
+def _as_json(event: EventDict, default: Callable[[Any], Any] = repr, **_: Any) -> str:
+    # A third of the time of the standard library's, once for every transfer.
+    return msgspec.json.encode(event, enc_hook=default).decode()
 
 
 class _ToStructlog(logging.Handler):

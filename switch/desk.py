@@ -85,6 +85,10 @@ class OperatorDesk:
         """Return one transfer with its timeline."""
         return await self._queries.transfer(instruction)
 
+    async def wire(self, *, participant: str | None, limit: int) -> dict[str, Any]:
+        """Return the last messages on the wire."""
+        return await self._queries.wire(participant=participant, limit=limit)
+
     def stuck(self) -> dict[str, Any]:
         """Return what is not finished."""
         return self._queries.stuck()

@@ -3,6 +3,7 @@
 Everything of a person is masked here, whatever the store holds in full.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -59,6 +60,9 @@ class Timeline(Protocol):
 
     async def find(self, subjects: frozenset[str], *, since_us: int) -> list[WireMessage]:
         """Return the messages of some subjects since an instant, in order of time."""
+
+    async def recent(self, *, participant: str | None, limit: int) -> list[WireMessage]:
+        """Return the last messages of one participant or of all, the newest last."""
 
 
 class Queries:
@@ -167,6 +171,12 @@ class Queries:
         since_us = created_ms * 1000 - 900_000_000 - _MARGIN_US
         found = await self._wire_log.find(frozenset(subjects), since_us=since_us)
         return [_message(message) for message in found]
+
+    async def wire(self, *, participant: str | None, limit: int) -> Row:
+        """Return the last messages on the wire, also those that belong to no transfer."""
+        found = await self._wire_log.recent(participant=participant, limit=limit)
+        # Hundreds of bodies to decode and mask would hold up the transfers that are under way.
+        return {"messages": await asyncio.to_thread(lambda: [_message(one) for one in found])}
 
     def stuck(self) -> Row:
         """Return what is not finished, by kind, each with its age."""
@@ -299,6 +309,7 @@ def _message(message: WireMessage) -> Row:
     return {
         "at": from_ms(message.at_us // 1000).isoformat(),
         "at_us": message.at_us,
+        "subject": message.subject or None,
         "message": message.name,
         "from": message.sender,
         "to": message.receiver,
@@ -313,12 +324,13 @@ def _message(message: WireMessage) -> Row:
 
 
 def _codes(body: Any) -> Row:
-    """Return the response and reason code that a decoded message states."""
+    """Return the response and reason code that a decoded message, sound or not, states."""
     content = next(iter(body.values()), None) if isinstance(body, dict) else None
     fields = content if isinstance(content, dict) else {}
+    response, reason = fields.get("responseCode") or fields.get("status"), fields.get("reasonCode")
     return {
-        "response_code": fields.get("responseCode") or fields.get("status"),
-        "reason_code": fields.get("reasonCode"),
+        "response_code": response if isinstance(response, str) else None,
+        "reason_code": reason if isinstance(reason, str) else None,
     }
 
 

@@ -31,6 +31,11 @@ _LENGTHS: Final = struct.Struct("<II")
 _FLUSH_S: Final = 0.25
 _BLOCK_BYTES: Final = 1024 * 1024
 _SUFFIX: Final = ".cqw"
+_PAGE_BYTES: Final = 8 * 1024 * 1024
+"""Bodies of one page of the last messages; a page of large ones is shorter."""
+_LOOK_BACK_BYTES: Final = 256 * 1024 * 1024
+"""How far back, unpacked, the last messages of a participant are looked for."""
+_DAMAGE: Final = (msgspec.DecodeError, zstandard.ZstdError, ValueError, TypeError)
 
 
 class WireMessage(Struct, frozen=True, gc=False, array_like=True):
@@ -230,6 +235,45 @@ class WireLog:
         found = dict.fromkeys(one for one in (*stored, *fresh) if one.subject in subjects)
         return sorted(found, key=lambda message: message.at_us)
 
+    async def recent(self, *, participant: str | None, limit: int) -> list[WireMessage]:
+        """Return the last messages kept, in order of time, the newest last.
+
+        Args:
+            participant: only what this one sent or was sent; None: everybody's.
+            limit: how many at most, from 1; fewer come when their bodies are large.
+        """
+        waiting = [*self._writing, *self._queue]
+        fresh = [one for one in waiting if _concerns(one, participant)]
+        stored: list[WireMessage] = []
+        if len(fresh) < limit:
+            wanted = limit + len(fresh)  # What is being written may be read as well.
+            stored = await asyncio.to_thread(self._read_last, participant, wanted)
+        known = set(stored)
+        found = [*stored, *(one for one in fresh if one not in known)]
+        return sorted(_last_page(found, limit), key=lambda message: message.at_us)
+
+    def _read_last(self, participant: str | None, limit: int) -> list[WireMessage]:
+        """Return the last messages on disk, in the order in which they were written."""
+        blocks: list[list[WireMessage]] = []
+        count = page_bytes = seen_bytes = 0
+        for messages, size in self._decoded_backwards():
+            block = [one for one in messages if _concerns(one, participant)]
+            blocks.append(block)
+            count += len(block)
+            page_bytes += sum(len(one.body) for one in block)
+            seen_bytes += size
+            if count >= limit or page_bytes > _PAGE_BYTES or seen_bytes > _LOOK_BACK_BYTES:
+                break
+        return [one for block in reversed(blocks) for one in block][-limit:]
+
+    def _decoded_backwards(self) -> Iterator[tuple[list[WireMessage], int]]:
+        for path in reversed(self._segments()):
+            try:
+                with path.open("rb") as file:
+                    yield from _backwards(file)
+            except FileNotFoundError:
+                continue  # The oldest go while we read.
+
     def _read(self, subjects: frozenset[str], since_us: int) -> list[WireMessage]:
         marks = [zlib.crc32(subject.encode()) for subject in subjects]
         found: list[WireMessage] = []
@@ -242,7 +286,7 @@ class WireLog:
                         found += [one for one in _messages.decode(body) if one.subject in subjects]
             except FileNotFoundError:
                 continue  # The oldest go while we read.
-            except (msgspec.DecodeError, zstandard.ZstdError, ValueError, TypeError) as error:
+            except _DAMAGE as error:
                 log.warning("a segment of the wire log is damaged", cause=repr(error))
         return found
 
@@ -260,9 +304,65 @@ def _parts(messages: list[WireMessage]) -> Iterator[list[WireMessage]]:
         yield part
 
 
+def _concerns(message: WireMessage, participant: str | None) -> bool:
+    return participant is None or participant in (message.sender, message.receiver)
+
+
+def _last_page(messages: list[WireMessage], limit: int) -> list[WireMessage]:
+    """Return the last messages, as many as a page may hold; one at least, however large."""
+    page: list[WireMessage] = []
+    size = 0
+    for message in reversed(messages[-limit:]):
+        size += len(message.body)
+        if page and size > _PAGE_BYTES:
+            break
+        page.append(message)
+    return page[::-1]
+
+
 def _matching(file: BinaryIO, marks: Iterable[int], since_us: int) -> Iterator[bytes]:
     """Yield the unpacked bodies of blocks that may speak of a subject; a torn tail ends it."""
     decompressor = zstandard.ZstdDecompressor()
+    for header, _, length in _blocks(file):
+        known = memoryview(header.subjects).cast("I")
+        if header.last_us < since_us or not any(mark in known for mark in marks):
+            continue
+        body = file.read(length)
+        if len(body) < length:
+            return
+        yield decompressor.decompress(body)
+
+
+def _backwards(file: BinaryIO) -> Iterator[tuple[list[WireMessage], int]]:
+    """Yield each block's messages and unpacked size, the newest first, without damaged ones."""
+    decompressor = zstandard.ZstdDecompressor()
+    for start, length in reversed(_places(file)):
+        file.seek(start)
+        try:
+            body = decompressor.decompress(file.read(length))
+            messages = _messages.decode(body)
+        except _DAMAGE as error:
+            log.warning("a block of the wire log is damaged", cause=repr(error))
+            continue
+        yield messages, len(body)
+
+
+def _places(file: BinaryIO) -> list[tuple[int, int]]:
+    """Return where the bodies of whole blocks start, and their lengths; a torn tail ends it."""
+    places: list[tuple[int, int]] = []
+    end = os.fstat(file.fileno()).st_size
+    try:
+        for _, start, length in _blocks(file):
+            if start + length <= end:
+                places.append((start, length))
+    except _DAMAGE as error:
+        log.warning("a segment of the wire log is damaged", cause=repr(error))
+    return places
+
+
+def _blocks(file: BinaryIO) -> Iterator[tuple[_Header, int, int]]:
+    """Yield header, start and length of the body of each block; the file stands at the body."""
+    position = 0
     while True:
         head = file.read(len(_MAGIC) + _LENGTHS.size)
         if len(head) < len(_MAGIC) + _LENGTHS.size or not head.startswith(_MAGIC):
@@ -271,12 +371,7 @@ def _matching(file: BinaryIO, marks: Iterable[int], since_us: int) -> Iterator[b
         raw = file.read(header_bytes)
         if len(raw) < header_bytes:
             return
-        header = _headers.decode(raw)
-        known = memoryview(header.subjects).cast("I")
-        if header.last_us < since_us or not any(mark in known for mark in marks):
-            file.seek(body_bytes, os.SEEK_CUR)
-            continue
-        body = file.read(body_bytes)
-        if len(body) < body_bytes:
-            return
-        yield decompressor.decompress(body)
+        start = position + len(head) + header_bytes
+        yield _headers.decode(raw), start, body_bytes
+        position = start + body_bytes
+        file.seek(position)

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from gettext import gettext as _
 
 import click
-import msgspec
 
-from chasqui.answers import TimelineRow, Transfer, TransferDetail
+from chasqui.answers import Transfer, TransferDetail
 from chasqui.exits import Misused
 from chasqui.language import N_
 from chasqui.legs import answer_text
@@ -15,15 +14,14 @@ from chasqui.options import argument, command, option
 from chasqui.output import (
     amount_text,
     as_json,
-    console,
     local_second,
-    local_time,
     milliseconds,
     paragraph,
     span,
     table,
 )
 from chasqui.session import Session, pass_session
+from chasqui.timeline import print_bodies, print_messages
 from chasqui.told import told
 from chasqui.verdicts import own_rule, verdict
 
@@ -90,36 +88,12 @@ def _print_timeline(detail: TransferDetail, *, verbose: bool) -> None:
     if not detail.timeline:
         click.echo(_("No messages were kept: the wire log was off or has moved on."))
         return
-    headings = (_("At"), _("Message"), _("From -> to"), _("Time"), "HTTP", _("Answer"))
-    table(headings, [_timeline_row(row) for row in detail.timeline], right="lllrr")
+    print_messages(detail.timeline)
     for row in detail.timeline:
         if note := own_rule(row.note or ""):
             paragraph(f"{message_name(row.message)}: {told(note)}")
     if verbose:
-        for row in detail.timeline:
-            if row.body is not None:
-                _print_body(row)
-
-
-def _timeline_row(row: TimelineRow) -> tuple[str, ...]:
-    hop = f"{row.sender or '?'} -> {row.receiver or '?'}" if row.sender or row.receiver else ""
-    status = row.http_status
-    return (
-        local_time(row.at),
-        message_name(row.message),
-        hop,
-        "" if row.ms is None else milliseconds(row.ms),
-        "" if status is None else str(status),
-        answer_text(row.response_code, row.reason_code),
-    )
-
-
-def _print_body(row: TimelineRow) -> None:
-    from rich.syntax import Syntax  # Late: slow to import, and rarely asked for
-
-    text = msgspec.json.format(msgspec.json.encode(row.body), indent=2).decode()
-    click.secho(f"{local_time(row.at)}  {message_name(row.message)}", bold=True)
-    console().print(Syntax(text, "json", background_color="default", word_wrap=True))
+        print_bodies(detail.timeline)
 
 
 def _print_money(detail: TransferDetail) -> None:

@@ -36,6 +36,9 @@ class Desk(Protocol):
     async def transfer(self, instruction: str) -> Mapping[str, Any] | None:
         """Return one transfer."""
 
+    async def wire(self, *, participant: str | None, limit: int) -> Mapping[str, Any]:
+        """Return the last messages on the wire."""
+
     def stuck(self) -> Mapping[str, Any]:
         """Return what is not finished."""
 
@@ -97,6 +100,7 @@ class OperatorApi:
             ("POST", "/participants/{code}/block"): self._block,
             ("GET", "/transfers"): self._transfers,
             ("GET", "/transfers/{instruction}"): self._transfer,
+            ("GET", "/wire"): self._wire,
             ("GET", "/stuck"): self._stuck,
             ("POST", "/stuck/resend"): self._resend,
             ("POST", "/notices/971"): self._notice_971,
@@ -132,10 +136,7 @@ class OperatorApi:
 
     async def _transfers(self, request: Request, _: Mapping[str, str]) -> Response:
         query = request.query
-        asked = _number(query, "limit")
-        limit = _PAGE if asked is None else asked
-        if not 1 <= limit <= PAGE_ROWS_MAX:
-            raise Problem(400, f"1 to {PAGE_ROWS_MAX}", field="limit", hint="page with after")
+        limit = _limit(query, hint="page with after")
         wanted = TransferFilter(
             state=_state(query),
             participant=query.get("participant"),
@@ -155,6 +156,12 @@ class OperatorApi:
             hint = "GET /transfers lists what there is"
             raise Problem(404, "no transfer has this id", field="instruction_id", hint=hint)
         return as_json(found)
+
+    async def _wire(self, request: Request, _: Mapping[str, str]) -> Response:
+        # Also codes that nobody has: a wrong code is one of the things that are looked for here.
+        participant = request.query.get("participant") or None
+        limit = _limit(request.query, hint="narrow it with participant")
+        return as_json(await self._desk.wire(participant=participant, limit=limit))
 
     async def _stuck(self, _: Request, __: Mapping[str, str]) -> Response:
         return as_json(self._desk.stuck())
@@ -205,6 +212,14 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
         raise Problem(400, "a whole number is needed", field=name)
     return int(text)
+
+
+def _limit(query: Mapping[str, str], *, hint: str) -> int:
+    asked = _number(query, "limit")
+    limit = _PAGE if asked is None else asked
+    if not 1 <= limit <= PAGE_ROWS_MAX:
+        raise Problem(400, f"1 to {PAGE_ROWS_MAX}", field="limit", hint=hint)
+    return limit
 
 
 def _state(query: Mapping[str, str]) -> str | None:

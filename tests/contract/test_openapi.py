@@ -173,6 +173,8 @@ async def test_what_is_read_fits_its_schema(tmp_path: Path) -> None:
             fits(await country.get(path), ("GET", path), 200)
         fits(await country.get("/participants/0970"), ("GET", "/participants/{code}"), 200)
         fits(await country.get("/directory/quotas"), ("GET", "/directory/quotas"), 200)
+        last = fits(await country.get("/wire?participant=0970&limit=5"), ("GET", "/wire"), 200)
+        assert [one["message"] for one in last["messages"]] == ["AV1"]
         entries = await country.get("/directory/entries?phone=900000101")
         assert fits(entries, ("GET", "/directory/entries"), 200)["entries"]
 
@@ -276,6 +278,7 @@ async def test_actions_fit_their_schemas(
         ("/transfers", "/transfers?limit=501", 400),
         ("/transfers", "/transfers?state=NOWHERE", 400),
         ("/transfers/{instruction}", "/transfers/unheard", 404),
+        ("/wire", "/wire?limit=501", 400),
         ("/directory/entries", "/directory/entries?phone=1", 400),
     ],
 )

@@ -30,6 +30,9 @@ class NoTimeline:
     async def find(self, subjects: frozenset[str], *, since_us: int) -> list[WireMessage]:
         return []
 
+    async def recent(self, *, participant: str | None, limit: int) -> list[WireMessage]:
+        return []
+
 
 @pytest.fixture
 async def one(tmp_path: Path) -> AsyncIterator[World]:

@@ -17,7 +17,7 @@ from switch.ports import Delivery
 from switch.queries import Queries
 from switch.routes import OperatorEdge
 from switch.wire_log import WireLog
-from tests.support.switch_world import World, fleet, refuse_order, world
+from tests.support.switch_world import World, fleet, golden, refuse_order, world
 
 ORDER = "2026011510161209704191000124"
 JSON = {"Host": "127.0.0.1:7081", "Content-Type": "application/json"}
@@ -183,6 +183,9 @@ BAD_REQUESTS: list[tuple[str, str, Any, dict[str, str], str]] = [
     ("GET", "/transfers", None, {"after": "x"}, "after"),
     ("GET", "/transfers", None, {"after": "².x"}, "after"),
     ("GET", "/transfers", None, {"after": "9" * 40 + ".x"}, "after"),
+    ("GET", "/wire", None, {"limit": "0"}, "limit"),
+    ("GET", "/wire", None, {"limit": "501"}, "limit"),
+    ("GET", "/wire", None, {"limit": "few"}, "limit"),
     ("POST", "/participants/0971/block", b"{", {}, "body"),
     ("POST", "/participants/0971/block", b"", {}, "body"),
     ("POST", "/participants/0971/block", {"blocked": "yes"}, {}, "blocked"),
@@ -298,6 +301,29 @@ async def test_a_tombstone_and_an_order_in_flight_are_shown_too(operator: Operat
     await one.settle()
     assert (await operator.get(f"/transfers/{ORDER}"))["transfer"]["state"] == "RESERVED"
     waiting.cancel()
+
+
+async def test_the_last_messages_are_listed_masked_whatever_they_belong_to(
+    operator: Operator,
+) -> None:
+    ((root, fields),) = json.loads(golden("CT1-by-cci")).items()
+    odd = json.dumps({root: fields | {"responseCode": ["05"], "reasonCode": 5}}).encode()
+    at_us = operator.world.clock.now_us()
+    log = operator.wire_log
+    log.write(at_us, ORDER, "CT1", "0970", "CCE", odd)
+    log.write(
+        at_us + 2_500, "", "Reject", "CCE", "", b"", status=400, took_us=2_500, note="root: x"
+    )
+    order, rejected = (await operator.get("/wire"))["messages"]
+    assert (order["subject"], order["message"], order["from"]) == (ORDER, "CT1", "0970")
+    assert (order["response_code"], order["reason_code"]) == (None, None)
+    for secret in ("97100220030040050213", "00000101"):
+        assert secret not in json.dumps(order)
+    assert (rejected["subject"], rejected["note"], rejected["body"]) == (None, "root: x", None)
+    assert (rejected["http_status"], rejected["ms"], rejected["to"]) == (400, 2.5, "")
+    assert (await operator.get("/wire", participant="0970", limit="1"))["messages"] == [order]
+    assert (await operator.get("/wire", participant="9999"))["messages"] == []
+    assert (await operator.get("/wire", participant="", limit="1"))["messages"] == [rejected]
 
 
 # What is stuck.

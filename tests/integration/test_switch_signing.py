@@ -13,8 +13,9 @@ from runtime.pki import Pki, open_pki
 from scheme.messages import AV2, CT2
 from scheme.wire import jws
 from scheme.wire.tin_json import WireVariant, decode, encode
+from switch.wire_log import WireMessage
 from switch.wire_names import BASE_PATH
-from tests.support.switch_wire import wired
+from tests.support.switch_wire import Wire, wired
 from tests.support.switch_world import START, accept_order, accept_query, golden
 
 ALL_SIGN = {code: {"jws": True} for code in ("0970", "0971")}
@@ -89,6 +90,42 @@ async def test_what_is_not_soundly_signed_is_refused_and_the_refusal_is_signed(
             assert said in ((reason,) if reason else ("DS0A", "DS0B")), what
             assert got.explain, what
         assert wire.creditor.count("AV2") == 0
+
+
+async def last_messages(wire: Wire, participant: str | None = None) -> list[WireMessage]:
+    """Return what is kept, without the notices of the start."""
+    kept = await wire.wire_log.recent(participant=participant, limit=50)
+    return [one for one in kept if not one.name.startswith("SNM")]
+
+
+async def test_what_was_not_taken_is_found_among_the_last_messages(
+    tmp_path: Path, pki: Pki
+) -> None:
+    async with wired(tmp_path, pki=pki, changes={"0971": {"jws": True}}) as wire:
+        malformed = with_root("CT1-by-cci", "CT1", amount="a lot")
+        refused = await wire.post("CT1", malformed)
+        badly_signed = sign(golden("AV1-by-cci"), "0971", pki)
+        await wire.post("AV1", badly_signed)
+        rejected = await wire.post("PSR1", b"\x00 no message \xff")
+        found = await last_messages(wire)
+        assert [(one.name, one.sender, one.status) for one in found] == [
+            ("CT1", "0970", 0),
+            ("CT4", "CCE", 200),
+            ("AV1", "0970", 0),
+            ("AV4", "CCE", 200),
+            ("PSR1", "", 0),
+            ("Reject", "CCE", 400),
+        ]
+        assert [one.body for one in found[::2]] == [
+            malformed,
+            badly_signed,
+            b"\x00 no message \xff",
+        ]
+        assert found[1].body == refused.body
+        assert found[1].note == refused.explain
+        assert found[5].note == rejected.explain
+        assert all(one.note for one in found[1::2])
+        assert await last_messages(wire, "0970") == found[:4]
 
 
 @pytest.mark.parametrize("name", ["CT1", "PSR1", "ET1", "SignOn1", "SignOff1"])

@@ -130,6 +130,81 @@ def test_show_without_an_id_takes_the_latest_transfer(
     assert INSTRUCTION in out
 
 
+def a_refused_order(at: str = "2026-01-15T15:18:31.000+00:00") -> list[dict[str, Any]]:
+    answer = a_row("CT4", "0998", "0970", 2.0) | {
+        "at": at,
+        "response_code": "05",
+        "reason_code": "FF02",
+        "note": "amount: a whole number is needed",
+        "subject": INSTRUCTION,
+    }
+    return [a_row("CT1", "0970", "0998") | {"ms": None, "http_status": None}, answer]
+
+
+def test_wire_lists_the_last_messages_with_what_was_wrong(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    country.on("GET", "/wire", {"messages": a_refused_order()})
+
+    code, out, _err = chasqui("wire", "--participant", "0970", "--limit", "7")
+
+    assert code == ExitCode.DONE
+    assert country.last("/wire").query == {"participant": "0970", "limit": "7"}
+    assert "0998 -> 0970" in out
+    assert "05 FF02" in out
+    assert f"10:18:31.000 CT4 {INSTRUCTION}: amount: " in out
+    assert "SOC***" not in out
+    assert max(len(line) for line in out.splitlines()) <= 80
+    assert "SOC***" in chasqui("wire", "-v")[1]
+    assert country.last("/wire").query == {"limit": "20"}
+
+
+def test_wire_shows_the_day_where_there_are_several(chasqui: Chasqui, country: FakeCountry) -> None:
+    country.on("GET", "/wire", {"messages": a_refused_order("2026-01-16T15:18:31.000+00:00")})
+
+    _code, out, _err = chasqui("wire")
+
+    assert "01-16 10:18:31" in out
+
+
+def test_wire_in_json_is_a_list_with_the_id_of_each(chasqui: Chasqui, country: FakeCountry) -> None:
+    country.on("GET", "/wire", {"messages": a_refused_order()})
+
+    code, out, _err = chasqui("wire", "--json")
+
+    assert code == ExitCode.DONE
+    assert [one["subject"] for one in json.loads(out)] == [None, INSTRUCTION]
+    assert json.loads(out)[0]["from"] == "0970"
+
+
+def test_what_a_malformed_message_says_drives_no_terminal(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    hostile = a_row("CT1", "\x1b[2J", "\x9b0m" + "x" * 90) | {
+        "body": "\x1b[2J\x9b",
+        "note": "\x1b[",
+    }
+    country.on("GET", "/wire", {"messages": [hostile]})
+
+    code, out, _err = chasqui("wire", "-v")
+
+    assert code == ExitCode.DONE
+    assert not {"\x1b", "\x9b"} & set(out)
+    assert "x" * 10 not in out
+
+
+def test_no_messages_is_said(chasqui: Chasqui, country: FakeCountry) -> None:
+    country.on("GET", "/wire", {"messages": []})
+
+    said = "No messages: none came, or the wire log is off.\n"
+    assert chasqui("wire")[:2] == (ExitCode.DONE, said)
+
+
+@pytest.mark.parametrize("limit", ["0", "501"])
+def test_wire_has_a_limit_of_its_own(chasqui: Chasqui, limit: str) -> None:
+    assert chasqui("wire", "--limit", limit)[0] == ExitCode.USAGE
+
+
 @pytest.mark.parametrize(("flags", "path"), [((), "funding"), (("--drawdown",), "drawdown")])
 def test_fund_moves_cents_under_an_idempotency_key(
     chasqui: Chasqui, country: FakeCountry, flags: tuple[str, ...], path: str

@@ -121,6 +121,107 @@ async def test_a_damaged_segment_does_not_hide_the_others(tmp_path: Path, garbag
         assert await bodies(a_log(tmp_path), "a") == [b"sound"]
 
 
+async def last(log: WireLog, limit: int, participant: str | None = None) -> list[bytes]:
+    return [one.body for one in await log.recent(participant=participant, limit=limit)]
+
+
+async def kept(folder: Path, *texts: bytes, first: int) -> None:
+    """Write messages into a segment of their own."""
+    log = a_log(folder)
+    for at, text in enumerate(texts, first):
+        write(log, "", text, at=at)
+    await log.close()
+
+
+async def test_the_last_messages_come_from_all_segments_and_from_memory_newest_last(
+    tmp_path: Path,
+) -> None:
+    await kept(tmp_path, b"1", b"2", b"3", first=1)
+    await kept(tmp_path, b"4", b"5", first=4)
+    log = a_log(tmp_path)
+    write(log, "a", b"6", at=6)
+    log._flush()
+    write(log, "a", b"7", at=7)
+    assert len(segments(tmp_path)) >= 2
+    assert await last(log, 500) == [b"1", b"2", b"3", b"4", b"5", b"6", b"7"]
+    assert await last(log, 4) == [b"4", b"5", b"6", b"7"]
+    assert await last(log, 6) == [b"2", b"3", b"4", b"5", b"6", b"7"]
+    assert await last(log, 1) == [b"7"]
+    await log.close()
+    assert await last(log, 3) == [b"5", b"6", b"7"]
+
+
+async def test_the_last_messages_of_a_participant_are_those_it_sent_or_was_sent(
+    tmp_path: Path,
+) -> None:
+    log = a_log(tmp_path)
+    for at, (sender, receiver) in enumerate([("0970", "CCE"), ("CCE", "0971"), ("", "CCE")]):
+        log.write(AT + at, "", "CT1", sender, receiver, b"%d" % at)
+    for _ in range(2):  # From memory, then from the disk.
+        assert await last(log, 9, "0970") == [b"0"]
+        assert await last(log, 9, "0971") == [b"1"]
+        assert await last(log, 9, "0988") == []
+        assert await last(log, 9) == [b"0", b"1", b"2"]
+        await log.close()
+        log = a_log(tmp_path)
+    await log.close()
+
+
+async def test_twins_of_one_instant_are_both_among_the_last(log: WireLog) -> None:
+    write(log, "", b"twin")
+    write(log, "", b"twin")
+    log._flush()
+    assert await last(log, 9) == [b"twin", b"twin"]
+
+
+@pytest.mark.parametrize("cut", [1, 7, 15, 40])
+async def test_a_torn_tail_does_not_hide_the_last_messages_before_it(
+    tmp_path: Path, cut: int
+) -> None:
+    with quiet():
+        await kept(tmp_path, b"older", first=1)
+        log = a_log(tmp_path)
+        for at, text in ((2, b"whole"), (3, b"torn")):
+            write(log, "", text, at=at)
+            log._flush()
+            async with asyncio.timeout(5):
+                while log._writing:  # noqa: ASYNC110 - a thread writes it
+                    await asyncio.sleep(0.001)
+        await log.close()
+        torn = segments(tmp_path)[-1]
+        os.truncate(torn, torn.stat().st_size - cut)
+        await kept(tmp_path, b"after", first=4)
+        assert await last(a_log(tmp_path), 9) == [b"older", b"whole", b"after"]
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\x00" * 512, b"CQW1" + b"\xff" * 60])
+async def test_damage_does_not_hide_the_last_messages(tmp_path: Path, garbage: bytes) -> None:
+    with quiet():
+        await kept(tmp_path, b"sound", first=1)
+        await kept(tmp_path, b"spoilt", first=2)
+        (_, spoilt) = segments(tmp_path)
+        spoilt.write_bytes(spoilt.read_bytes()[:-8] + b"\xff" * 8)
+        (tmp_path / "wire" / "999999999999999-1.cqw").write_bytes(garbage)
+        assert await last(a_log(tmp_path), 9) == [b"sound"]
+
+
+async def test_the_last_messages_are_looked_for_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for first in (1, 2, 3):
+        await kept(tmp_path, b"%d" % first * 1_000, first=first)
+    log = a_log(tmp_path)
+    write(log, "", b"4" * 1_000, at=4)
+    monkeypatch.setattr(wire_log_module, "_PAGE_BYTES", 2_500)
+    assert [one[:1] for one in await last(log, 9)] == [b"3", b"4"]
+    monkeypatch.setattr(wire_log_module, "_PAGE_BYTES", 500)
+    assert [one[:1] for one in await last(log, 9)] == [b"4"], "one at least"
+    monkeypatch.undo()
+    monkeypatch.setattr(wire_log_module, "_LOOK_BACK_BYTES", 1_500)
+    assert [one[:1] for one in await last(log, 9)] == [b"2", b"3", b"4"]
+    await log.close()
+
+
 async def test_the_oldest_segments_go_when_it_grows_too_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,5 +269,6 @@ async def test_a_log_that_is_off_keeps_nothing(tmp_path: Path) -> None:
     log = a_log(tmp_path, enabled=False)
     write(log, "a")
     assert await bodies(log, "a") == []
+    assert await log.recent(participant=None, limit=9) == []
     await log.close()
     assert not (tmp_path / "wire").exists()
