@@ -3,10 +3,14 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from clearing.service import ClearingService, Fault, Movement, Refusal, position_view
 from runtime.http_server import Request, Response
+from scheme.errors import StoreError
+
+log = structlog.get_logger()
 
 RouteHandler = Callable[[Request, Mapping[str, str]], Awaitable[Response]]
 """Takes a request and the values of the placeholders in its path."""
@@ -55,8 +59,14 @@ class _ClearingApi:
         return await self._move(Movement.DRAWDOWN, request, path["code"])
 
     async def audit(self, _: Request, __: Mapping[str, str]) -> Response:
-        """Recount the ledger and answer what differs; 200 whatever it finds."""
-        return Response(200, msgspec.json.encode(await self._service.audit()))
+        """Recount the ledger and answer what differs; 503 if it cannot be read."""
+        try:
+            audit = await self._service.audit()
+        except StoreError as error:
+            log.error("the ledger cannot be recounted", cause=str(error))
+            hint = "the switch's log names the file; stop the country before you mend it"
+            return _error(503, "the ledger cannot be read: its file is damaged", "ledger", hint)
+        return Response(200, msgspec.json.encode(audit))
 
     async def _move(self, movement: Movement, request: Request, code: str) -> Response:
         try:

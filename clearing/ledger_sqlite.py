@@ -2,8 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Self
 
 from clearing.audit import audit
@@ -13,6 +13,7 @@ from clearing.ledger_reader import LedgerReader, read_held, read_positions
 from clearing.ledger_schema import SCHEMA, SCHEMA_VERSION
 from clearing.ledger_writer import GroupWriter
 from runtime.group_commit import GroupCommit, open_durable
+from runtime.sqlite_file import check_whole, not_usable
 from scheme.errors import StoreError
 from scheme.ledger import (
     Account,
@@ -46,9 +47,11 @@ class SqliteLedger:
         connection: Any,
         reader: Any,
         state: LedgerState,
+        path: str,
         open_reader: Callable[[], Any],
         on_failure: Callable[[BaseException], None],
     ) -> None:
+        self._path = path
         self._connection = connection
         self._reader = reader
         self._state = state
@@ -86,15 +89,16 @@ class SqliteLedger:
             StoreError: the file is of another version, damaged, or cannot be made durable.
         """
         open_reader = connect_reader or _connect_read_only
-        with ExitStack() as unfinished:
+        with ExitStack() as unfinished, _named(path):
             connection = open_durable(path, connect)
             unfinished.callback(connection.close)
+            check_whole(connection, path)
             _ensure_schema(connection, path, now_ms)
             reader = open_reader(path)
             unfinished.callback(reader.close)
             state = LedgerState(read_positions(reader), read_held(reader), LedgerReader(reader))
             unfinished.pop_all()
-        return cls(connection, reader, state, lambda: open_reader(path), on_failure)
+        return cls(connection, reader, state, path, lambda: open_reader(path), on_failure)
 
     async def apply(self, batch: Sequence[Command]) -> Sequence[Result]:
         """Decide a batch at once and in order, and write it whole (see the port)."""
@@ -145,15 +149,16 @@ class SqliteLedger:
         return tuple(self._state.positions.values())
 
     async def audit(self) -> Audit:
-        """Recount what is on disk, in a thread and on a connection of its own."""
+        """Recount what is on disk, in a thread and on a connection of its own.
+
+        Raises:
+            StoreError: the file is damaged, or cannot be read.
+        """
         return await asyncio.to_thread(self._audit)
 
     def _audit(self) -> Audit:
-        connection = self._open_reader()
-        try:
+        with _named(self._path), closing(self._open_reader()) as connection:
             return audit(connection)
-        finally:
-            connection.close()
 
     @property
     def is_full(self) -> bool:
@@ -190,6 +195,15 @@ def _size(command: Command) -> int:
     for owed in command.owed:
         size += len(owed.body)
     return size
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Say which file it is that SQLite could not read."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise not_usable(path, error) from error
 
 
 def _connect_read_only(path: str) -> Any:

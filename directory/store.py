@@ -13,6 +13,7 @@ import structlog
 from directory.core.alias import CLEARING_HOUSE, Entry, EntryState, Found, Resolution
 from directory.core.qr import QrRecord
 from directory.core.seed import TokenEntry
+from runtime.sqlite_file import check_whole, not_usable
 from scheme.errors import ConfigError, StoreError
 
 log = structlog.get_logger()
@@ -110,8 +111,8 @@ class DirectoryStore:
             new_key: makes the secret of a new file.
 
         Raises:
-            ConfigError: another version made the file, or it is no database.
-            StoreError: the file cannot be opened, or the disk does not keep its promise.
+            ConfigError: another version made the file.
+            StoreError: the file is damaged, cannot be opened, or is not kept durably.
         """
         try:
             # Tried first without a thread: one whose connection fails outlives this call.
@@ -122,9 +123,9 @@ class DirectoryStore:
         try:
             await _prepare(writer, path, new_key)
             reader = _open_reader(path)
-        except sqlite3.DatabaseError as error:
+        except sqlite3.Error as error:
             await writer.close()
-            raise ConfigError(f"{path}: {error}") from error
+            raise not_usable(path, error) from error
         except (ConfigError, StoreError):
             await writer.close()
             raise
@@ -323,7 +324,12 @@ async def _value(connection: aiosqlite.Connection, statement: str) -> Any:
 def _open_reader(path: str) -> sqlite3.Connection:
     # Read on the loop only: a thread hop costs ten times as much as the read itself.
     reader = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None)
-    reader.execute("PRAGMA query_only=1")
+    try:
+        check_whole(reader, path)
+        reader.execute("PRAGMA query_only=1")
+    except BaseException:
+        reader.close()
+        raise
     reader.execute(f"PRAGMA mmap_size={_MAPPED_BYTES}")
     return reader
 

@@ -7,9 +7,9 @@ What it tells others is on its disk first, and what it does not know it asks for
 import argparse
 import asyncio
 import json
+import re
 import sqlite3
 import time
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from aiohttp import ClientError, ClientTimeout, request, web
 
 Json = dict[str, Any]
 OWN, SOLES, BASE = "0985", "604", "/ssv2/payment-api/v3.5.0/"
+LIMIT, EXITS = 30_000_00, {"FINAL": 0, "REJECTED": 1}  # Cents that an order may have; exit codes.
 ENDS = {"00": "FINAL", "05": "REJECTED"}  # No other answer is an outcome, nor is silence.
 TERMS = {"debtorParticipantCode": OWN, "transactionType": "320", "channel": "91"}
 TERMS |= {"currency": SOLES, "terminalId": "EXAMPLE1", "debtorTypeOfPerson": "N"}
@@ -31,8 +32,7 @@ END = "UPDATE orders SET state = ?, reason_code = ?, instruction_id = ?, due = N
 
 def stamp(kind: str) -> Json:
     """Return date and time as messages have them: Lima's, without a zone."""
-    now = time.gmtime(time.time() - 5 * 3600)
-    day, hour = time.strftime("%Y%m%d %H%M%S", now).split()
+    day, hour = time.strftime("%Y%m%d %H%M%S", time.gmtime(time.time() - 5 * 3600)).split()
     return {f"{kind}Date": day, f"{kind}Time": hour}
 
 
@@ -69,8 +69,7 @@ class Coop:
 
     async def take(self, request: web.Request) -> web.Response:
         """Answer a message; what goes wrong in here becomes an HTTP 500, which is silence."""
-        name = request.match_info["name"]
-        (message,) = (await request.json()).values()
+        name, (message,) = request.match_info["name"], (await request.json()).values()
         if taker := {"AV2": self.consider, "CT2": self.consider, "CTC1": self.cancel}.get(name):
             return web.json_response(taker(message))
         if name == "CT5":
@@ -83,14 +82,10 @@ class Coop:
     def consider(self, asked: Json) -> Json:
         """AV2: tell whose account it is. CT2: hold the order; nothing is credited yet."""
         payee = next(iter(self.rows(f"{PAYEE} WHERE creditorCCI = ?", asked["creditorCCI"])), {})
-        checks = {
-            "AM05": not self.rows(ORDER, asked["instructionId"]),
-            "AC14": asked["transactionType"] == "320",
-            "FF02": asked["creditorParticipantCode"] == OWN,
-            "AC01": payee,
-            "AC11": asked["currency"] == SOLES,
-            "AM01": asked.get("amount", 1) > 0,
-        }
+        checks: Json = {"AM05": not self.rows(ORDER, asked["instructionId"])}
+        checks |= {"AC14": asked["transactionType"] == TERMS["transactionType"]}
+        checks |= {"FF02": asked["creditorParticipantCode"] == OWN, "AC01": payee}
+        checks |= {"AC11": asked["currency"] == SOLES, "AM01": asked.get("amount", 1) > 0}
         reason = next((code for code, holds in checks.items() if not holds), None)
         if "amount" in asked:
             self.enter(asked["instructionId"], "creditor", asked["amount"], asked, reason)
@@ -109,8 +104,8 @@ class Coop:
         order_id = asked["referenceInstructionId"]
         self.enter(order_id, "creditor", 0, asked, "DS24")
         self.end(order_id, {"responseCode": "05", "reasonCode": "DS24"})
-        is_final = self.rows(ORDER, order_id)[0]["state"] == "FINAL"
-        return {"CTC2": asked | answer("FF07" if is_final else None)}
+        (order,) = self.rows(ORDER, order_id)
+        return {"CTC2": asked | answer("FF07" if order["state"] == "FINAL" else None)}
 
     async def ask(self, name: str, message: Json) -> Json:
         """Send the clearing house a message; return its answer, empty if there is none."""
@@ -125,8 +120,9 @@ class Coop:
     async def resolve(self, order_id: str) -> None:
         """Ask what becomes of an order, and note first when to ask again."""
         (order,) = self.rows(ORDER, order_id)
-        wait_s = self.patience_s * 2 ** min(order["tries"], 5)
-        self.db.execute(ASKED, (time.time(), wait_s, order_id))
+        self.db.execute(
+            ASKED, (time.time(), self.patience_s * 2 ** min(order["tries"], 5), order_id)
+        )
         name, message = "CT1", json.loads(order["message"])
         if order["role"] == "debtor":
             message["messageTypeId"] = "0201" if order["tries"] else "0200"
@@ -159,17 +155,17 @@ class Coop:
         if cci := request.match_info.get("cci"):
             found = self.rows(ACCOUNT, cci)
             return web.json_response(found[0] if found else None, status=200 if found else 404)
-        after = request.query.get("after", 0)
-        found = self.rows("SELECT * FROM movements WHERE sequence > ?", after)
+        found = self.rows(
+            "SELECT * FROM movements WHERE sequence > ?", request.query.get("after", 0)
+        )
         return web.json_response({"movements": found, "next": None})
 
 
 async def serve(coop: Coop, port: int) -> None:
     """Listen, sign on, and ask about every order whose outcome is overdue."""
     app = web.Application()
-    app.router.add_post(BASE + "{name}", coop.take)
-    app.router.add_get("/control/movements", coop.show)
-    app.router.add_get("/control/accounts/{cci}", coop.show)
+    shown = [web.get(f"/control/{path}", coop.show) for path in ("movements", "accounts/{cci}")]
+    app.add_routes([web.post(BASE + "{name}", coop.take), *shown])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -183,7 +179,8 @@ async def serve(coop: Coop, port: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    # Without its usage, what is wrong takes one line.
+    parser = argparse.ArgumentParser(description=__doc__, usage=argparse.SUPPRESS)
     parser.add_argument("command", choices=("serve", "pay"))
     parser.add_argument("--port", type=int, default=9000)
     parser.add_argument("--switch", default="http://127.0.0.1:7080")
@@ -191,9 +188,22 @@ if __name__ == "__main__":
     parser.add_argument("--patience", type=float, default=15.0, help="seconds before it asks")
     parser.add_argument("--from", dest="debtor", default="98599900000000010126")
     parser.add_argument("--to", default="97100220030040050213")
-    parser.add_argument("--amount", type=Decimal, default="1.00", help="in soles")
-    coop = Coop(options := parser.parse_args())
+    parser.add_argument("--amount", default="1.00", help="in soles")
+    options = parser.parse_args()
+    typed = re.fullmatch(r"(\d{1,5})(?:\.(\d\d?))?", options.amount, re.ASCII)
+    cents = int(typed[1] + (typed[2] or "").ljust(2, "0")) if typed else 0
+    if not 0 < cents <= LIMIT:
+        parser.error(
+            f"--amount {options.amount}: 0.01 to {LIMIT // 100} soles, two decimals at most"
+        )
+    coop = Coop(options)
     if options.command == "serve":
         asyncio.run(serve(coop, options.port))
-    cents = int(options.amount.scaleb(2))
-    print(json.dumps(asyncio.run(coop.pay(options.debtor, options.to, cents))))
+    if not coop.rows(ACCOUNT, options.debtor):
+        parser.error(f"--from {options.debtor}: no account of this coop")
+    try:
+        paid = asyncio.run(coop.pay(options.debtor, options.to, cents))
+    except sqlite3.IntegrityError as error:  # The book refused the order, so none was sent.
+        parser.exit(1, f"{error}\n")
+    print(json.dumps(paid))
+    parser.exit(EXITS.get(paid["state"], 3))

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import TracebackType
 
 from scheme.clock import Timer
 
@@ -33,12 +34,53 @@ class SystemClock:
 
     def deadline(self, instant: datetime) -> AbstractAsyncContextManager[object]:
         """Return a context that is cancelled at ``instant``, as TimeoutError."""
-        return asyncio.timeout((instant - self.now()).total_seconds())
+        return _Deadline((instant - self.now()).total_seconds())
 
     def call_at(self, instant: datetime, callback: Callable[[], None]) -> Timer:
         """Run ``callback`` at ``instant``."""
         wait = (instant - self.now()).total_seconds()
         return asyncio.get_running_loop().call_later(max(wait, 0.0), callback)
+
+
+class _Deadline:
+    """What ``asyncio.timeout`` does, without its bookkeeping: a transfer enters three of them.
+
+    Args:
+        after_s: seconds until the body is cancelled.
+    """
+
+    __slots__ = ("_after_s", "_cancelling", "_is_over", "_task", "_timer")
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._is_over = False
+
+    async def __aenter__(self) -> "_Deadline":
+        task = asyncio.current_task()
+        assert task is not None, "a deadline cancels its task"
+        self._task = task
+        self._cancelling = task.cancelling()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(max(self._after_s, 0.0), self._expire)
+        return self
+
+    def _expire(self) -> None:
+        self._is_over = True
+        self._task.cancel()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        if not self._is_over:
+            return
+        # Somebody else may have cancelled the task as well: then it is not ours to swallow.
+        is_ours = self._task.uncancel() <= self._cancelling
+        if is_ours and kind is not None and issubclass(kind, asyncio.CancelledError):
+            raise TimeoutError from error
 
 
 class _ManualTimer:

@@ -235,6 +235,15 @@ def open_durable(path: str, connect: Callable[..., Any] = sqlite3.connect) -> An
         StoreError: WAL or full synchronisation could not be had.
     """
     connection = connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        _make_durable(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _make_durable(connection: Any, path: str) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     # Where fsync alone leaves data in the drive's cache (macOS), ask for more; a no-op elsewhere.
@@ -245,6 +254,4 @@ def open_durable(path: str, connect: Callable[..., Any] = sqlite3.connect) -> An
     journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
     synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
     if str(journal).lower() != "wal" or int(synchronous) != _FULL:
-        connection.close()
         raise StoreError(f"{path}: journal {journal}, synchronous {synchronous}: not durable")
-    return connection

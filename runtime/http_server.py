@@ -98,6 +98,15 @@ class _Bounds(Struct, frozen=True):
     body_s_max: float
     keepalive_s: float
     connections_max: int
+    error_header: str
+
+    def explained(self, refused: Response, part: str) -> Response:
+        """Say in a header as well what a request was refused for."""
+        if not self.error_header:
+            return refused
+        what = msgspec.json.decode(refused.body)["error"]
+        header = (self.error_header, f"{part}: {what}")
+        return msgspec.structs.replace(refused, headers=(*refused.headers, header))
 
 
 class GuardedServer:
@@ -114,6 +123,7 @@ class GuardedServer:
         body_s_max: seconds for its body, and for the client to take the answer.
         keepalive_s: seconds an idle connection stays open.
         connections_max: open connections; further ones are closed at once.
+        error_header: names, in the answers that the server itself gives, what was refused.
     """
 
     def __init__(
@@ -128,13 +138,14 @@ class GuardedServer:
         body_s_max: float = limits.BODY_S_MAX,
         keepalive_s: float = limits.KEEPALIVE_S,
         connections_max: int = limits.CONNECTIONS_MAX,
+        error_header: str = "",
     ) -> None:
         self.host = host
         self.port = port
         self._handler = handler
         self._tls = tls
         self._bounds = _Bounds(
-            body_bytes_max, header_s_max, body_s_max, keepalive_s, connections_max
+            body_bytes_max, header_s_max, body_s_max, keepalive_s, connections_max, error_header
         )
         self._connections: _Connections | None = None
         self._listening: asyncio.Server | None = None
@@ -194,7 +205,8 @@ class GuardedServer:
         try:
             body = await self._body(request)
         except _Refused as refused:
-            return self._written(request, refused.response, stays=False)
+            response = self._bounds.explained(refused.response, "body")
+            return self._written(request, response, stays=False)
         except ConnectionError:
             return _Answer(b"", 0.0, stays=False, cut=True)  # Gone before its request was whole.
         try:
@@ -360,6 +372,7 @@ class _Connection(RequestHandler):
 
     def _head_overdue(self) -> None:
         late = refusal(408, "the head of the request took too long to arrive")
+        late = self._bounds.explained(late, "head")
         if self.transport is not None:
             self.transport.write(_encoded(late, stays=False))
         self.force_close()
@@ -374,9 +387,8 @@ class _Connection(RequestHandler):
         """Answer what is not HTTP, or ended outside of the handler's care."""
         log.info("request refused", status=status, cause=type(exc).__name__)
         what = "this is not an HTTP request we understand" if status == 400 else "failed"
-        return _Answer(
-            _encoded(refusal(status, what), stays=False), self._bounds.body_s_max, stays=False
-        )
+        answer = self._bounds.explained(refusal(status, what), "head")
+        return _Answer(_encoded(answer, stays=False), self._bounds.body_s_max, stays=False)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log what aiohttp would give to the standard library's logging."""

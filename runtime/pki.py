@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -62,7 +62,12 @@ class Pki:
     identities: Mapping[str, Identity]
 
 
-def open_pki(folder: Path, names: Iterable[str], now: datetime) -> Pki:
+def open_pki(
+    folder: Path,
+    names: Iterable[str],
+    now: datetime,
+    hosts: Mapping[str, Sequence[str]] | None = None,
+) -> Pki:
     """Load what is there, make what is missing, and certify anew what is not valid now.
 
     A key, once made, stays: a crash between key and certificate, or an expired certificate,
@@ -71,6 +76,8 @@ def open_pki(folder: Path, names: Iterable[str], now: datetime) -> Pki:
     Args:
         names: participant codes, and ``switch``.
         now: aware instant from which validity counts.
+        hosts: by name, the host names and addresses beside loopback under which it serves TLS;
+            a certificate that lacks one is issued anew.
 
     Raises:
         ConfigError: a file is unreadable or is not what its name says.
@@ -83,7 +90,15 @@ def open_pki(folder: Path, names: Iterable[str], now: datetime) -> Pki:
         ca_key = keys.pop(_CA_NAME)
         ca = _authority(folder, ca_key, now)
         identities = {
-            name: _identity(folder, name, key, ca=ca, ca_key=ca_key, now=now)
+            name: _identity(
+                folder,
+                name,
+                key,
+                ca=ca,
+                ca_key=ca_key,
+                now=now,
+                served=_served((hosts or {}).get(name, ())),
+            )
             for name, key in keys.items()
         }
     return Pki(ca, _certificate_path(folder, _CA_NAME), identities)
@@ -218,10 +233,15 @@ def _identity(
     ca: x509.Certificate,
     ca_key: rsa.RSAPrivateKey,
     now: datetime,
+    served: Sequence[x509.GeneralName],
 ) -> Identity:
     path = _certificate_path(folder, name)
     certificate = load_certificate(path) if path.exists() else None
-    if certificate is None or not _is_good(certificate, key, ca, now):
+    if (
+        certificate is None
+        or not _is_good(certificate, key, ca, now)
+        or not set(served) <= _named_in(certificate)
+    ):
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
         builder = (
             _builder(_common_name(name), key.public_key(), now, _LEAF_LIFE)
@@ -230,7 +250,7 @@ def _identity(
             .add_extension(_usage(certifies=False), critical=True)
             .add_extension(authority, critical=False)
             .add_extension(_PURPOSES, critical=False)
-            .add_extension(_LOOPBACK, critical=False)
+            .add_extension(x509.SubjectAlternativeName(served), critical=False)
         )
         certificate = _issue(builder, ca_key, path)
     return Identity(name, key, certificate, _key_path(folder, name), path)
@@ -239,9 +259,30 @@ def _identity(
 _PURPOSES = x509.ExtendedKeyUsage(
     [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
 )
-_LOOPBACK = x509.SubjectAlternativeName(
-    [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
-)
+_LOOPBACK = ("localhost", "127.0.0.1")
+
+
+def _served(hosts: Sequence[str]) -> list[x509.GeneralName]:
+    return [_general_name(host) for host in dict.fromkeys((*_LOOPBACK, *hosts))]
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        pass
+    try:
+        return x509.DNSName(host)
+    except ValueError as error:
+        raise ConfigError(f"host {host!r}: only ASCII can stand in a certificate") from error
+
+
+def _named_in(certificate: x509.Certificate) -> set[x509.GeneralName]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return set()
+    return set(found.value)
 
 
 def _builder(

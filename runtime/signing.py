@@ -101,7 +101,9 @@ class Keyring:
         """
         certificate = self._certificates.get(participant)
         if certificate is None:
-            raise BadSignature(ReasonCode.DS0D, "no certificate is trusted for the participant")
+            raise BadSignature(
+                ReasonCode.DS0D, "protected: no certificate is trusted for the participant"
+            )
         jws.verify(signed, certificate, now)
 
     def verify(self, body: bytes, participant: str, now: datetime) -> bytes:

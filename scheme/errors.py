@@ -72,7 +72,7 @@ class BadSignature(PeerError):
 
     Args:
         reason: DS0A (does not verify, or missing), DS0B (structure), DS0D (certificate).
-        detail: what exactly, for people and logs.
+        detail: ``field: what exactly``, for people and logs.
     """
 
     def __init__(self, reason: ReasonCode, detail: str) -> None:

@@ -72,10 +72,10 @@ class Envelopes:
         if unwrapped.signed is None:
             participant = self._fleet.get(sender or "")
             if participant is not None and participant.jws:
-                raise BadSignature(ReasonCode.DS0A, "a signature is required of this participant")
+                raise BadSignature(ReasonCode.DS0A, "root: a signature is required of this participant")
             return
         if self._keyring is None or sender is None:
-            raise BadSignature(ReasonCode.DS0D, "no certificate is trusted for the sender")
+            raise BadSignature(ReasonCode.DS0D, "protected: no certificate is trusted for the sender")
         self._keyring.check(unwrapped.signed, sender, self._clock.now())
 
     async def wrap(self, document: bytes, *, signed: bool) -> bytes:

@@ -129,6 +129,7 @@ class House:
             outbox=self.outbox,
             issuer=self.issuer,
             bindings=self.verifier.binding,
+            is_unquoted=self.verifier.is_unquoted,
             state=self._state,
             fleet=self._fleet,
             profile=self._profile,

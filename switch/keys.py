@@ -1,5 +1,6 @@
 """The switch's own keys, the certificates it trusts, and its TLS settings."""
 
+import socket
 import ssl
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,9 +10,15 @@ from runtime import pki
 from runtime.signing import Keyring, Signer, SigningPool
 from scheme.network import Participant
 from scheme.wire import jws
-from switch.config import Config
+from switch.config import LOOPBACK, Config
 
 NAME = "switch"
+TLS_NAME = "switch-tls"
+"""Serves TLS beyond loopback. Apart from what signs, whose thumbprint others have noted: this
+certificate is issued anew when the machine gets another address."""
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+_ELSEWHERE = ("192.0.2.1", 9)
+"""An address reserved for documentation. Nothing is sent to it."""
 
 
 class Keys:
@@ -21,9 +28,10 @@ class Keys:
     others have one of the demo authority.
     """
 
-    def __init__(self, home: Path, members: Mapping[str, Participant], now: datetime) -> None:
+    def __init__(self, config: Config, members: Mapping[str, Participant], now: datetime) -> None:
         names = [code for code, one in members.items() if not one.certificate]
-        self._pki = pki.open_pki(home / "pki", [*names, NAME], now)
+        hosts = {TLS_NAME: served_hosts(config.host)} if _serves_others(config) else {}
+        self._pki = pki.open_pki(Path(config.home) / "pki", [*names, NAME, *hosts], now, hosts)
         self._members = members
 
     def keyring(self) -> Keyring:
@@ -52,7 +60,31 @@ class Keys:
         if not config.tls:
             return None
         return pki.server_context(
-            self._pki.identities[NAME],
+            self._pki.identities[TLS_NAME if _serves_others(config) else NAME],
             clients=[self._pki.ca_path],
             client_required=config.client_certificates,
         )
+
+
+def served_hosts(host: str) -> tuple[str, ...]:
+    """Return the names under which others reach a server that is bound to a host.
+
+    Looked up without asking the network: a name server that is away must not delay the start.
+    """
+    if host not in _EVERYWHERE:
+        return (host,)
+    return tuple(one for one in (socket.gethostname(), _outward_address()) if one)
+
+
+def _serves_others(config: Config) -> bool:
+    return config.tls and config.host not in LOOPBACK
+
+
+def _outward_address() -> str:
+    """Return the address from which this machine would speak to others, or nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_ELSEWHERE)  # A datagram socket only looks up its route.
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])

@@ -55,6 +55,7 @@ from switch.store import SqliteStore
 from switch.tasks import Tasks
 from switch.watermarks import Watermarks
 from switch.wire_log import WireLog
+from switch.wire_names import ERROR_HEADER
 
 log = structlog.get_logger()
 
@@ -93,6 +94,14 @@ class _Stop:
     def ask(self) -> None:
         """Stop; or hurry, if that was asked before."""
         (self.hurried if self.asked.is_set() else self.asked).set()
+
+    def hurry(self) -> None:
+        """Stop without waiting for what is in flight: the parent is gone, and a new one may come.
+
+        What has no outcome on disk gets one at the next start.
+        """
+        self.asked.set()
+        self.hurried.set()
 
 
 class SwitchProcess:
@@ -147,7 +156,7 @@ class SwitchProcess:
         stack.push_async_callback(wire_log.close)
         pool = SigningPool()
         stack.callback(pool.close)
-        keys = Keys(self._home, members, started)
+        keys = Keys(config, members, started)
         envelopes = Envelopes(members, clock, keyring=keys.keyring(), signer=keys.signer(pool))
         client = AiohttpClient(keys.client_tls())
         stack.push_async_callback(client.close)
@@ -202,6 +211,7 @@ class SwitchProcess:
             host=config.host,
             port=config.tin_port,
             tls=parts.tls,
+            error_header=ERROR_HEADER,
         )
         operator = GuardedServer(
             self._operator_edge(parts, house).handle,
@@ -386,7 +396,7 @@ async def _serve(config: Config) -> None:
         loop.add_signal_handler(name, stop.ask)
     watch = None
     if config.lifeline:
-        watch = lifeline.watch(0, lambda: loop.call_soon_threadsafe(stop.ask))
+        watch = lifeline.watch(0, lambda: loop.call_soon_threadsafe(stop.hurry))
     await SwitchProcess(config, stop).run()
     if watch is not None:
         watch.stopped()

@@ -64,6 +64,7 @@ class TransferRouter:
         peers: the creditors' agents.
         outbox: takes what is owed once it is on disk.
         bindings: returns the binding under an AV4's id.
+        is_unquoted: tells that no order can have quoted it yet.
         state: returns who is signed on and blocked at this moment.
         window_of: the window an order reserved now belongs to.
         on_posted: told of every order that was posted.
@@ -79,6 +80,7 @@ class TransferRouter:
         outbox: Outbox,
         issuer: Issuer,
         bindings: Callable[[str], Binding | None],
+        is_unquoted: Callable[[str], bool],
         state: Callable[[], NetworkState],
         fleet: Mapping[str, Participant],
         profile: Profile,
@@ -94,6 +96,7 @@ class TransferRouter:
         self._outbox = outbox
         self._issuer = issuer
         self._bindings = bindings
+        self._is_unquoted = is_unquoted
         self._state = state
         self._fleet = fleet
         self._profile = profile
@@ -140,7 +143,8 @@ class TransferRouter:
             if refusal is not None:
                 return self._refused(ct1, refusal)
             return await asyncio.shield(flight.outcome)
-        first = self._finished(key)
+        is_new = self._is_unquoted(ct1.referenceTransactionId)
+        first = None if is_new else self._finished(key)
         if first is not None:
             refusal = self._may_repeat(ct1, first)
             return _answer(first) if refusal is None else self._refused(ct1, refusal)

@@ -24,7 +24,7 @@ from switch.core.records import (
     unpack_verification,
 )
 from switch.core.sessions import NetworkState
-from switch.flight import Answer, NotAccepting, Recent
+from switch.flight import Answer, NotAccepting, Recent, UnknownOutcome
 from switch.identifiers import Issuer
 from switch.ports import Directory, Ledger, Peers, Store
 
@@ -88,6 +88,7 @@ class Verifier:
         self._bindings: Recent[Binding] = Recent(RECENT_BINDINGS_MAX)
         self._expiry = timedelta(seconds=profile.timers.av_expiry_s)
         self._is_stopping = False
+        self._unquoted: Recent[bool] = Recent(RECENT_BINDINGS_MAX)
         self._life_ms = int(profile.timers.av_binding_s * 1000)
 
     def binding(self, instruction: str) -> Binding | None:
@@ -97,6 +98,17 @@ class Verifier:
             return binding
         stored = self._store.verification(instruction)
         return None if stored is None else stored.binding
+
+    def is_unquoted(self, instruction: str) -> bool:
+        """Tell that no order can have quoted a verification yet; asked once, by the first.
+
+        Known only of those answered by this process and still in memory. Saves a look at the
+        disk for the key of nearly every order.
+        """
+        if self._unquoted.get(instruction) is None:
+            return False
+        self._unquoted.drop(instruction)
+        return True
 
     async def query(self, av1: AV1) -> Answer:
         """Return the answer to a query: new, in flight, or given within a binding's life."""
@@ -193,12 +205,13 @@ class Verifier:
             await self._ledger.apply((remember,))
         except Exception as error:
             log.exception("query failed", verification_id=instruction)
-            flight.outcome.set_exception(error)
+            flight.outcome.set_exception(UnknownOutcome(repr(error)))
             flight.outcome.exception()
         else:
             self._by_key.put(key, remember.record)
             if record.binding is not None:
                 self._bindings.put(instruction, record.binding)
+                self._unquoted.put(instruction, True)
             flight.outcome.set_result(_answer(record))
         finally:
             del self._flights[key]

@@ -22,6 +22,7 @@ import zstandard
 from msgspec import Struct
 
 from scheme.clock import Clock, to_ms
+from scheme.errors import ConfigError
 from scheme.limits import WIRE_LOG_QUEUE_BYTES_MAX, WIRE_LOG_SEGMENT_BYTES
 
 log = structlog.get_logger()
@@ -76,6 +77,14 @@ _headers: Final = msgspec.msgpack.Decoder(_Header)
 _pack: Final = msgspec.msgpack.Encoder().encode
 
 
+def _make_private(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be used: {error.strerror}") from error
+
+
 class WireLog:
     """Writes messages in blocks from a thread of its own, and finds them again.
 
@@ -83,6 +92,9 @@ class WireLog:
         folder: private folder of the segments; made if missing.
         bytes_max: size of all segments together; the oldest go first.
         enabled: False keeps nothing.
+
+    Raises:
+        ConfigError: the folder cannot be made, or a file has its name.
     """
 
     def __init__(self, folder: Path, *, clock: Clock, bytes_max: int, enabled: bool = True) -> None:
@@ -100,8 +112,7 @@ class WireLog:
         self._segment_bytes = 0
         self._zstd = zstandard.ZstdCompressor(level=1)
         if enabled:
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
+            _make_private(folder)
 
     def write(
         self,

@@ -191,7 +191,8 @@ class Walk:
         if not self._payer.affiliated:
             return _refused("only customers who can be paid by alias may look phones up")
         if not self._quota.take(self._payer.cci, now):
-            return _refused("too many lookups: wait, or complete a transfer")
+            minutes = self._own.profile.directory.payer_block_minutes
+            return _refused(f"too many lookups: blocked for {minutes} minutes; only waiting helps")
         started = self.question("prxy.003", DIRECTORY)
         try:
             async with self._own.within(self._own.profile.timers.owed_answer_s):

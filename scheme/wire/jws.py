@@ -155,9 +155,9 @@ def split(body: bytes) -> SignedBody:
         parts = _read_flattened(body)
         signing_input = f"{parts.protected}.{parts.payload}".encode("ascii")
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise _malformed("payload, protected and signature as base64url texts") from error
+        raise _malformed("root: payload, protected and signature as base64url texts") from error
     if len(parts.protected) > _HEADER_CHARACTERS_MAX:
-        raise _malformed(f"protected of at most {_HEADER_CHARACTERS_MAX} characters")
+        raise _malformed(f"protected: at most {_HEADER_CHARACTERS_MAX} characters")
     header = _header(parts.protected)
     return SignedBody(
         payload=_decode(parts.payload, "payload"),
@@ -176,15 +176,15 @@ def verify(signed: SignedBody, certificate: TrustedCertificate, now: datetime) -
         BadSignature: DS0D for the certificate, DS0A for the signature itself.
     """
     if signed.x5t != certificate.x5t:
-        raise BadSignature(ReasonCode.DS0D, "x5t names another certificate")
+        raise BadSignature(ReasonCode.DS0D, "protected: x5t names another certificate")
     if not certificate.is_issued_by_ca:
-        raise BadSignature(ReasonCode.DS0D, "not issued by the trusted authority")
+        raise BadSignature(ReasonCode.DS0D, "protected: not issued by the trusted authority")
     if not certificate.not_before <= now <= certificate.not_after:
-        raise BadSignature(ReasonCode.DS0D, "outside the certificate's validity")
+        raise BadSignature(ReasonCode.DS0D, "protected: outside the certificate's validity")
     try:
         certificate.public_key.verify(signed.signature, signed.signing_input, _PADDING, _HASH)
     except InvalidSignature as error:
-        raise BadSignature(ReasonCode.DS0A, "the signature does not verify") from error
+        raise BadSignature(ReasonCode.DS0A, "signature: the signature does not verify") from error
 
 
 def _malformed(detail: str) -> BadSignature:
@@ -199,7 +199,7 @@ def _header(protected: str) -> _Header:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise _malformed("protected: alg and x5t as texts") from error
     if header.alg != ALGORITHM:
-        raise _malformed(f"alg must be {ALGORITHM}")
+        raise _malformed(f"protected: alg must be {ALGORITHM}")
     if header.crit is not UNSET:
         # The sender insists on an extension, and none is known here.
         raise _malformed("protected: crit is not supported")

@@ -222,10 +222,29 @@ def prefund_short(code: str) -> Refusal:
     )
 
 
+_REFUSED_FIELD: Final[Mapping[str, str]] = {
+    ReasonCode.AC01: "creditorCCI",
+    ReasonCode.AC06: "creditorCCI",
+    ReasonCode.AC07: "creditorCCI",
+    ReasonCode.AC11: "currency",
+    ReasonCode.AC14: "transactionType",
+    ReasonCode.AM01: "amount",
+    ReasonCode.AM05: "instructionId",
+    ReasonCode.AM09: "amount",
+    ReasonCode.BE08: "debtorName",
+    ReasonCode.BE15: "referenceTransactionId",
+    ReasonCode.BE16: "debtorId",
+    ReasonCode.CH11: "creditorMobileNumber",
+    ReasonCode.DNOR: "debtorParticipantCode",
+    ReasonCode.FF07: "transactionType",
+}
+"""The field that each reason speaks of; of the others only its agent knows which."""
+
+
 def creditor_refused(reason: str) -> Refusal:
     """Pass the creditor's own refusal on."""
     text = "refused by the creditor's agent"
-    return Refusal(reason, "creditor_refused", "creditorCCI", text)
+    return Refusal(reason, "creditor_refused", _REFUSED_FIELD.get(reason, "root"), text)
 
 
 def first(*checks: Refusal | None) -> Refusal | None:

@@ -21,6 +21,13 @@ _DIGITS_MAX: Final = 18
 """Digits of the longest number a query may hold; a few more leave SQLite's 64 bits."""
 
 
+_TRANSFER_QUERY: Final = (
+    *("state", "participant", "debtor", "creditor", "reason"),
+    *("amount", "since", "until", "limit", "after"),
+)
+_WIRE_QUERY: Final = ("participant", "limit")
+
+
 class Desk(Protocol):
     """What the operator can see and do; the switch's shell has it."""
 
@@ -136,6 +143,7 @@ class OperatorApi:
 
     async def _transfers(self, request: Request, _: Mapping[str, str]) -> Response:
         query = request.query
+        _only(query, _TRANSFER_QUERY)
         limit = _limit(query, hint="page with after")
         wanted = TransferFilter(
             state=_state(query),
@@ -158,6 +166,7 @@ class OperatorApi:
         return as_json(found)
 
     async def _wire(self, request: Request, _: Mapping[str, str]) -> Response:
+        _only(request.query, _WIRE_QUERY)
         # Also codes that nobody has: a wrong code is one of the things that are looked for here.
         participant = request.query.get("participant") or None
         limit = _limit(request.query, hint="narrow it with participant")
@@ -203,6 +212,13 @@ class OperatorApi:
             hint = "GET /participants lists who takes part"
             raise Problem(404, "not a registered participant", field=field, hint=hint)
         return code
+
+
+def _only(query: Mapping[str, str], known: Sequence[str]) -> None:
+    """Refuse a filter that nobody knows: ignored, it would show what was not asked for."""
+    for name in query:
+        if name not in known:
+            raise Problem(400, "no such filter", field=name, hint=f"one of {', '.join(known)}")
 
 
 def _number(query: Mapping[str, str], name: str) -> int | None:

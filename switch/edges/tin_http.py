@@ -192,7 +192,7 @@ class TinEdge:
         except BadSignature as error:
             return error
         if unwrapped.signed is None and not self._shows_token(request):
-            detail = "unsigned: the header Authorization: Bearer TOKEN is required"
+            detail = "root: unsigned: the header Authorization: Bearer TOKEN is required"
             return BadSignature(ReasonCode.DS0A, detail)
         return None
 
@@ -250,7 +250,7 @@ class TinEdge:
         try:
             unwrapped = unwrap(request.body)
         except BadSignature as error:
-            why = ((ERROR_HEADER, _one_line(str(error))),)
+            why = ((ERROR_HEADER, _one_line(error.detail)),)
             return Response(400, msgspec.json.encode({"error": str(error)}), why)
         document = unwrapped.document
         sender = self._directory.sender(document)
