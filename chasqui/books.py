@@ -13,8 +13,8 @@ What still travels (a CT5 or CTC1 owed, an order that asks again) is told apart 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from chasqui.answers import Movement, Recount, Transfer
@@ -23,6 +23,7 @@ from scheme.money import CURRENCY_BY_CODE
 
 PAID = frozenset({"POSTED", "CONFIRMED"})
 ENDED_UNPAID = frozenset({"REJECTED", "EXPIRED", "CANCELLED", "TOMBSTONE"})
+NEVER_SENT = N_("it never sent this order: somebody sent it in its name over the raw wire?")
 _FINAL = "FINAL"
 _HELD = "HELD"
 _PENDING = "PENDING"
@@ -67,18 +68,24 @@ class Book:
         credits: how often an order was credited.
         nameless: latest movements of the payers' orders that have not heard of an id, by the
             verification they quote.
+        verifications: those that its payers' orders quote.
+        writes_first: an order is in the book before it is sent, as simulated institutions do.
     """
 
     code: str
     last: dict[tuple[str, str], Movement] = field(default_factory=dict)
     nameless: dict[str, Movement] = field(default_factory=dict)
+    verifications: set[str] = field(default_factory=set)
+    writes_first: bool = False
     credits: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, code: str, movements: Iterable[Movement]) -> "Book":
+    def of(cls, code: str, movements: Iterable[Movement], *, writes_first: bool = False) -> "Book":
         """Read a book from its movements, in any order."""
-        book = cls(code)
+        book = cls(code, writes_first=writes_first)
         for one in sorted(movements, key=lambda one: one.sequence):
+            if one.role == _DEBTOR:
+                book.verifications.add(one.verification_id or "")
             if not one.instruction_id:
                 # On its way, or it never left its institution, or was refused before it had an id.
                 if one.role == _DEBTOR:
@@ -167,6 +174,8 @@ def _debtor(one: Transfer, book: Book) -> Finding | None:
     last = book.last.get((_DEBTOR, one.instruction_id))
     different = _maker(Kind.DIFFERENT, one, book)
     not_yet = _maker(Kind.NOT_YET, one, book)
+    if _never_sent(one, last, book):
+        return different(NEVER_SENT)
     if last is not None and last.state == _PENDING:
         return not_yet(N_("its payer is still waiting for the answer"))
     if one.state in PAID:
@@ -181,6 +190,20 @@ def _debtor(one: Transfer, book: Book) -> Finding | None:
     if one.state not in ENDED_UNPAID:
         return not_yet(N_("not decided yet"))
     return None
+
+
+def _never_sent(one: Transfer, last: Movement | None, book: Book) -> bool:
+    if last is not None or not book.writes_first or one.state in ENDED_UNPAID:
+        return False
+    return (one.verification_id or "") not in book.verifications
+
+
+def doubted(comparison: Comparison, findings: Collection[Finding]) -> Comparison:
+    """Return a comparison with some of its findings not held to be differences yet."""
+    told = tuple(
+        replace(one, kind=Kind.NOT_YET) if one in findings else one for one in comparison.findings
+    )
+    return replace(comparison, findings=told)
 
 
 def _strangers(book: Book, known: set[tuple[str, str, str]]) -> Iterable[Finding]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from chasqui import language
+from chasqui import calling, language
 from chasqui.exits import Misused
 from chasqui.language import N_
 from chasqui.options import Group, Option
@@ -139,12 +139,13 @@ def cli(
         raise Misused(str(error)) from error
     if lang is None and settings.config.lang:
         language.use(settings.config.lang)
+    has_own_home = home is not None and home != Path(HOME_DEFAULT)
+    calling.use(folder if has_own_home else None)
     ctx.obj = Session(
         home=folder,
         settings=settings,
         operator_url=operator_url,
         tin_url=tin_url,
-        has_own_home=home is not None and home != Path(HOME_DEFAULT),
     )
 
 

@@ -8,6 +8,8 @@ from typing import IO, Any, Self
 
 import click
 
+from chasqui.calling import as_called
+
 
 class ExitCode(IntEnum):
     """Exit codes of every command (docs/howto/command-line.md#exit-codes)."""
@@ -56,9 +58,9 @@ class Failure(click.ClickException):
         out = file or sys.stderr
         first = click.style(_("Error:"), fg="red", bold=True)
         field = f"{self.field}: " if self.field else ""
-        click.echo(f"{first} {field}{told(self.message)}", file=out)
+        click.echo(f"{first} {field}{as_called(told(self.message))}", file=out)
         if self.hint:
-            click.echo(f"  {told(self.hint)}", file=out)
+            click.echo(f"  {as_called(told(self.hint))}", file=out)
 
 
 class Refused(Failure):

@@ -10,10 +10,12 @@ from gettext import gettext as _
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from chasqui.language import N_
 from chasqui.session import Session
 from chasqui.settings import check_table
+from scheme.errors import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NUMBERS: tuple[tuple[type[click.ParamType[Any]], type], ...] = (
@@ -131,7 +133,21 @@ class Command(click.Command):
             shapes = {key: option.shape for key, option in options.items()}
             check_table(session.settings.path, " ".join(prefix), table, shapes)
             extra["default_map"] = {options[key].name: value for key, value in table.items()}
-        return super().make_context(info_name, args, parent, **extra)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.BadParameter as error:
+            if session is None or not _is_of_settings(error):
+                raise
+            key = getattr(error.param, "key", "")
+            where = f"{session.settings.path}: [{' '.join(prefix)}]: {key}"
+            raise ConfigError(f"{where}: {error.message}") from error
+
+
+def _is_of_settings(error: click.BadParameter) -> bool:
+    """Tell whether a wrong value stands in the settings file, and was not typed."""
+    if error.ctx is None or error.param is None or not error.param.name:
+        return False
+    return error.ctx.get_parameter_source(error.param.name) is ParameterSource.DEFAULT_MAP
 
 
 def _table(session: Session | None, words: list[str]) -> Mapping[str, Any]:
@@ -181,6 +197,11 @@ def command(name: str, *, help: str) -> Callable[[Callable[..., Any]], Command]:
 def option(*flags: str, help: str, **attributes: Any) -> Callable[[F], F]:  # noqa: A002
     """Add an option; ``help`` is a message id."""
     return click.option(*flags, cls=Option, help=help, **attributes)
+
+
+def json_option(function: F) -> F:
+    """Add ``--json`` to a command that prints one object."""
+    return option("--json", "in_json", is_flag=True, help=N_("Print one JSON object."))(function)
 
 
 def argument(name: str, **attributes: Any) -> Callable[[F], F]:

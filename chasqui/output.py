@@ -6,11 +6,13 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from datetime import datetime
+from gettext import gettext as _
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from chasqui.calling import as_called
 from scheme.clock import lima
 from scheme.errors import MalformedMessage
 from scheme.money import Currency, Money, format_amount, parse_amount
@@ -73,7 +75,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str 
 
 def paragraph(text: str) -> None:
     """Print a sentence or two; in a terminal, broken between words where it ends."""
-    text = visible(text)
+    text = as_called(visible(text))
     if sys.stdout.isatty():
         # Not by rich: it would break commands that people copy, and style what looks like markup.
         text = textwrap.fill(
@@ -92,7 +94,7 @@ def amount_text(minor: int | None, currency: str) -> str:
         return "-"
     sign = "-" if minor < 0 else ""
     known: Currency = "USD" if currency == "USD" else "PEN"
-    whole, _, cents = format_amount(Money(abs(minor), known)).partition(".")
+    whole, _point, cents = format_amount(Money(abs(minor), known)).partition(".")
     return f"{sign}{SIGNS.get(currency, currency)} {int(whole):,}.{cents}"
 
 
@@ -157,7 +159,15 @@ class Amount(click.ParamType[int]):
             return value
         from chasqui.told import told  # Late: it needs this module.
 
+        text = str(value).strip()
         try:
-            return parse_amount(str(value).strip(), "PEN").minor
+            minor = parse_amount(text, "PEN").minor
         except MalformedMessage as error:
-            self.fail(f"{value!r}: {told(error.rule)}", param, ctx)
+            if "," in text:
+                self.fail(
+                    _("{value!r}: cents follow a point, as in 25.50").format(value=text), param, ctx
+                )
+            self.fail(f"{text!r}: {told(error.rule)}", param, ctx)
+        if minor == 0:
+            self.fail(_("{value!r}: it must be above zero").format(value=text), param, ctx)
+        return minor

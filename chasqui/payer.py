@@ -7,7 +7,7 @@ import click
 
 from chasqui.answers import Account, Participant
 from chasqui.country import Country
-from chasqui.exits import Misused, Unknown
+from chasqui.exits import Failure, Misused
 from chasqui.output import is_interactive
 from scheme.cci import clean, is_well_formed, participant_of
 
@@ -55,7 +55,16 @@ def find_account(
             ),
             _("Find accounts with: chasqui customers"),
         )
+    if agent is not None:
+        country.hook(country.participant(agent))
     found = _by_phone(country, phone, agent=agent, currency=currency)
+    if not found and agent is not None:
+        raise Misused(
+            _("{label}: {code} keeps no account for {phone}.").format(
+                label=label, code=agent, phone=phone
+            ),
+            _("Find accounts with: chasqui customers"),
+        )
     if not found:
         raise Misused(
             _("{label}: no simulated institution keeps an account for {phone}.").format(
@@ -76,10 +85,10 @@ def _by_phone(
             continue
         try:
             accounts = list(country.accounts(one, phone=phone))
-        except Unknown:
+        except Failure:
             if agent is not None:
                 raise
-            continue  # The other institutions may know the phone.
+            continue  # Not there, or a hook without this call: the others may know the phone.
         found += [
             (one, account)
             for account in accounts

@@ -6,6 +6,7 @@ from gettext import gettext as _
 import click
 
 from chasqui.answers import Participant, Payment, TransferDetail
+from chasqui.calling import as_called
 from chasqui.language import N_
 from chasqui.legs import answer_text
 from chasqui.meanings import advice, explained, step_after
@@ -26,6 +27,13 @@ FLAGS: Mapping[str, str] = {
     "Idempotency-Key": "--idempotency-key",
 }
 """The flag behind each field of a payment."""
+_OF_NO_FLAG = frozenset(
+    {
+        "the clearing house has suspended the system",
+        "this institution is signed off or blocked",
+    }
+)
+"""What no other value of a flag would change."""
 _TAKEN = frozenset({"FINAL", "PENDING"})
 """Where the payer pays the fee, or may."""
 _PAID = N_("Paid: {amount}, final after {elapsed}.")
@@ -74,7 +82,7 @@ def _print_verdict(payment: Payment, detail: TransferDetail | None) -> None:
             paragraph(line)
     subject = payment.instruction_id or payment.verification_id
     if subject:
-        click.echo(_("Details: chasqui show {subject}").format(subject=subject))
+        click.echo(as_called(_("Details: chasqui show {subject}").format(subject=subject)))
 
 
 def _ending(payment: Payment) -> tuple[str, str]:
@@ -97,7 +105,8 @@ def _why(payment: Payment, detail: TransferDetail | None) -> list[str]:
         return verdict(detail)
     lines = reason_lines(payment.reason_code)
     if payment.state == "NOT_SENT" and payment.explanation:
-        flag = FLAGS.get(payment.field or "", payment.field)
+        whole = payment.explanation in _OF_NO_FLAG
+        flag = "" if whole else FLAGS.get(payment.field or "", payment.field)
         lines.append((f"{flag}: " if flag else "") + explained(payment.explanation))
     if step := advice(payment.reason_code) or step_after(payment.explanation):
         lines.append(_("What to do: {step}").format(step=step))

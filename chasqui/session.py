@@ -1,12 +1,17 @@
 """What every command has at hand: the settings, and clients of the running country."""
 
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from chasqui.country import Api, Country
-from chasqui.settings import OPERATOR_PORT, TIN_PORT, Settings, whereabouts
+from chasqui.settings import FLEET_FILE, OPERATOR_PORT, TIN_PORT, Settings, whereabouts
+
+if TYPE_CHECKING:
+    from scheme.network import Fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +22,12 @@ class Session:
         home: folder of the country's data.
         settings: what the settings file says.
         operator_url, tin_url: as given by flag or variable; empty: look for them.
-        has_own_home: the home is not the default of the current folder, so commands that
-            are printed must name it.
     """
 
     home: Path
     settings: Settings
     operator_url: str = ""
     tin_url: str = ""
-    has_own_home: bool = False
 
     def country(self) -> Country:
         """Return a client of the running country."""
@@ -38,6 +40,18 @@ class Session:
         url = self.tin_url or config.tin_url or (told.tin_url if told else "")
         url = url or f"http://127.0.0.1:{TIN_PORT}"
         return Api(url, timeout_s=config.timeout_s, pki=self.home / "pki")
+
+    def own_fleet_path(self) -> Path:
+        """Return the file of institutions in the home, or else the built-in one."""
+        own = self.home / FLEET_FILE
+        return own if own.exists() else Path(str(resources.files("participants") / FLEET_FILE))
+
+    def fleet(self) -> "Fleet":
+        """Return the institutions of the running country, or of the next one."""
+        from runtime.files import load_fleet  # Late: few commands need it.
+
+        told = whereabouts(self.home)
+        return load_fleet(Path(told.fleet) if told else self.own_fleet_path())
 
     def _operator_url(self) -> str:
         told = whereabouts(self.home)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from gettext import gettext as _
 from typing import Any
 
+from chasqui.calling import as_called
 from chasqui.child import Child, Program
 from chasqui.exits import ExitCode
 from runtime.lifeline import Lifeline
@@ -196,7 +197,7 @@ class Supervisor:
         hint = _("It is not started again by itself. Look at the disk and at {path},")
         self._say("  " + hint.format(path=program.errors))
         self._say("  " + _("then start anew: what is on disk decides. Compare afterwards:"))
-        self._say("  chasqui reconcile --books")
+        self._say("  " + as_called("chasqui reconcile --books"))
 
     async def _stop_one(self, name: str) -> None:
         child = self._children.get(name)

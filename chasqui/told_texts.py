@@ -32,7 +32,7 @@ INSTITUTIONS = (
     N_("the phone is known, but not there"),
     N_("nobody can be paid at this phone"),
     N_("only customers who can be paid by alias may look phones up"),
-    N_("too many lookups: wait, or complete a transfer"),
+    N_("too many lookups: blocked for {count} minutes; only waiting helps"),
     N_("the directory refused the lookup"),
     N_("the directory did not answer"),
     N_("the QR module did not answer"),
@@ -126,6 +126,9 @@ OPERATOR = (
     N_("not a cursor of a former page"),
     N_("leave it out"),
     N_("page with after"),
+    N_("no such filter"),
+    N_("the ledger cannot be read"),
+    N_("the switch's log names the file; stop the country before you mend it"),
     N_("NORMAL or SUSPENDED"),
     N_("one of {names}"),
     N_("{least} to {most}"),
@@ -230,7 +233,6 @@ FIELDS = (
 
 SIGNATURES = (
     N_("payload, protected and signature as base64url texts"),
-    N_("protected of at most {count} characters"),
     N_("protected: alg and x5t as texts"),
     N_("protected: crit is not supported"),
     N_("alg must be {name}"),
@@ -283,6 +285,8 @@ SETTINGS = (
     N_("schema {found}, but this program needs {needed}"),
     N_("journal {journal}, synchronous {mode}: not durable"),
     N_("the ledger could not be read: {cause}"),
+    N_("damaged ({cause}): restore a copy of it, or start over with `chasqui reset`"),
+    N_("host {host}: only ASCII can stand in a certificate"),
     N_("transfer {subject}: its entries cannot be read"),
     N_("a group could not be written"),
     N_("an earlier write failed"),
@@ -328,6 +332,10 @@ LIBRARIES = (
 """Of the operating system, of msgspec and of the TOML reader: those that users meet."""
 
 OUR_OWN: Mapping[str, str] = {
+    "check digits agree with entity, office and account": N_(
+        "the check digits are wrong: compare all 20 digits"
+    ),
+    "above zero, in minor units": N_("it must be above zero"),
     "GET /transfers lists what there is": N_("See what there is with: chasqui transfers"),
     "GET /participants lists who takes part": N_("See who takes part with: chasqui participants"),
     "GET /participants lists them": N_("See who takes part with: chasqui participants"),

@@ -63,9 +63,9 @@ class _ClearingApi:
         try:
             audit = await self._service.audit()
         except StoreError as error:
-            log.error("the ledger cannot be recounted", cause=str(error))
+            log.warning("the ledger cannot be recounted", cause=str(error))
             hint = "the switch's log names the file; stop the country before you mend it"
-            return _error(503, "the ledger cannot be read: its file is damaged", "ledger", hint)
+            return _error(503, "the ledger cannot be read", "ledger", hint)
         return Response(200, msgspec.json.encode(audit))
 
     async def _move(self, movement: Movement, request: Request, code: str) -> Response:

@@ -1,7 +1,5 @@
-"""A coop's connector: it plays coop 0985, on aiohttp and sqlite3, with nothing of Chasqui.
-
-What it tells others is on its disk first, and what it does not know it asks for until it is told.
-"""
+"""A coop's connector: it plays coop 0985, on aiohttp and sqlite3, with nothing of Chasqui."""
+# What it tells others is on its disk first; what it does not know it asks for until it is told.
 # ruff: noqa: ASYNC110, T201, TID251, a program of its own prints, takes the time and waits as it likes
 
 import argparse
@@ -16,8 +14,7 @@ from typing import Any
 from aiohttp import ClientError, ClientTimeout, request, web
 
 Json = dict[str, Any]
-OWN, SOLES, BASE = "0985", "604", "/ssv2/payment-api/v3.5.0/"
-LIMIT, EXITS = 30_000_00, {"FINAL": 0, "REJECTED": 1}  # Cents that an order may have; exit codes.
+OWN, SOLES, LIMIT, BASE = "0985", "604", 30_000_00, "/ssv2/payment-api/v3.5.0/"
 ENDS = {"00": "FINAL", "05": "REJECTED"}  # No other answer is an outcome, nor is silence.
 TERMS = {"debtorParticipantCode": OWN, "transactionType": "320", "channel": "91"}
 TERMS |= {"currency": SOLES, "terminalId": "EXAMPLE1", "debtorTypeOfPerson": "N"}
@@ -83,7 +80,7 @@ class Coop:
         """AV2: tell whose account it is. CT2: hold the order; nothing is credited yet."""
         payee = next(iter(self.rows(f"{PAYEE} WHERE creditorCCI = ?", asked["creditorCCI"])), {})
         checks: Json = {"AM05": not self.rows(ORDER, asked["instructionId"])}
-        checks |= {"AC14": asked["transactionType"] == TERMS["transactionType"]}
+        checks |= {"AC14": asked["transactionType"] == "320"}
         checks |= {"FF02": asked["creditorParticipantCode"] == OWN, "AC01": payee}
         checks |= {"AC11": asked["currency"] == SOLES, "AM01": asked.get("amount", 1) > 0}
         reason = next((code for code, holds in checks.items() if not holds), None)
@@ -120,13 +117,11 @@ class Coop:
     async def resolve(self, order_id: str) -> None:
         """Ask what becomes of an order, and note first when to ask again."""
         (order,) = self.rows(ORDER, order_id)
-        self.db.execute(
-            ASKED, (time.time(), self.patience_s * 2 ** min(order["tries"], 5), order_id)
-        )
+        wait_s = self.patience_s * 2 ** min(order["tries"], 5)
+        self.db.execute(ASKED, (time.time(), wait_s, order_id))
         name, message = "CT1", json.loads(order["message"])
-        if order["role"] == "debtor":
-            message["messageTypeId"] = "0201" if order["tries"] else "0200"
-        else:
+        message["messageTypeId"] = "0201" if order["tries"] else "0200"
+        if order["role"] == "creditor":
             (enquiry,) = self.rows("SELECT * FROM enquiries WHERE instructionId = ?", order_id)
             name, message = "PSR1", stamp("creation") | enquiry
         told = await self.ask(name, message)
@@ -155,9 +150,8 @@ class Coop:
         if cci := request.match_info.get("cci"):
             found = self.rows(ACCOUNT, cci)
             return web.json_response(found[0] if found else None, status=200 if found else 404)
-        found = self.rows(
-            "SELECT * FROM movements WHERE sequence > ?", request.query.get("after", 0)
-        )
+        after = request.query.get("after", 0)
+        found = self.rows("SELECT * FROM movements WHERE sequence > ?", after)
         return web.json_response({"movements": found, "next": None})
 
 
@@ -179,7 +173,6 @@ async def serve(coop: Coop, port: int) -> None:
 
 
 if __name__ == "__main__":
-    # Without its usage, what is wrong takes one line.
     parser = argparse.ArgumentParser(description=__doc__, usage=argparse.SUPPRESS)
     parser.add_argument("command", choices=("serve", "pay"))
     parser.add_argument("--port", type=int, default=9000)
@@ -193,17 +186,14 @@ if __name__ == "__main__":
     typed = re.fullmatch(r"(\d{1,5})(?:\.(\d\d?))?", options.amount, re.ASCII)
     cents = int(typed[1] + (typed[2] or "").ljust(2, "0")) if typed else 0
     if not 0 < cents <= LIMIT:
-        parser.error(
-            f"--amount {options.amount}: 0.01 to {LIMIT // 100} soles, two decimals at most"
-        )
+        parser.error(f"--amount {options.amount}: 0.01 to {LIMIT // 100}, two decimals at most")
     coop = Coop(options)
     if options.command == "serve":
         asyncio.run(serve(coop, options.port))
-    if not coop.rows(ACCOUNT, options.debtor):
-        parser.error(f"--from {options.debtor}: no account of this coop")
+    _ = coop.rows(ACCOUNT, options.debtor) or parser.error("--from: no account of this coop")
     try:
         paid = asyncio.run(coop.pay(options.debtor, options.to, cents))
     except sqlite3.IntegrityError as error:  # The book refused the order, so none was sent.
         parser.exit(1, f"{error}\n")
     print(json.dumps(paid))
-    parser.exit(EXITS.get(paid["state"], 3))
+    parser.exit({"FINAL": 0, "REJECTED": 1}.get(paid["state"], 3))

@@ -1,7 +1,7 @@
 """A demonstration PKI in a folder: one authority, and a key with a certificate per party.
 
-The same certificate signs messages and serves TLS, as one file fewer to hand around. Keys are
-for a simulated country only; they lie unencrypted beside the data, readable by their owner.
+A participant's certificate signs messages and serves TLS, as one file fewer to hand around. Keys
+are for a simulated country only; they lie unencrypted beside the data, readable by their owner.
 """
 
 import fcntl

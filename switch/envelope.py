@@ -72,10 +72,12 @@ class Envelopes:
         if unwrapped.signed is None:
             participant = self._fleet.get(sender or "")
             if participant is not None and participant.jws:
-                raise BadSignature(ReasonCode.DS0A, "root: a signature is required of this participant")
+                detail = "root: a signature is required of this participant"
+                raise BadSignature(ReasonCode.DS0A, detail)
             return
         if self._keyring is None or sender is None:
-            raise BadSignature(ReasonCode.DS0D, "protected: no certificate is trusted for the sender")
+            detail = "protected: no certificate is trusted for the sender"
+            raise BadSignature(ReasonCode.DS0D, detail)
         self._keyring.check(unwrapped.signed, sender, self._clock.now())
 
     async def wrap(self, document: bytes, *, signed: bool) -> bytes:

@@ -10,7 +10,8 @@ import click
 from chasqui.exits import Misused, Refused
 from chasqui.language import N_
 from chasqui.meanings import meaning
-from chasqui.options import Group, argument, option
+from chasqui.options import Group, argument, json_option, option
+from chasqui.output import as_json
 from chasqui.session import Session, pass_session
 from chasqui.told import told
 from scheme.errors import BadSignature
@@ -68,8 +69,11 @@ def sign(session: Session, *, file: IO[bytes], code: str) -> None:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help=N_("PEM file of the signer's certificate, if it is not one of the demo keys."),
 )
+@json_option
 @pass_session
-def verify(session: Session, *, file: IO[bytes], code: str, certificate: Path | None) -> None:
+def verify(
+    session: Session, *, file: IO[bytes], code: str, certificate: Path | None, in_json: bool
+) -> None:
     """Verify against a participant's certificate."""
     from runtime.pki import load_certificate  # Late: it brings in cryptography.
     from scheme.wire import jws
@@ -83,9 +87,15 @@ def verify(session: Session, *, file: IO[bytes], code: str, certificate: Path | 
             trusted = jws.TrustedCertificate.of(pki.identities[code].certificate, pki.ca)
         jws.verify(signed, trusted, _now())
     except BadSignature as error:
+        if in_json:
+            as_json({"holds": False, "reason_code": error.reason, "detail": error.detail})
         code, why = error.reason, meaning(error.reason)
         raise Refused(f"{code}: {why}: {told(error.detail)}") from error
-    click.echo(signed.payload.decode(errors="replace"))
+    text = signed.payload.decode(errors="replace")
+    if in_json:
+        as_json({"holds": True, "payload": text})
+        return
+    click.echo(text)
     click.secho(_("The signature holds."), fg="green", err=True)
 
 
@@ -94,7 +104,19 @@ def _pki(session: Session, code: str) -> "Pki":
 
     if code != SWITCH and not (len(code) == 4 and code.isdigit()):
         raise Misused(_("{code!r} is no participant code of four digits.").format(code=code))
+    if code != SWITCH:
+        _check_declared(session, code)
     return open_pki(session.home / _PKI_FOLDER, [code], _now())
+
+
+def _check_declared(session: Session, code: str) -> None:
+    """Refuse a code that nobody has: a key would be made for it."""
+    declared = [one.code for one in session.fleet().participant]
+    if code not in declared:
+        raise Misused(
+            _("There is no participant {code}.").format(code=code),
+            _("There are: {codes}").format(codes=", ".join(declared)),
+        )
 
 
 def _now() -> datetime:

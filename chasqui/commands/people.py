@@ -7,7 +7,7 @@ import click
 
 from chasqui.answers import Account, Participant
 from chasqui.country import Country
-from chasqui.exits import Unknown
+from chasqui.exits import Failure
 from chasqui.language import N_
 from chasqui.options import command, option
 from chasqui.output import as_json, table
@@ -86,14 +86,19 @@ def customers_command(
 
 def _some_of_each(country: Country, limit: int) -> list[Account]:
     simulated = [one for one in country.participants() if one.hook_url]
-    lists = []
-    for one in simulated:
-        share = -(-limit // len(simulated))
+    found: list[Account] = []
+    fault: Failure | None = None
+    answered = False
+    for index, one in enumerate(simulated):
+        share = -(-(limit - len(found)) // (len(simulated) - index))
         try:
-            lists.append(list(country.accounts(one, limit=share)))
-        except Unknown as error:
-            error.show()
-    return [account for accounts in lists for account in accounts][:limit]
+            found += country.accounts(one, limit=share)
+            answered = True
+        except Failure as error:
+            fault = error  # A hook may lack this call, or be away: the others are shown.
+    if fault is not None and not answered:
+        raise fault
+    return found
 
 
 def _public(account: Account) -> dict[str, str | None]:

@@ -9,7 +9,17 @@ import click
 from msgspec import structs
 
 from chasqui.answers import Audit, Participant
-from chasqui.books import Book, Comparison, Finding, Kind, compare, recounted
+from chasqui.books import (
+    NEVER_SENT,
+    Book,
+    Comparison,
+    Finding,
+    Kind,
+    compare,
+    doubted,
+    recounted,
+)
+from chasqui.calling import as_called
 from chasqui.country import Country
 from chasqui.exits import ExitCode, Failure
 from chasqui.language import N_
@@ -93,15 +103,27 @@ def _settled(country: Country, wait_s: float, skipped: frozenset[str]) -> _Seen:
     """Compare until all is equal, or nothing more is waited for; then have the books recounted.
 
     The books are read one after the other while transfers may go on: a finding counts only when
-    it is still there at the end.
+    it is still there at the end. An order that its payer's institution never sent does not get
+    better by waiting: two looks are enough.
     """
     deadline = time.monotonic() + wait_s
+    before: frozenset[Finding] = frozenset()
+    has_looked_again = False
     while True:
         everyone = [one for one in country.participants() if one.code not in skipped]
         books, lost = _read_books(country, everyone)
         comparison = compare(country.transfers(), books)
-        if not comparison.findings or time.monotonic() >= deadline:
+        never_sent = frozenset(one for one in comparison.findings if one.text == NEVER_SENT)
+        # The book was read before the ledger, so an order may be younger than the look at it.
+        new, before = never_sent - before, never_sent
+        travelling = len(comparison.findings) > len(never_sent)
+        is_over = time.monotonic() >= deadline
+        if not new and (is_over or not travelling):
             return _recounted(country, everyone, comparison, lost, skipped)
+        if is_over and has_looked_again:
+            comparison = doubted(comparison, new)
+            return _recounted(country, everyone, comparison, lost, skipped)
+        has_looked_again = is_over
         time.sleep(_LOOK_S)
 
 
@@ -114,7 +136,7 @@ def _read_books(
         if not one.hook_url:
             continue
         try:
-            books[one.code] = Book.of(one.code, country.movements(one))
+            books[one.code] = Book.of(one.code, country.movements(one), writes_first=one.simulated)
         except Failure as error:
             lost[one.code] = error.message
     return books, lost
@@ -201,7 +223,7 @@ def _print_books(seen: _Seen, skipped: frozenset[str]) -> None:
     if not_yet:
         click.secho(_("Not yet: {count}").format(count=len(not_yet)), fg="yellow", bold=True)
         _print_findings(not_yet)
-        click.echo(_("See what is owed with: chasqui stuck"))
+        click.echo(as_called(_("See what is owed with: chasqui stuck")))
     if not comparison.findings:
         some = skipped or seen.not_compared
         click.secho(

@@ -7,11 +7,12 @@ import click
 from msgspec import structs
 
 from chasqui.answers import Lookup, Participant, Payment
+from chasqui.calling import as_called
 from chasqui.country import Api
 from chasqui.exits import ExitCode, Failure, Misused
 from chasqui.language import N_
 from chasqui.legs import all_legs
-from chasqui.names import candidate_text
+from chasqui.names import WALLETS, candidate_text
 from chasqui.options import command, option
 from chasqui.output import CURRENCIES, Amount, as_json, is_interactive
 from chasqui.payer import cci_of, find_account, phone_of
@@ -64,7 +65,7 @@ def send_command(
     if amount is None and "qr" not in payee:
         raise click.UsageError(_("--amount is missing; only a QR may do without."))
     agent, _account, cci = find_account(
-        country, debtor, agent=from_entity, currency=currency, label="--from"
+        country, debtor, agent=_keeper(session, from_entity), currency=currency, label="--from"
     )
     hook = country.hook(agent)
     everyone = {} if in_json else {one.code: one for one in country.participants()}
@@ -81,6 +82,10 @@ def send_command(
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     try:
         payment = hook.post("/control/payments", order, Payment, headers)
+    except KeyboardInterrupt:
+        note = _("The payment may go on without you: look with chasqui transfers")
+        click.echo(as_called(note), err=True)
+        raise
     except Failure as failure:
         raise failure.about(FLAGS) from failure
     legs, detail = all_legs(country, payment)
@@ -90,6 +95,14 @@ def send_command(
     else:
         print_payment(payment, detail, everyone)
     ctx.exit(exit_code(payment))
+
+
+def _keeper(session: Session, code: str | None) -> str | None:
+    """Return the institution behind a wallet's directory; any other code as it is."""
+    if code not in WALLETS:
+        return code
+    issuers = [one.code for one in session.fleet().participant if one.issues == code]
+    return issuers[0] if issuers else code
 
 
 def exit_code(payment: Payment) -> ExitCode:

@@ -8,7 +8,8 @@ from chasqui.answers import Done, SessionAnswer
 from chasqui.exits import Refused, Unknown
 from chasqui.language import N_
 from chasqui.meanings import advice, meaning
-from chasqui.options import argument, command
+from chasqui.options import argument, command, json_option
+from chasqui.output import as_json
 from chasqui.session import Session, pass_session
 
 _ACCEPTED = "00"
@@ -19,11 +20,13 @@ _ACCEPTED = "00"
     help=N_("Sign an institution on.\n\nIt is asked, through its test hook, to send SignOn1."),
 )
 @argument("code")
+@json_option
 @pass_session
-def signon_command(session: Session, *, code: str) -> None:
+def signon_command(session: Session, *, code: str, in_json: bool) -> None:
     """Have a participant sign on."""
     _tell(session, code, "signon")
-    click.echo(_("{code} is signed on.").format(code=code))
+    done = _("{code} is signed on.")
+    _say(done, code, in_json=in_json, signed_on=True)
 
 
 @command(
@@ -31,11 +34,20 @@ def signon_command(session: Session, *, code: str) -> None:
     help=N_("Sign an institution off.\n\nIt is asked, through its test hook, to send SignOff1."),
 )
 @argument("code")
+@json_option
 @pass_session
-def signoff_command(session: Session, *, code: str) -> None:
+def signoff_command(session: Session, *, code: str, in_json: bool) -> None:
     """Have a participant sign off."""
     _tell(session, code, "signoff")
-    click.echo(_("{code} is signed off.").format(code=code))
+    done = _("{code} is signed off.")
+    _say(done, code, in_json=in_json, signed_on=False)
+
+
+def _say(done: str, code: str, *, in_json: bool, **state: bool) -> None:
+    if in_json:
+        as_json({"participant": code, **state})
+        return
+    click.echo(done.format(code=code))
 
 
 def _tell(session: Session, code: str, action: str) -> None:
@@ -57,20 +69,22 @@ def _tell(session: Session, code: str, action: str) -> None:
     ),
 )
 @argument("code")
+@json_option
 @pass_session
-def block_command(session: Session, *, code: str) -> None:
+def block_command(session: Session, *, code: str, in_json: bool) -> None:
     """Block a participant."""
     _block(session, code, blocked=True)
-    click.echo(_("{code} is blocked.").format(code=code))
+    _say(_("{code} is blocked."), code, in_json=in_json, blocked=True)
 
 
 @command("unblock", help=N_("Unblock an institution (notice 972)."))
 @argument("code")
+@json_option
 @pass_session
-def unblock_command(session: Session, *, code: str) -> None:
+def unblock_command(session: Session, *, code: str, in_json: bool) -> None:
     """Unblock a participant."""
     _block(session, code, blocked=False)
-    click.echo(_("{code} is not blocked any more.").format(code=code))
+    _say(_("{code} is not blocked any more."), code, in_json=in_json, blocked=False)
 
 
 def _block(session: Session, code: str, *, blocked: bool) -> None:

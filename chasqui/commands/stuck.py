@@ -7,9 +7,10 @@ import click
 from msgspec import structs
 
 from chasqui.answers import Done, OwedRow, Stuck
+from chasqui.calling import as_called
 from chasqui.exits import Misused
 from chasqui.language import N_
-from chasqui.options import argument, command, option
+from chasqui.options import argument, command, json_option, option
 from chasqui.output import as_json, span, table
 from chasqui.session import Session, pass_session
 
@@ -42,7 +43,9 @@ def stuck_command(session: Session, *, in_json: bool) -> None:
     for name, rows in groups.items():
         if rows:
             click.secho(_(_GROUPS[name]), bold=True)
-            headings = (_("Id"), _("Message"), _("At"), _("Age"), _("Attempts"))
+            # What is in flight owes no message yet: its state stands there.
+            what = _("State") if name == "in_flight" else _("Message")
+            headings = (_("Id"), what, _("At"), _("Age"), _("Attempts"))
             table(headings, [_row(one) for one in rows], right="lllrr")
 
 
@@ -61,8 +64,11 @@ def _row(one: OwedRow) -> tuple[str, ...]:
 )
 @argument("owed_id", required=False)
 @option("--participant", metavar="CODE", help=N_("All that is owed to this institution."))
+@json_option
 @pass_session
-def resend_command(session: Session, *, owed_id: str | None, participant: str | None) -> None:
+def resend_command(
+    session: Session, *, owed_id: str | None, participant: str | None, in_json: bool
+) -> None:
     """Send owed messages now."""
     if (owed_id is None) == (participant is None):
         raise Misused(
@@ -71,4 +77,7 @@ def resend_command(session: Session, *, owed_id: str | None, participant: str | 
         )
     body = {"owed_id": owed_id} if owed_id else {"participant": participant}
     session.country().operator.post("/stuck/resend", body, Done)
-    click.echo(_("Sent again; see chasqui stuck."))
+    if in_json:
+        as_json(body | {"sent_again": True})
+        return
+    click.echo(as_called(_("Sent again; see chasqui stuck.")))

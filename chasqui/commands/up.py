@@ -3,19 +3,16 @@
 import asyncio
 import contextlib
 import os
-import shlex
-import shutil
-import sys
 from collections import deque
 from gettext import gettext as _
-from importlib import resources
 from pathlib import Path
 
 import click
 import msgspec
 from click.core import ParameterSource
 
-from chasqui import ports
+from chasqui import home, ports
+from chasqui.calling import as_called, shortest
 from chasqui.exits import ExitCode, FailedCommit, Failure, Misused, Unknown
 from chasqui.language import N_
 from chasqui.options import command, option
@@ -23,7 +20,6 @@ from chasqui.plan import Plan, write_private
 from chasqui.session import Session, pass_session
 from chasqui.settings import (
     COUNTRY_FILE,
-    FLEET_FILE,
     OPERATOR_PORT,
     TIN_PORT,
     Whereabouts,
@@ -66,11 +62,15 @@ def up_command(ctx: click.Context, session: Session, /, **told: object) -> None:
     with FolderLock(session.home, "up"):
         plan = _plan(ctx, session, **told)
         _check_ports(plan)
+        home.check_together(plan.home)
+        is_first = not home.present(plan.home)
         _say(_("Starting the country in {home} ...").format(home=plan.home))
         try:
             code = asyncio.run(_run(session, plan))
         finally:
             (plan.home / COUNTRY_FILE).unlink(missing_ok=True)
+            if is_first:
+                home.forget_unfinished(plan.home)
     if code == ExitCode.DONE:
         _say(_("Stopped. The data stay in {home}.").format(home=plan.home))
     ctx.exit(code)
@@ -85,7 +85,9 @@ def _plan(ctx: click.Context, session: Session, **told: object) -> Plan:
             ),
             _("Without one, everyone on that network could act as any institution."),
         )
-    fleet_path = _beside_settings(ctx, session, "fleet", told.pop("fleet")) or _fleet_path(session)
+    fleet_path = (
+        _beside_settings(ctx, session, "fleet", told.pop("fleet")) or session.own_fleet_path()
+    )
     named = told.pop("profile")
     profile = _beside_settings(ctx, session, "profile", named) if _is_file(named) else None
     name = str(profile or named)
@@ -114,11 +116,6 @@ def _beside_settings(ctx: click.Context, session: Session, name: str, value: obj
     if ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP:
         return session.settings.path.parent / str(value)
     return Path(str(value))
-
-
-def _fleet_path(session: Session) -> Path:
-    own = session.home / FLEET_FILE
-    return own if own.exists() else Path(str(resources.files("participants") / FLEET_FILE))
 
 
 def _check_ports(plan: Plan) -> None:
@@ -217,10 +214,11 @@ def screen(session: Session, plan: Plan) -> list[str]:
             _("Institutions"),
             f"127.0.0.1:{min(fleet_ports)}-{max(fleet_ports)}" if fleet_ports else "-",
         ),
-        (_("Declared in"), _shortest(plan.fleet_path)),
-        (_("Settings"), _shortest(session.settings.path) if own_settings else _("built-in")),
-        (_("Data"), _shortest(plan.home)),
-        (_("Logs"), _shortest(plan.log_path("switch").parent)),
+        *_listening_nowhere(plan),
+        (_("Declared in"), shortest(plan.fleet_path)),
+        (_("Settings"), shortest(session.settings.path) if own_settings else _("built-in")),
+        (_("Data"), shortest(plan.home)),
+        (_("Logs"), shortest(plan.log_path("switch").parent)),
     ]
     width = max(len(name) for name, _value in rows)
     title = _("The country is up: {simulated} simulated institutions, {all} in all.")
@@ -232,41 +230,30 @@ def screen(session: Session, plan: Plan) -> list[str]:
         "",
         _("To try next, in a second terminal:"),
         "",
-        *(f"  {line}" for line in to_try(session, plan)),
+        *(f"  {line}" for line in to_try(plan)),
         "",
         _("Ctrl-C stops it."),
     ]
 
 
-def to_try(session: Session, plan: Plan) -> list[str]:
+def _listening_nowhere(plan: Plan) -> list[tuple[str, str]]:
+    """Return the line of those whom nothing can reach; a load's agents serve themselves."""
+    silent = [
+        one.code
+        for one in plan.fleet.participant
+        if not one.simulated and not one.url and one.kind != "load"
+    ]
+    return [(_("Listen nowhere"), ", ".join(silent))] if silent else []
+
+
+def to_try(plan: Plan) -> list[str]:
     """Return three commands that run as printed from the present folder."""
-    words = [program()]
-    if session.has_own_home:
-        words += ["--home", _shortest(session.home)]
-    start = shlex.join(words)
     played = {one.code for one in plan.simulated}
     if {"0970", "0002"} <= played:
-        first = f"{start} send --from {_PAYER} --to {_PAYEE} --entity {_WALLET} --amount 25.50"
+        first = f"send --from {_PAYER} --to {_PAYEE} --entity {_WALLET} --amount 25.50"
     else:
-        first = f"{start} customers"
-    return [first, f"{start} show", f"{start} positions"]
-
-
-def program() -> str:
-    """Return how to call this program from the present folder: by name if that finds it."""
-    ours = Path(sys.executable).parent / "chasqui"
-    found = shutil.which("chasqui")
-    if found and ours.exists() and Path(found).samefile(ours):
-        return "chasqui"
-    return _shortest(ours)
-
-
-def _shortest(path: Path) -> str:
-    """Return a path from the present folder if it is inside, else the whole one."""
-    # Not resolved: an environment's own python is a link to somewhere else.
-    whole = Path(os.path.abspath(path))
-    here = Path.cwd()
-    return str(whole.relative_to(here)) if whole.is_relative_to(here) else str(whole)
+        first = "customers"
+    return [as_called(f"chasqui {words}") for words in (first, "show", "positions")]
 
 
 def _say(line: str) -> None:

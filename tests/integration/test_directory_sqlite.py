@@ -174,7 +174,17 @@ async def test_a_file_of_another_version_is_named(tmp_path: Path) -> None:
 async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "directory.db"
     path.write_bytes(b"no database at all" * 100)
-    with pytest.raises(ConfigError, match=r"directory\.db"):
+    with pytest.raises(StoreError, match=r"directory\.db: damaged .*chasqui reset"):
+        await DirectoryStore.open(str(path))
+
+
+async def test_a_file_damaged_in_its_middle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "directory.db"
+    await (await DirectoryStore.open(str(path))).close()
+    whole = bytearray(path.read_bytes())
+    whole[4096:-4096] = b"\xa5" * (len(whole) - 8192)
+    path.write_bytes(whole)
+    with pytest.raises(StoreError, match=r"directory\.db: damaged"):
         await DirectoryStore.open(str(path))
 
 

@@ -115,13 +115,17 @@ class Connector:
         return [one["state"] for one in (await self._get("/control/movements"))["movements"]]
 
     async def pay(self, *arguments: str) -> tuple[int | None, Json]:
+        code, out, _ = await self.run_pay(*arguments)
+        lines = out.splitlines()
+        said: Json = json.loads(lines[-1]) if lines else {}
+        return code, said
+
+    async def run_pay(self, *arguments: str) -> tuple[int | None, str, str]:
         process = await asyncio.create_subprocess_exec(
             *self.command("pay", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        out, _ = await process.communicate()
-        lines = out.decode().splitlines()
-        said: Json = json.loads(lines[-1]) if process.returncode == 0 else {}
-        return process.returncode, said
+        out, errors = await process.communicate()
+        return process.returncode, out.decode(), errors.decode()
 
 
 def started(command: list[str], log_path: Path) -> subprocess.Popen[bytes]:
@@ -337,7 +341,7 @@ async def test_a_payment_is_sent_again_until_its_outcome_is_known_and_debited_on
     done = {"responseCode": "00", "instructionId": "2026011510161209854191000124"}
     house.says["CT1"] = [None, None, done]
     code, said = await coop.pay("--amount", "25.50")
-    assert (code, said["state"]) == (0, "PENDING")
+    assert (code, said["state"]) == (3, "PENDING")
     account = await coop.account()
     assert (account["balance"], account["available"]) == (OPENING, OPENING - 2_630)
     await until(is_settled(coop))
@@ -352,18 +356,52 @@ async def test_a_refused_payment_takes_nothing(coop: Connector, house: House) ->
     verified(house)
     house.says["CT1"] = [{"responseCode": "05", "reasonCode": "AC07", "instructionId": ""}]
     code, said = await coop.pay("--amount", "25.50")
-    assert (code, said["state"], said["reason_code"]) == (0, "REJECTED", "AC07")
+    assert (code, said["state"], said["reason_code"]) == (1, "REJECTED", "AC07")
     account = await coop.account()
     assert (account["balance"], account["available"]) == (OPENING, OPENING)
 
 
 async def test_money_that_is_not_there_is_not_sent(coop: Connector, house: House) -> None:
     verified(house)
-    code, _ = await coop.pay("--amount", "4999.21")
-    assert code == 1
+    assert await coop.run_pay("--amount", "4999.21") == (1, "", "not enough funds\n")
     assert not house.bodies("CT1")
+
+
+async def test_a_refused_verification_ends_before_an_order_is_sent(
+    coop: Connector, house: House
+) -> None:
     house.says["AV1"] = [{"responseCode": "05", "reasonCode": "AC01"}]
-    assert (await coop.pay())[1]["state"] == "NOT_SENT"
+    assert await coop.pay() == (3, {"state": "NOT_SENT", "reason_code": "AC01"})
+    assert not house.bodies("CT1")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("--amount", one) for one in ("x", "0", "-5", "0.001", "1.005", "25,50", "30000.01")),
+        *(("--amount", one) for one in ("1e3", "1_0", "nan", " 1", "1.", ".5", "999999")),
+        ("--from", "98599900000000030318"),
+    ],
+    ids=" ".join,
+)
+async def test_what_cannot_be_sent_is_told_in_a_line_and_nothing_is_asked(
+    arguments: tuple[str, str], house: House, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    code, out, errors = await Connector(tmp_path, house.url, http).run_pay(*arguments)
+    assert (code, out, len(errors.splitlines())) == (2, "", 1)
+    assert arguments[0] in errors
+    assert house.heard == []
+
+
+@pytest.mark.parametrize(("typed", "cents"), [("0.01", 1), ("4999.2", 499_920), ("07", 700)])
+async def test_an_amount_in_soles_is_sent_to_the_cent(
+    typed: str, cents: int, coop: Connector, house: House
+) -> None:
+    verified(house)
+    house.says["CT1"] = [{"responseCode": "00", "instructionId": "2026011510161209854191000124"}]
+    code, said = await coop.pay("--amount", typed)
+    assert (code, said["state"]) == (0, "FINAL")
+    assert decode(house.bodies("CT1")[0], CT1).amount == cents
 
 
 class Bank:

@@ -326,6 +326,50 @@ async def test_a_reservation_that_cannot_be_read_back_stops_the_start(
         SqliteLedger.open(path, on_failure=_impossible, now_ms=0)
 
 
+def _garbage(whole: bytes) -> bytes:
+    return b"no database at all" * 300
+
+
+def _cut(whole: bytes) -> bytes:
+    return whole[: len(whole) // 2]
+
+
+def _overwritten(whole: bytes) -> bytes:
+    return whole[:4096] + b"\xa5" * (len(whole) - 8192) + whole[-4096:]
+
+
+def _spoil(path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(damage(path.read_bytes()))
+
+
+@pytest.mark.parametrize("damage", [_garbage, _cut, _overwritten])
+async def test_a_damaged_file_is_not_built_on(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "ledger.db"
+    SqliteLedger.open(str(path), on_failure=_impossible, now_ms=0).close()
+    _spoil(path, damage)
+
+    with pytest.raises(StoreError, match=r"ledger\.db: damaged .*`chasqui reset`"):
+        SqliteLedger.open(str(path), on_failure=_impossible, now_ms=0)
+
+
+async def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be used"):
+        SqliteLedger.open(str(tmp_path), on_failure=_impossible, now_ms=0)
+
+
+async def test_an_audit_of_a_file_damaged_meanwhile_says_so(open_ledger: Open, path: str) -> None:
+    ledger = await a_ledger(open_ledger)
+    await ledger.drain()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    _spoil(Path(path), _overwritten)
+
+    with pytest.raises(StoreError, match=r"ledger\.db: damaged"):
+        await ledger.audit()
+
+
 def test_the_moment_of_its_making_stands_in_the_file(open_ledger: Open, path: str) -> None:
     open_ledger()
 

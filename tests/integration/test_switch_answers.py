@@ -108,7 +108,9 @@ async def test_a_message_on_the_path_of_another_is_rejected(wire: Wire) -> None:
 
 
 async def test_a_body_over_the_limit_is_413(wire: Wire) -> None:
-    assert (await wire.post("CT1", b"{" + b" " * 1_048_576)).status == 413
+    got = await wire.post("CT1", b"{" + b" " * 1_048_576)
+    assert got.status == 413
+    assert got.explain.startswith("body: the body is longer than ")
     nothing_moved(wire)
 
 
@@ -117,7 +119,9 @@ async def test_a_slow_client_is_408(tmp_path: Path) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
         writer.write(b"POST /ssv2/payment-api/v3.5.0/CT1 HTTP/1.1\r\nHost: x\r\n")
         writer.write(b"Content-Length: 100\r\n\r\n{")
-        assert (await reader.read(1_000)).startswith(b"HTTP/1.1 408 ")
+        answer = await reader.read(1_000)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"\r\nX-Chasqui-Error: body: the body took too long to arrive\r\n" in answer
         writer.close()
         await writer.wait_closed()
 
@@ -326,6 +330,25 @@ async def test_the_creditors_refusal_is_passed_on_with_its_reason(wire: Wire) ->
     assert got.explain.startswith("creditorCCI: ")
     assert not [owed for owed in wire.world.owed() if not owed.startswith("SNM")]
     nothing_moved(wire)
+
+
+@pytest.mark.parametrize(
+    ("reason", "field"),
+    [
+        ("AC01", "creditorCCI"),
+        ("AC11", "currency"),
+        ("BE16", "debtorId"),
+        ("CH11", "creditorMobileNumber"),
+        ("FF07", "transactionType"),
+        ("RR04", "root"),
+    ],
+)
+async def test_the_creditors_refusal_names_the_field_its_reason_speaks_of(
+    wire: Wire, reason: str, field: str
+) -> None:
+    wire.creditor.behaviours["AV2"] = refused("AV3", reason)
+    got = await wire.post("AV1", av1())
+    assert got.explain == f"{field}: refused by the creditor's agent"
 
 
 def half(_: Any) -> Response:

@@ -183,6 +183,8 @@ BAD_REQUESTS: list[tuple[str, str, Any, dict[str, str], str]] = [
     ("GET", "/transfers", None, {"after": "x"}, "after"),
     ("GET", "/transfers", None, {"after": "².x"}, "after"),
     ("GET", "/transfers", None, {"after": "9" * 40 + ".x"}, "after"),
+    ("GET", "/transfers", None, {"foo": "1"}, "foo"),
+    ("GET", "/wire", None, {"state": "POSTED"}, "state"),
     ("GET", "/wire", None, {"limit": "0"}, "limit"),
     ("GET", "/wire", None, {"limit": "501"}, "limit"),
     ("GET", "/wire", None, {"limit": "few"}, "limit"),

@@ -205,7 +205,12 @@ async def wired(
             clock=clock,
             token=token,
         )
-        tin = GuardedServer(edge.handle, body_s_max=body_s_max, header_s_max=body_s_max)
+        tin = GuardedServer(
+            edge.handle,
+            body_s_max=body_s_max,
+            header_s_max=body_s_max,
+            error_header=ERROR_HEADER,
+        )
         await tin.start()
         async with aiohttp.ClientSession() as session:
             yield Wire(one, creditor, session, tin.port, wire_log)

@@ -82,3 +82,27 @@ def test_a_message_signed_by_hand_verifies(
     assert json.loads(payload) == {"ET1": {"participantCode": "0970"}}
     assert stranger == ExitCode.REFUSED
     assert "DS0D" in err
+
+
+def test_a_code_that_nobody_has_gets_no_key(chasqui: Chasqui, tmp_path: Path) -> None:
+    message = tmp_path / "et1.json"
+    message.write_text("{}")
+
+    code, _out, err = chasqui("jws", "sign", str(message), "--as", "9999")
+
+    assert code == ExitCode.USAGE
+    assert "There is no participant 9999." in err
+    assert not (tmp_path / "home" / "pki").exists()
+
+
+def test_a_verification_in_json_says_whether_it_holds(chasqui: Chasqui, tmp_path: Path) -> None:
+    message = tmp_path / "et1.json"
+    message.write_text('{"ET1": {}}')
+    signed = tmp_path / "signed.json"
+    signed.write_text(chasqui("jws", "sign", str(message), "--as", "0970")[1])
+
+    _code, out, _err = chasqui("jws", "verify", str(signed), "--from", "0970", "--json")
+    assert json.loads(out) == {"holds": True, "payload": '{"ET1": {}}'}
+
+    code, out, _err = chasqui("jws", "verify", str(signed), "--from", "0971", "--json")
+    assert (code, json.loads(out)["holds"]) == (ExitCode.REFUSED, False)

@@ -314,3 +314,77 @@ def test_nothing_stuck_is_said(chasqui: Chasqui, country: FakeCountry) -> None:
     country.on("GET", "/stuck", {})
 
     assert chasqui("stuck")[:2] == (ExitCode.DONE, "Nothing is stuck.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "document"),
+    [
+        (
+            ("signoff", "0971"),
+            "/control/session",
+            {"participant": "0971", "signed_on": False},
+        ),
+        (("signon", "0971"), "/control/session", {"participant": "0971", "signed_on": True}),
+        (
+            ("block", "0971"),
+            "/participants/0971/block",
+            {"participant": "0971", "blocked": True},
+        ),
+        (
+            ("unblock", "0971"),
+            "/participants/0971/block",
+            {"participant": "0971", "blocked": False},
+        ),
+        (
+            ("notice", "971", "normal"),
+            "/notices/971",
+            {"notice": "971", "status": "NORMAL"},
+        ),
+        (
+            ("notice", "972", "0971"),
+            "/notices/972",
+            {"notice": "972", "participant": "0971", "blocked": True},
+        ),
+        (("notice", "981", "hola"), "/notices/981", {"notice": "981", "text": "hola"}),
+        (
+            ("resend", "--participant", "0971"),
+            "/stuck/resend",
+            {"participant": "0971", "sent_again": True},
+        ),
+    ],
+)
+def test_an_action_in_json_is_one_object(
+    chasqui: Chasqui,
+    country: FakeCountry,
+    words: tuple[str, ...],
+    path: str,
+    document: dict[str, Any],
+) -> None:
+    country.on("POST", path, {"response_code": "00"})
+
+    code, out, _err = chasqui(*words, "--json")
+
+    assert (code, json.loads(out)) == (ExitCode.DONE, document)
+
+
+def test_a_suspension_says_what_it_did_and_how_to_go_back(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    country.on("POST", "/notices/971", {})
+
+    _code, out, _err = chasqui("notice", "971", "SUSPENDED")
+
+    assert "The whole country is suspended" in out
+    assert out.rstrip().endswith("notice 971 NORMAL")
+
+
+def test_the_state_of_what_is_in_flight_is_called_a_state(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    row = {"instruction_id": INSTRUCTION, "message": "RESERVED", "participant": "0971"}
+    country.on("GET", "/stuck", {"in_flight": [row]})
+
+    _code, out, _err = chasqui("stuck")
+
+    assert "State" in out
+    assert "Message" not in out

@@ -183,3 +183,31 @@ def test_reconcile_without_books_is_the_ledgers_own_audit(
 
     assert code == ExitCode.REFUSED
     assert "sum of national/PEN: recorded 5, recounted 0" in out
+
+
+def test_an_order_that_its_simulated_payer_never_sent_differs_at_once(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_books(country, "CONFIRMED", "FINAL")
+    serve_book(country, "0970", "debtor", None)
+
+    code, out, _err = chasqui("reconcile", "--books", "--wait", "60")
+
+    assert code == ExitCode.REFUSED
+    assert "never sent this order" in " ".join(out.split())
+    assert "stuck" not in out
+
+
+def test_an_order_younger_than_the_look_at_its_book_is_not_yet_equal(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_books(country, "CONFIRMED", "FINAL")
+    looks = iter(range(100))
+
+    def unknown_once(_asked: Asked) -> Any:
+        rows = [] if next(looks) == 0 else [a_movement("debtor", "FINAL")]
+        return {"movements": rows, "next": None}
+
+    country.on("GET", "/0970/control/movements", unknown_once)
+
+    assert chasqui("reconcile", "--books", "--wait", "0")[0] == ExitCode.DONE

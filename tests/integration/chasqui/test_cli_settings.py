@@ -1,11 +1,13 @@
 """Settings, ``init``, ``reset`` and the language."""
 
 import io
+import json
 from pathlib import Path
 
 import click
 import pytest
 
+from chasqui import home
 from chasqui.cli import COMMANDS, cli
 from chasqui.exits import ExitCode
 from chasqui.options import Command, Option
@@ -141,3 +143,60 @@ def test_errors_and_verdicts_come_in_spanish_too(chasqui: Chasqui, country: Fake
     assert "Pago rechazado" in out
     assert "el número de cuenta es erróneo" in out
     assert "Falta --amount" in err
+
+
+def test_what_the_folder_commands_do_in_json(chasqui: Chasqui, tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    assert "version" in json.loads(chasqui("version", "--json")[1])
+
+    _code, out, _err = chasqui("init", "--json")
+    assert json.loads(out) == {
+        "written": [str(folder / "chasqui.toml"), str(folder / "fleet.toml")]
+    }
+
+    (folder / "ledger.db").touch()
+    _code, out, _err = chasqui("reset", "--yes", "--json")
+    assert json.loads(out) == {"deleted": [str(folder / "ledger.db")]}
+    assert json.loads(chasqui("reset", "--json")[1]) == {"deleted": []}
+
+
+def test_a_wrong_value_of_the_settings_file_is_told_with_file_and_key(
+    chasqui: Chasqui, tmp_path: Path
+) -> None:
+    settings = tmp_path / "my.toml"
+    settings.write_text("[up]\nlatency_ms = -4\n")
+
+    code, _out, err = chasqui("--config", str(settings), "up")
+
+    assert code == ExitCode.USAGE
+    assert "my.toml: [up]: latency_ms: -4" in err
+
+
+@pytest.mark.parametrize("missing", ["ledger.db", "directory.db", "fleet.db"])
+def test_databases_that_do_not_belong_together_start_nothing(
+    chasqui: Chasqui, tmp_path: Path, missing: str
+) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    there = {"ledger.db", "directory.db", "fleet.db"} - {missing}
+    for name in there:
+        (folder / name).touch()
+
+    code, _out, err = chasqui("up")
+
+    assert code == ExitCode.USAGE
+    assert f"{missing} missing" in err
+    assert err.rstrip().endswith(" reset")
+    assert {path.name for path in folder.glob("*.db")} == there
+
+
+def test_a_first_start_that_was_not_finished_leaves_no_part_of_a_country(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").touch()
+    (tmp_path / "ledger.db-wal").touch()
+    home.forget_unfinished(tmp_path)
+    assert home.present(tmp_path) == []
+
+    for name in home.DATABASES:
+        (tmp_path / name).touch()
+    home.forget_unfinished(tmp_path)
+    assert len(home.present(tmp_path)) == 3

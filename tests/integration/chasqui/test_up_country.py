@@ -42,6 +42,7 @@ class Country:
                 f"port = {port}\ncustomers = 20\n"
                 for code, port in zip(("0970", "0971"), self.fleet, strict=True)
             )
+            + '[[participant]]\ncode = "0985"\nname = "UNO"\nkind = "test"\nsimulated = false\n'
         )
         (home / "chasqui.toml").write_text(
             f"[up]\ntin_port = {self.tin}\noperator_port = {self.operator}\nlatency_ms = 0.0\n"
@@ -96,6 +97,7 @@ def test_a_country_starts_pays_survives_a_killed_fleet_and_stops_in_order(
 ) -> None:
     screen = country.up()
     assert f"http://127.0.0.1:{country.operator}/openapi.json" in "\n".join(screen)
+    assert [line.split()[-1] for line in screen if "Listen nowhere" in line] == ["0985"]
 
     paid = country.call("send", "--from", PAYER, "--to", PAYEE, "--amount", "25.50", "--json")
     document = json.loads(paid.stdout)

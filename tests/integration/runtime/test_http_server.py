@@ -275,6 +275,21 @@ async def test_what_is_not_http_is_answered_400(garbage: bytes) -> None:
     assert error_of(body)
 
 
+async def test_a_refusal_of_its_own_is_said_in_the_header_that_was_named() -> None:
+    server = GuardedServer(echo, body_bytes_max=1, error_header="X-Why")
+    await server.start()
+    try:
+        for sent, why in (
+            (post(b"two"), "body: the body is longer than 1 bytes"),
+            (b"\x00\r\n\r\n", "head: this is not an HTTP request we understand"),
+        ):
+            async with client_of(server) as client:
+                await client.say(sent)
+                assert (await client.answer())[1]["x-why"] == why
+    finally:
+        await server.stop(0.1)
+
+
 async def test_a_broken_chunk_is_answered_400() -> None:
     async with serving() as server, client_of(server) as client:
         await client.say(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")

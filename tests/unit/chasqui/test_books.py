@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chasqui.answers import Difference, Movement, Recount, Transfer
-from chasqui.books import Book, Kind, compare, recounted
+from chasqui.books import Book, Kind, compare, doubted, recounted
 
 ID = "2601151018300970410000000128"
 
@@ -164,3 +164,29 @@ def test_a_participant_without_a_book_is_named_only_if_it_took_part() -> None:
     assert comparison.without_book == {"0985"}
     assert comparison.findings == ()
     assert comparison.compared == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "quoted", "expected"),
+    [
+        ("CONFIRMED", "another", [Kind.DIFFERENT]),
+        ("RESERVED", "another", [Kind.DIFFERENT]),
+        ("CONFIRMED", "V1", [Kind.NOT_YET]),
+        ("REJECTED", "another", []),
+    ],
+)
+def test_an_institution_that_writes_first_knows_every_order_it_sent(
+    state: str, quoted: str, expected: list[Kind]
+) -> None:
+    row = Movement(sequence=1, role="debtor", state="REJECTED", verification_id="V1")
+    book = Book.of("0970", [row], writes_first=True)
+
+    found = compare([a_transfer(state, verification_id=quoted)], {"0970": book}).findings
+
+    assert [one.kind for one in found] == expected
+
+
+def test_a_finding_that_is_doubted_is_not_a_difference_yet() -> None:
+    seen = compare([a_transfer("CONFIRMED")], {"0971": a_book("0971", "creditor")})
+
+    assert not doubted(seen, seen.findings).of_kind(Kind.DIFFERENT)

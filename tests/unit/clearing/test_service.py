@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from clearing.core.audit import Audit
 from clearing.http_api import routes
 from clearing.service import ClearingService
 from runtime.clock import ManualClock
 from runtime.http_server import Request, Response
+from scheme.errors import StoreError
 from scheme.ledger import NATIONAL, Move, Owed, Position
 from scheme.network import Fleet, Participant
 from scheme.profile import Profile
@@ -171,6 +173,18 @@ async def test_the_largest_amount_and_the_longest_key_are_taken(world: World) ->
     response = await world.move("funding", body(10**15), key="k" * 128)
 
     assert response.status == 200
+
+
+async def test_an_audit_that_cannot_be_made_is_503(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def damaged() -> Audit:
+        raise StoreError("ledger.db: damaged")
+
+    monkeypatch.setattr(world.service, "audit", damaged)
+    answer = await world.get("/audit")
+    assert answer.status == 503
+    assert set(shown(answer)) == {"error", "field", "hint"}
 
 
 async def test_the_audit_is_answered_with_its_sums(world: World) -> None:

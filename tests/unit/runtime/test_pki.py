@@ -110,6 +110,29 @@ def test_a_lost_or_expired_certificate_is_issued_anew_for_the_same_key(tmp_path:
     assert third.certificate.not_valid_after_utc > NOW + YEAR
 
 
+def served(identity: Identity) -> list[str]:
+    names = identity.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return [str(one.value) for one in names.value]
+
+
+def test_a_certificate_is_issued_anew_once_it_is_to_serve_another_host(tmp_path: Path) -> None:
+    first = open_pki(tmp_path, ["a", "b"], NOW).identities
+    hosts = {"a": ("country.example", "10.1.2.3", "2001:db8::1")}
+    second = open_pki(tmp_path, ["a", "b"], NOW, hosts).identities
+    third = open_pki(tmp_path, ["a", "b"], NOW, {"a": ("10.1.2.3",)}).identities
+
+    assert served(first["a"]) == ["localhost", "127.0.0.1"]
+    assert served(second["a"]) == ["localhost", "127.0.0.1", *hosts["a"]]
+    assert second["a"].key.private_numbers() == first["a"].key.private_numbers()
+    assert third["a"].certificate == second["a"].certificate
+    assert second["b"].certificate == first["b"].certificate
+
+
+def test_a_host_that_cannot_stand_in_a_certificate_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="only ASCII"):
+        open_pki(tmp_path, ["a"], NOW, {"a": ("cañete.example",)})
+
+
 def test_a_renewed_authority_still_vouches_for_certificates_of_its_key(tmp_path: Path) -> None:
     first = open_pki(tmp_path, ["0970"], NOW)
     first.ca_path.unlink()

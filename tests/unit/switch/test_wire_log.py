@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runtime.clock import ManualClock
+from scheme.errors import ConfigError
 from switch import wire_log as wire_log_module
 from switch.wire_log import WireLog
 from tests.support.switch_world import quiet
@@ -272,3 +273,9 @@ async def test_a_log_that_is_off_keeps_nothing(tmp_path: Path) -> None:
     assert await log.recent(participant=None, limit=9) == []
     await log.close()
     assert not (tmp_path / "wire").exists()
+
+
+def test_a_file_in_the_place_of_its_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "wire").write_text("in the way")
+    with pytest.raises(ConfigError, match="wire: cannot be used: File exists"):
+        a_log(tmp_path)

@@ -190,7 +190,10 @@ async def test_lookups_are_counted_and_a_transfer_forgives(world: World) -> None
 
     blocked = await pay(world, to_phone(world))
 
-    assert "too many lookups" in blocked.explanation
+    assert blocked.explanation == (
+        f"too many lookups: blocked for {PROFILE.directory.payer_block_minutes} minutes;"
+        " only waiting helps"
+    )
     assert len(sent(world, "prxy.003")) == asked
 
 
