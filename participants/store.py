@@ -28,6 +28,7 @@ from participants.core.payment import Spent
 from participants.core.session import Fact
 from participants.recount import recount
 from runtime.group_commit import GroupCommit, open_durable
+from runtime.sqlite_file import check_whole, not_usable
 from scheme.clock import from_ms, lima
 from scheme.codes import CURRENCY_NAMES, Channel
 from scheme.errors import StoreError
@@ -133,9 +134,12 @@ class SqliteBooks:
         try:
             writer = open_durable(str(path))
             path.chmod(0o600)
+            check_whole(writer, str(path))
             _ensure_schema(writer, path)
             reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.Error as error:
+            raise not_usable(str(path), error) from error
+        except OSError as error:
             raise StoreError(f"{path}: {error}") from error
         return cls(writer, reader, path, on_failure=on_failure)
 
