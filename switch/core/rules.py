@@ -247,11 +247,6 @@ def creditor_refused(reason: str) -> Refusal:
     return Refusal(reason, "creditor_refused", _REFUSED_FIELD.get(reason, "root"), text)
 
 
-def first(*checks: Refusal | None) -> Refusal | None:
-    """Return the first refusal among checks already made."""
-    return next((check for check in checks if check is not None), None)
-
-
 def alias_of(av1: AV1) -> tuple[str | None, str | None]:
     """Return the phone and the QR token an AV1 asks to be resolved, if any."""
     if av1.channel != "52":

@@ -206,8 +206,3 @@ def stored_state(effects_: tuple[Effect, ...]) -> TransferState:
             case _:
                 continue
     raise AssertionError("no money effect")
-
-
-def may_follow(state: TransferState) -> frozenset[TransferState]:
-    """Return the states that can directly follow ``state``."""
-    return frozenset(target for (source, _), target in TRANSITIONS.items() if source == state)
