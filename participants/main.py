@@ -46,8 +46,6 @@ EXIT_CONFIG = 2
 EXIT_COMMIT_FAILED = 70
 """A group could not be written: nobody starts this again before a person has looked."""
 _OWN_NAME = "fleet"
-_STOP_S = 5.0
-"""Beyond the grace, what the rest of an orderly stop may take before the parent's end is final."""
 
 
 class FleetProcess:
@@ -253,7 +251,6 @@ async def _serve(config: Config) -> None:
         watch = lifeline.watch(
             0,
             lambda: loop.call_soon_threadsafe(stop.set),
-            grace_s=config.grace_s + _STOP_S,
         )
     await FleetProcess(config, stop, _announce).run()
     if watch is not None:

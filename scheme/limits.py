@@ -66,5 +66,7 @@ LINGER_S = 2.0
 """Seconds a refused body is still read, so that its sender sees the refusal."""
 LOG_FILE_BYTES_MAX = 32 * 1024 * 1024
 """Size at which a log file is put aside; one older file is kept."""
-LIFELINE_GRACE_S = 20.0
+# Hardly any: a new parent may come at once and want the ports, and an end without notice is what
+# everything here is built to survive.
+LIFELINE_GRACE_S = 0.25
 """Seconds a process may take to stop after its parent is gone."""
