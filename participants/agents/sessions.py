@@ -1,5 +1,7 @@
 """The session of an institution: sign-on and -off, echo tests, and what notices tell."""
 
+from typing import TypeVar
+
 import structlog
 
 from participants.agents.institution import Institution
@@ -21,10 +23,12 @@ from scheme.messages import (
     SignOn1,
     SignOn2,
 )
-from scheme.messages.session import SessionAnswer
+from scheme.messages.session import SessionAnswer, SessionRequest
 from scheme.reasons import ReasonCode
 
 log = structlog.get_logger()
+
+A = TypeVar("A", bound=SessionAnswer)
 
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Waits between attempts to sign on; the last repeats. Short at first: the switch is starting."""
@@ -46,15 +50,7 @@ class SessionDesk:
         Raises:
             PeerError, TimeoutError: no answer.
         """
-        stamp = self._own.stamp(self._own.clock.now())
-        asked = SignOn1(
-            participantCode=self._own.code,
-            creationDate=stamp.date,
-            creationTime=stamp.time,
-            trace=stamp.trace,
-        )
-        async with self._own.within(self._own.profile.timers.owed_answer_s):
-            answer = await self._own.house.ask(asked, SignOn2)
+        answer = await self._ask(SignOn1, SignOn2)
         await self._note(answer, on=True)
         return answer
 
@@ -64,15 +60,7 @@ class SessionDesk:
         Raises:
             PeerError, TimeoutError: no answer.
         """
-        stamp = self._own.stamp(self._own.clock.now())
-        asked = SignOff1(
-            participantCode=self._own.code,
-            creationDate=stamp.date,
-            creationTime=stamp.time,
-            trace=stamp.trace,
-        )
-        async with self._own.within(self._own.profile.timers.owed_answer_s):
-            answer = await self._own.house.ask(asked, SignOff2)
+        answer = await self._ask(SignOff1, SignOff2)
         await self._note(answer, on=False)
         return answer
 
@@ -82,15 +70,18 @@ class SessionDesk:
         Raises:
             PeerError, TimeoutError: no answer.
         """
+        return await self._ask(ET1, ET2)
+
+    async def _ask(self, question: type[SessionRequest], answer: type[A]) -> A:
         stamp = self._own.stamp(self._own.clock.now())
-        asked = ET1(
+        asked = question(
             participantCode=self._own.code,
             creationDate=stamp.date,
             creationTime=stamp.time,
             trace=stamp.trace,
         )
         async with self._own.within(self._own.profile.timers.owed_answer_s):
-            return await self._own.house.ask(asked, ET2)
+            return await self._own.house.ask(asked, answer)
 
     async def keep_up(self) -> None:
         """Sign on, however long the clearing house is away, then test the line for ever."""
