@@ -5,23 +5,52 @@ command carries ``record`` (how the switch remembers it) and ``owed`` (messages 
 peers) as opaque bytes, written in the same transaction as the money.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from msgspec import Struct
 
 NATIONAL = "national"
+"""Prefunded positions of the settling participants at the clearing house."""
 DALE = "dale"
+"""The network's own ledger: its coops, and their sponsor as the counterpart of all that leaves."""
+DEFERRED = "deferred"
+"""Orders of the exchange cycles: held from their acceptance until their cycle is settled."""
+LBTR = "lbtr"
+"""The central bank's gross settlement: current accounts, prefunds, the settlement account."""
+SPONSOR = "sponsor"
+"""The sponsors' own books: what LBTR is to a bank, they are to a coop."""
+
 FUNDING_ACCOUNT = "lbtr"
 """Contra account of every funding and drawdown; its balance is what was ever drawn less funded."""
+SETTLEMENT_ACCOUNT = "settlement"
+"""Where pay-ins gather and pay-outs leave from, in the ledgers of money."""
+GUARANTEE_ACCOUNT = "guarantee"
+"""The guarantee fund, in the ledgers of money."""
+
+MONEY_OF: Mapping[str, str] = {NATIONAL: LBTR, DEFERRED: LBTR, DALE: SPONSOR}
+"""The ledger of money in which each ledger of obligations is settled."""
+
+RESERVED = "RESERVED"
+ACCEPTED = "ACSP"
+HOLDING = frozenset({RESERVED, ACCEPTED})
+"""States in which a transfer holds money: an immediate one until its outcome, a payment of the
+deferred or LBTR rail until its cycle or queue settles."""
+
+
+def prefund_owner(code: str) -> str:
+    """Return the owner of a participant's prefund in the ledger of money."""
+    return f"{code}:prefund"
 
 
 class Account(Struct, frozen=True, kw_only=True, gc=False):
     """One position: an owner in one ledger and one currency.
 
     Attributes:
-        ledger: ``national`` or ``dale``.
+        ledger: one of the names above.
         currency: ``PEN`` or ``USD``.
-        owner: participant code, or ``lbtr``.
+        owner: participant code, ``lbtr``; in a ledger of money also ``<code>:prefund``,
+            ``settlement`` and ``guarantee``.
     """
 
     ledger: str
@@ -35,8 +64,10 @@ class Entry(Struct, frozen=True, kw_only=True, gc=False):
     Two legs in one value, so a set of entries sums to zero by construction.
 
     Attributes:
-        kind: ``principal``, ``interbank_fee``, ``funding`` or ``drawdown``.
+        kind: ``principal``, ``interbank_fee``, ``opposite``, ``funding``, ``drawdown`` or
+            ``settlement``.
         minor: amount in minor units, above zero.
+        window: id of the window it belongs to; empty in a ledger of money, which has none.
     """
 
     kind: str
@@ -75,7 +106,9 @@ class Reserve(_Command, frozen=True, kw_only=True, gc=False, tag=True):
 
     Attributes:
         key: idempotency key, unique for ever.
-        entries: what a later Post will post; every debit account is held for its sum.
+        entries: what a later Post will post; every debit account is held for its sum. Empty
+            where no interbank money moves (on-us, or an order of a bank on the LBTR rail).
+        rail: ``on_us``, ``network``, ``tin``, ``deferred`` or ``lbtr``.
         write_ahead: True: answered when it is on disk. False: answered as soon as it is
             decided in memory, and written with the next group (presumed abort).
         state, record: how the switch remembers the transfer.
@@ -85,6 +118,7 @@ class Reserve(_Command, frozen=True, kw_only=True, gc=False, tag=True):
     transfer_id: str
     key: str
     entries: tuple[Entry, ...]
+    rail: str = "tin"
     write_ahead: bool = False
     state: str
     record: bytes
@@ -106,20 +140,33 @@ class Post(_Command, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 class Release(_Command, frozen=True, kw_only=True, gc=False, tag=True):
-    """Give the holds of a reserved transfer back; the transfer ends without money."""
+    """Give the holds of a reserved transfer back; the transfer ends without money.
+
+    Attributes:
+        was_received: whether its creditor's agent may have seen the order, and so counts it as
+            received and rejected.
+    """
 
     transfer_id: str
     state: str
     record: bytes
     reason: str
     at_ms: int
+    was_received: bool = True
 
 
 class Refuse(_Command, frozen=True, kw_only=True, gc=False, tag=True):
-    """Remember an outcome that never held money: a refusal, or a tombstone."""
+    """Remember an outcome that never held money: a refusal, or a tombstone.
+
+    Attributes:
+        entries: what would have been held; the window counts it as sent and rejected. Empty for
+            a tombstone.
+    """
 
     transfer_id: str
     key: str
+    entries: tuple[Entry, ...] = ()
+    rail: str = "tin"
     state: str
     record: bytes
     reason: str
@@ -131,15 +178,19 @@ class Refuse(_Command, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 class Oppose(_Command, frozen=True, kw_only=True, gc=False, tag=True):
-    """Post the opposite of part of a posted transfer, in the window open now.
+    """Post the opposite of part of a posted transfer.
 
-    Refused as Short when more than what is left of the original is asked for.
+    Refused as Short when more than what is left of the original is asked for, or a position that
+    must give it back cannot.
+
+    Attributes:
+        windows: by ledger, the window it goes into: the one open now, or the dispute cycle's.
     """
 
     transfer_id: str
     opposite_of: str
     minor: int
-    window: str
+    windows: Mapping[str, str]
     at_ms: int
 
 
@@ -181,16 +232,17 @@ class PutFact(_Command, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 class Move(_Command, frozen=True, kw_only=True, gc=False, tag=True):
-    """Fund or draw down a position.
+    """Fund or draw down a position; all of its entries or none.
 
     Attributes:
         movement_id: idempotency key of the movement.
-        entry: from ``lbtr`` to the position, or back.
+        entries: from ``lbtr`` to the position or back, and what goes with it in the ledger of
+            money.
         digest: digest of the request, to tell a repeat from another request.
     """
 
     movement_id: str
-    entry: Entry
+    entries: tuple[Entry, ...]
     digest: str
     at_ms: int
 
@@ -214,6 +266,93 @@ class SetAlert(_Command, frozen=True, kw_only=True, gc=False, tag=True):
     alerted: bool
 
 
+class OpenWindow(_Command, frozen=True, kw_only=True, gc=False, tag=True):
+    """Open a settlement window; a repeat changes nothing.
+
+    Attributes:
+        cycle: ``national``, ``dale``, ``deferred``, ``national-dispute`` or ``dale-dispute``.
+        number: of this cycle and currency on this settlement date, from 1.
+        closes_ms: its cut-off.
+    """
+
+    window: str
+    cycle: str
+    currency: str
+    settlement_date: str
+    number: int
+    opens_ms: int
+    closes_ms: int
+
+
+class AdvanceWindow(_Command, frozen=True, kw_only=True, gc=False, tag=True):
+    """Move a window on, or note how far its settlement is; CloseWindow makes it CLOSED.
+
+    Attributes:
+        record: the settlement so far, opaque to the ledger; empty leaves it as it is.
+    """
+
+    window: str
+    state: str
+    at_ms: int
+    record: bytes = b""
+
+
+class CloseWindow(_Command, frozen=True, kw_only=True, gc=False, tag=True):
+    """Make a window's batch, once and for ever; a repeat answers Duplicate with the first.
+
+    Attributes:
+        batch: the batch as JSON, and its SHA-256 in ``digest``.
+        next_window: whose opening balances ``openings`` are.
+    """
+
+    window: str
+    batch: bytes
+    digest: str
+    next_window: str
+    openings: tuple[tuple[Account, int], ...]
+    at_ms: int
+
+
+class Instruct(_Command, frozen=True, kw_only=True, gc=False, tag=True):
+    """Queue a payment in a ledger of money; a repeat answers Duplicate.
+
+    Attributes:
+        instruction_id: unique for ever, e.g. ``<window>:in:0002``.
+        kind: ``pay_in``, ``top_up``, ``pay_out``, ``share``, ``guarantee``, ``pay_back``,
+            ``customer``, ``deposit`` or ``withdrawal``.
+        subject: window or payment it belongs to.
+        linked: posted together with it.
+    """
+
+    instruction_id: str
+    kind: str
+    subject: str
+    debit: Account
+    credit: Account
+    minor: int
+    linked: tuple[Entry, ...] = ()
+    at_ms: int
+
+
+class SettleInstructions(_Command, frozen=True, kw_only=True, gc=False, tag=True):
+    """Settle queued payments in one moment: all of them or none.
+
+    Only the net of them must be covered, so two that offset each other need no money. Refused as
+    Short, naming one account that lacks it. Those that are not queued any more are left out.
+    """
+
+    instruction_ids: tuple[str, ...]
+    at_ms: int
+
+
+class DropInstructions(_Command, frozen=True, kw_only=True, gc=False, tag=True):
+    """Take queued payments out of the queue; they will never settle."""
+
+    instruction_ids: tuple[str, ...]
+    reason: str
+    at_ms: int
+
+
 Command = (
     Reserve
     | Post
@@ -227,6 +366,12 @@ Command = (
     | Move
     | OpenPosition
     | SetAlert
+    | OpenWindow
+    | AdvanceWindow
+    | CloseWindow
+    | Instruct
+    | SettleInstructions
+    | DropInstructions
 )
 
 
@@ -281,6 +426,85 @@ class Position(Struct, frozen=True, kw_only=True, gc=False):
     def available_minor(self) -> int:
         """What a new reservation may take."""
         return self.balance_minor - self.reserved_minor + self.cap_minor
+
+
+class WindowStand(Struct, frozen=True, kw_only=True, gc=False):
+    """A settlement window as it stands.
+
+    Attributes:
+        state: ``OPEN``, ``CLOSING``, ``CLOSED``, ``SETTLING``, ``SETTLED``, ``PARTIAL``,
+            ``FAILED``.
+        held: transfers of it that still hold money.
+        closed_ms: when its batch was made; 0 before.
+        record: the settlement so far, as AdvanceWindow stored it.
+    """
+
+    window: str
+    cycle: str
+    currency: str
+    settlement_date: str
+    number: int
+    opens_ms: int
+    closes_ms: int
+    state: str
+    held: int = 0
+    closed_ms: int = 0
+    record: bytes = b""
+
+
+class Tally(Struct, frozen=True, kw_only=True, gc=False):
+    """What one window counts for one position: numbers, and values in minor units.
+
+    Values are interbank settlement amounts: the interbank fee is in them.
+    """
+
+    window: str
+    account: Account
+    opening_minor: int = 0
+    sent_accepted: int = 0
+    sent_accepted_minor: int = 0
+    sent_rejected: int = 0
+    sent_rejected_minor: int = 0
+    received_accepted: int = 0
+    received_accepted_minor: int = 0
+    received_rejected: int = 0
+    received_rejected_minor: int = 0
+    funded: int = 0
+    funded_minor: int = 0
+    drawn: int = 0
+    drawn_minor: int = 0
+
+    @property
+    def net_minor(self) -> int:
+        """Received less sent, of what was accepted."""
+        return self.received_accepted_minor - self.sent_accepted_minor
+
+    @property
+    def closing_minor(self) -> int:
+        """The next window's opening balance."""
+        return self.opening_minor + self.net_minor + self.funded_minor - self.drawn_minor
+
+
+class Instruction(Struct, frozen=True, kw_only=True, gc=False):
+    """A payment in a ledger of money.
+
+    Attributes:
+        sequence: order of arrival; a participant's payments settle in it.
+        state: ``QUEUED``, ``SETTLED`` or ``DROPPED``.
+    """
+
+    instruction_id: str
+    sequence: int
+    kind: str
+    subject: str
+    debit: Account
+    credit: Account
+    minor: int
+    linked: tuple[Entry, ...] = ()
+    state: str
+    reason: str = ""
+    queued_ms: int
+    settled_ms: int = 0
 
 
 APPLIED = Applied()

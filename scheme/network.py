@@ -1,20 +1,21 @@
 """Who takes part: the participants as declared in ``fleet.toml``."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Self
 
 import msgspec
 from msgspec import Meta, Struct
 
 from scheme.errors import ConfigError
-from scheme.ledger import NATIONAL
+from scheme.ledger import DALE, NATIONAL
 from scheme.profile import CURRENCIES
 from scheme.wire.tin_json import DEFAULT_VARIANT, WireVariant
 
 KINDS = ("bank", "caja", "coop", "emoney", "sponsor", "load", "test")
 LANES = ("tin", "iso8583")
-LEDGERS: Final = (NATIONAL,)
+LEDGERS: Final = (NATIONAL, DALE)
+"""Where a participant's position may be: at the clearing house, or in the coops' network."""
 _CODE_CHARACTERS = 4
 _HOUR_MS: Final = 3_600_000
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -49,7 +50,10 @@ class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         directories: directory codes whose entries without a bank code stand for it.
         issues: directory code of the wallet it issues (0901 for Yape), or empty.
         customers: how many invented customers it has.
-        ledger: ledger of its position; sponsor: who settles for it.
+        ledger: ledger of its position: ``national``, or ``dale`` for a coop of the network.
+        sponsor: settling participant that stands for a coop of the network, nationally.
+        line: uncovered debit its sponsor grants it in the network's ledger, in minor units by
+            currency; empty: the profile's.
         currencies: in which it holds a position.
         lane: wire on which it receives orders.
         wire: the variant emitted to it; every variant is accepted from all.
@@ -74,8 +78,14 @@ class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     lane: str = "tin"
     signs_on: bool = True
     prefund: dict[str, Annotated[int, Meta(ge=0)]] = {}
+    line: dict[str, Annotated[int, Meta(ge=0)]] = {}
     wire: WireVariant = DEFAULT_VARIANT
     behaviour: Behaviour = Behaviour()
+
+    @property
+    def is_tiered(self) -> bool:
+        """Whether it is a coop of the network, which a sponsor stands for nationally."""
+        return self.ledger == DALE
 
     @property
     def base_url(self) -> str:
@@ -130,6 +140,10 @@ class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
             seen.add(one.code)
             if one.port and ports.setdefault(one.port, one.code) != one.code:
                 raise ConfigError(f"{where}: port: taken by {ports[one.port]}")
+        members = self.by_code()
+        for one in self.participant:
+            for key, reason in _wrong_sponsor(one, members):
+                raise ConfigError(f"{origin}: participant {one.code!r}: {key}: {reason}")
 
     def by_code(self) -> dict[str, Participant]:
         """Return the participants by code."""
@@ -157,11 +171,33 @@ def _wrong_choices(one: Participant) -> Iterator[_Fault]:
     ]
     chosen += [("currencies", currency, CURRENCIES) for currency in one.currencies]
     chosen += [("prefund", currency, one.currencies) for currency in one.prefund]
+    chosen += [("line", currency, one.currencies) for currency in one.line]
     for key, value, choices in chosen:
         if value not in choices:
             yield key, f"one of {', '.join(choices)}"
     if len(set(one.currencies)) < len(one.currencies):
         yield "currencies", "named twice"
+
+
+def _wrong_sponsor(one: Participant, members: Mapping[str, Participant]) -> Iterator[_Fault]:
+    """Refuse a coop that nobody could settle for."""
+    if not one.is_tiered:
+        if one.line:
+            yield "line", "only a coop with ledger = \"dale\" has one"
+        if one.sponsor:
+            yield "sponsor", "only a coop with ledger = \"dale\" has one"
+        return
+    sponsor = members.get(one.sponsor)
+    if not one.sponsor:
+        yield "sponsor", "a coop of the network needs one: the code of a settling participant"
+    elif sponsor is None:
+        yield "sponsor", f"{one.sponsor} is not in this file; name one that is, or bring it back"
+    elif sponsor.is_tiered:
+        yield "sponsor", f"{one.sponsor} is a coop of the network itself"
+    else:
+        for currency in one.currencies:
+            if currency not in sponsor.currencies:
+                yield "currencies", f"its sponsor {one.sponsor} holds no position in {currency}"
 
 
 def _wrong_addresses(one: Participant) -> Iterator[_Fault]:

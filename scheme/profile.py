@@ -5,7 +5,7 @@ What a value may be stands in its type; what holds between values is checked by 
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from datetime import time
+from datetime import date, time
 from typing import Annotated, Final, Self
 
 import msgspec
@@ -21,6 +21,21 @@ ALIAS_CURRENCY: Final = "PEN"
 """The only currency in which an alias is paid."""
 TIMESTAMPS: Final = ("local_z", "utc")
 PRESENT_AS: Final = ("string", "boolean")
+RAILS: Final = ("on_us", "network", "tin", "deferred", "lbtr")
+"""How a transfer can travel (docs/routing.md)."""
+PLAZAS: Final = ("M", "O", "E")
+CYCLES: Final = ("national", "dale", "deferred", "national-dispute", "dale-dispute")
+"""What windows are opened for; the dispute cycles take returns only."""
+OFFSETTING: Final = ("none", "bilateral", "multilateral")
+ADDRESSING: Final = ("own", "sponsor")
+FAILURE_RULES: Final[Mapping[str, tuple[str, ...]]] = {
+    "national": ("queue", "retry", "guarantee_fund", "loss_sharing"),
+    "dale": ("queue", "retry", "sponsor"),
+    # Nothing of it is final before its cycle settles, so only here can orders be unwound.
+    "deferred": ("queue", "retry", "guarantee_fund", "unwind"),
+}
+"""What may be done, by cycle, when a participant cannot pay in."""
+_OFFICE_DIGITS: Final = 6
 _WIRE_CODE_CHARACTERS: Final = 4
 _BRANCH_CHARACTERS_MAX: Final = 35
 
@@ -69,19 +84,176 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     lbtr_min: dict[str, Minor]
 
 
-class Fees(Struct, frozen=True, forbid_unknown_fields=True):
-    """Interbank fees in minor units."""
+class Tariff(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One fee: a flat amount plus a share of the amount, the share within bounds.
 
-    same_plaza: dict[str, Minor]
+    Attributes:
+        flat, least, most: minor units by currency; a missing bound does not bind.
+        basis_points: hundredths of a per cent of the amount.
+    """
+
+    flat: dict[str, Minor] = {}
+    basis_points: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    least: dict[str, Minor] = {}
+    most: dict[str, Minor] = {}
+
+
+class Fees(Struct, frozen=True, forbid_unknown_fields=True):
+    """Interbank fees in minor units.
+
+    Attributes:
+        alias: flat, of a payment by phone or QR (channel 52).
+        plaza: tariff of an immediate transfer by plaza: ``M`` same, ``O`` other, ``E`` exclusive.
+        rail: tariff of the other rails: ``network``, ``deferred``, ``lbtr``; a missing one is free.
+    """
+
     alias: dict[str, Minor]
+    plaza: dict[str, Tariff]
+    rail: dict[str, Tariff]
     code: str
     purpose: str
 
 
-class Windows(Struct, frozen=True, forbid_unknown_fields=True):
-    """Settlement windows: the Lima local time at which the day's window closes."""
+class Plazas(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where offices are. Invented.
 
-    cut_off: str
+    Attributes:
+        default: plaza of every office that is not listed.
+        exclusive: plazas whose transfers to and from elsewhere are exclusive (``E``).
+        offices: plaza by the first six digits of a CCI: entity and office.
+    """
+
+    default: str
+    exclusive: tuple[str, ...] = ()
+    offices: dict[str, str] = {}
+
+
+class Hours(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a rail takes orders, Lima time.
+
+    Attributes:
+        opens, closes: ``HH:mm:ss``.
+        business_days: only on business days.
+    """
+
+    opens: str
+    closes: str
+    business_days: bool = True
+
+
+class Rails(Struct, frozen=True, forbid_unknown_fields=True):
+    """The rails in the order in which they are preferred, and their hours; none: always."""
+
+    order: tuple[str, ...]
+    hours: dict[str, Hours] = {}
+
+
+class BreakerRule(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a creditor's agent counts as down on a rail.
+
+    Attributes:
+        failed_percent: at least this share of the requests to it failed ...
+        over_s: ... for more than this long.
+        requests_min: fewer requests than this prove nothing.
+        source: where the rule comes from.
+    """
+
+    failed_percent: Annotated[int, Meta(ge=1, le=100)]
+    over_s: Wait
+    requests_min: Several
+    source: str = ""
+
+
+class Breaker(Struct, frozen=True, forbid_unknown_fields=True):
+    """The circuit breaker of each creditor's agent and rail.
+
+    Attributes:
+        half_open_after_s: an open one lets probes through after this long.
+        probes: how many at a time; one success closes it, one failure opens it again.
+        rule: for everyone; operator: instead of it, by participant code.
+    """
+
+    half_open_after_s: Wait
+    probes: Several
+    rule: BreakerRule
+    operator: dict[str, BreakerRule] = {}
+
+
+class Windows(Struct, frozen=True, forbid_unknown_fields=True):
+    """Settlement windows.
+
+    Attributes:
+        cut_offs: Lima times of a business day at which a window closes, by cycle and currency.
+        holidays: country whose holidays are no business days (ISO 3166), or empty.
+        extra_holidays: further days, ``yyyy-MM-dd``.
+    """
+
+    cut_offs: dict[str, dict[str, tuple[str, ...]]]
+    holidays: str = ""
+    extra_holidays: tuple[str, ...] = ()
+
+
+class Settlement(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a batch is approved and settled.
+
+    Attributes:
+        approvals: different people who must approve a batch before it is settled; 0: nobody.
+        on_failure: what happens, in this order, when a participant cannot pay in, by cycle:
+            ``queue``, ``retry``, ``guarantee_fund``, ``loss_sharing``, ``sponsor``, ``unwind``.
+        queue_s: how long a pay-in may wait in the queue for money.
+        retries, retry_s: further tries and the wait before each.
+        charge_per_transfer: the clearing house's own charge to the debtor's agent, minor units.
+        charge_per_window: and to each participant with traffic in a window.
+        deferred_cap: most a participant may have sent in one exchange cycle.
+    """
+
+    approvals: Annotated[int, Meta(ge=0, le=2)]
+    on_failure: dict[str, tuple[str, ...]]
+    queue_s: Annotated[float, Meta(ge=0, le=_YEAR_S)]
+    retries: Count
+    retry_s: Wait
+    charge_per_transfer: dict[str, Minor]
+    charge_per_window: dict[str, Minor]
+    deferred_cap: dict[str, Minor]
+
+
+class Lbtr(Struct, frozen=True, forbid_unknown_fields=True):
+    """The simulated gross settlement, and the sponsors' books that work like it.
+
+    Attributes:
+        opening: first balance of a settling participant's current account.
+        sponsor_opening: first balance of a coop's current account with its sponsor.
+        intraday_credit: overdraft of a current account.
+        guarantee_fund: first balance of the guarantee fund.
+        offsetting: ``none`` (strictly first in, first out), ``bilateral`` or ``multilateral``.
+    """
+
+    opening: dict[str, Minor]
+    sponsor_opening: dict[str, Minor]
+    intraday_credit: dict[str, Minor]
+    guarantee_fund: dict[str, Minor]
+    offsetting: str
+
+
+class Network(Struct, frozen=True, forbid_unknown_fields=True):
+    """Dale, the coops' access network.
+
+    Attributes:
+        line: uncovered debit a sponsor grants each coop; prefund: what a coop starts with.
+        addressing: what a debtor's agent is called outside: ``own`` code, or the ``sponsor``'s.
+        plain_http: without TLS on loopback.
+        session_s: life of a coop's session token.
+        directory_wait_s: longest wait for the national directory.
+        stale_days: an alias that only the network knows is hidden after this long.
+    """
+
+    line: dict[str, Minor]
+    prefund: dict[str, Minor]
+    addressing: str
+    plain_http: bool
+    session_s: Wait
+    directory_wait_s: Wait
+    stale_days: Several
 
 
 class DirectoryRules(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,7 +312,13 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     timers: Timers
     limits: Limits
     fees: Fees
+    plazas: Plazas
+    rails: Rails
+    breaker: Breaker
     windows: Windows
+    settlement: Settlement
+    lbtr: Lbtr
+    network: Network
     directory: DirectoryRules
     switch: Switch
     cci: CciRules
@@ -173,13 +351,27 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
 
     def amounts(self) -> Mapping[str, Mapping[str, int]]:
         """Return every table of amounts by currency, under its key in the file."""
-        sections = {"limits": self.limits, "fees": self.fees, "prefund": self.prefund}
-        return {
+        sections: dict[str, Struct] = {
+            "limits": self.limits,
+            "prefund": self.prefund,
+            "lbtr": self.lbtr,
+            "network": self.network,
+        }
+        tables = {
             f"{section}.{name}": table
             for section, rules in sections.items()
             for name, table in msgspec.structs.asdict(rules).items()
             if isinstance(table, dict)
         }
+        tables["fees.alias"] = self.fees.alias
+        for group, tariffs in (("plaza", self.fees.plaza), ("rail", self.fees.rail)):
+            for name, tariff in tariffs.items():
+                tables[f"fees.{group}.{name}.flat"] = tariff.flat
+                tables[f"fees.{group}.{name}.least"] = tariff.least
+                tables[f"fees.{group}.{name}.most"] = tariff.most
+        for name in ("charge_per_transfer", "charge_per_window", "deferred_cap"):
+            tables[f"settlement.{name}"] = getattr(self.settlement, name)
+        return tables
 
     def without(self, currency: str) -> str | None:
         """Return the key of a table that says nothing of a currency but would be asked, if any."""
@@ -190,7 +382,10 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
 
 _Fault = tuple[str, str]
 _TABLES_OF_ALL: Final = (
-    "limits.tin_min", "limits.tin_max", "fees.same_plaza", "prefund.minor", "prefund.cap_minor",
+    "limits.tin_min", "limits.tin_max", "limits.deferred_max", "limits.lbtr_min", "prefund.minor",
+    "prefund.cap_minor", "lbtr.opening", "lbtr.sponsor_opening", "lbtr.intraday_credit",
+    "lbtr.guarantee_fund", "network.line", "network.prefund", "settlement.deferred_cap",
+    "settlement.charge_per_transfer", "settlement.charge_per_window",
 )  # fmt: skip
 _TABLES_OF_ALIASES: Final = (
     "limits.alias_min", "limits.alias_max", "limits.alias_day_max", "limits.alias_receive_max",
@@ -218,9 +413,28 @@ def _wrong_choices(profile: Profile) -> Iterator[_Fault]:
         ("directory.timestamps", directory.timestamps, TIMESTAMPS),
         ("directory.present_as", directory.present_as, PRESENT_AS),
     )
+    chosen += (
+        ("lbtr.offsetting", profile.lbtr.offsetting, OFFSETTING),
+        ("network.addressing", profile.network.addressing, ADDRESSING),
+        *(("rails.order", rail, RAILS) for rail in profile.rails.order),
+        *(("rails.hours", rail, RAILS) for rail in profile.rails.hours),
+        *(("fees.plaza", plaza, PLAZAS) for plaza in profile.fees.plaza),
+        *(("fees.rail", rail, RAILS) for rail in profile.fees.rail),
+        *(("windows.cut_offs", cycle, CYCLES) for cycle in profile.windows.cut_offs),
+        *(("settlement.on_failure", cycle, CYCLES) for cycle in profile.settlement.on_failure),
+    )
+    for cycle, rules in profile.settlement.on_failure.items():
+        known = FAILURE_RULES[cycle.removesuffix("-dispute")] if cycle in CYCLES else rules
+        chosen += tuple((f"settlement.on_failure.{cycle}", rule, known) for rule in rules)
     for key, value, choices in chosen:
         if value not in choices:
             yield key, f"one of {', '.join(choices)}"
+    for plaza in PLAZAS:
+        if plaza not in profile.fees.plaza:
+            yield f"fees.plaza.{plaza}", "missing"
+    for rail in RAILS:
+        if profile.rails.order.count(rail) != 1:
+            yield "rails.order", f"{rail} must stand in it once"
 
 
 def _wrong_texts(profile: Profile) -> Iterator[_Fault]:
@@ -233,9 +447,34 @@ def _wrong_texts(profile: Profile) -> Iterator[_Fault]:
         yield "switch.branch_id", f"1 to {_BRANCH_CHARACTERS_MAX} letters or digits"
     if not profile.name:
         yield "name", "must not be empty"
-    cut_off = profile.windows.cut_off
-    if not _is_time(cut_off):
-        yield "windows.cut_off", f"{cut_off!r} is no HH:mm:ss"
+    yield from _wrong_windows(profile)
+    for rail, hours in profile.rails.hours.items():
+        for name, text in (("opens", hours.opens), ("closes", hours.closes)):
+            if not _is_time(text):
+                yield f"rails.hours.{rail}.{name}", f"{text!r} is no HH:mm:ss"
+    for office in profile.plazas.offices:
+        if len(office) != _OFFICE_DIGITS or not (office.isascii() and office.isdigit()):
+            yield f"plazas.offices.{office}", f"{_OFFICE_DIGITS} digits: entity and office"
+
+
+def _wrong_windows(profile: Profile) -> Iterator[_Fault]:
+    for cycle in CYCLES:
+        by_currency = profile.windows.cut_offs.get(cycle, {})
+        for currency in profile.prefund.minor:
+            if not by_currency.get(currency):
+                yield f"windows.cut_offs.{cycle}.{currency}", "at least one time of day is needed"
+        for currency, times in by_currency.items():
+            key = f"windows.cut_offs.{cycle}.{currency}"
+            for text in times:
+                if not _is_time(text):
+                    yield key, f"{text!r} is no HH:mm:ss"
+            if list(times) != sorted(set(times)):
+                yield key, "the times must rise"
+    for text in profile.windows.extra_holidays:
+        try:
+            date.fromisoformat(text)
+        except ValueError:
+            yield "windows.extra_holidays", f"{text!r} is no yyyy-MM-dd"
 
 
 def _wrong_order(profile: Profile) -> Iterator[_Fault]:
