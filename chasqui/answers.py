@@ -34,6 +34,7 @@ class Participant(Struct, frozen=True, kw_only=True):
     jws: bool = False
     lane: str = "tin"
     ledger: str = "national"
+    sponsor: str = ""
     owed: int = 0
 
 
@@ -151,16 +152,35 @@ class OwedRow(Struct, frozen=True, kw_only=True):
     attempts: int | None = None
 
 
+class Considered(Struct, frozen=True, kw_only=True):
+    """A rail that was looked at for a payment.
+
+    Attributes:
+        rule: name of the rule that took it or left it out; ``text`` says it in words.
+        fee: what the payer would pay, where it is known.
+    """
+
+    rail: str
+    taken: bool = False
+    rule: str = ""
+    text: str = ""
+    fee: int | None = None
+
+
 class Decision(Struct, frozen=True):
     """Who decided a transfer, and by which rule.
 
     Attributes:
         rule: field and text of a refusal; empty if it was accepted.
         decided_by: ``creditor``, ``clearing_house``, ``timer``, or empty while nobody has.
+        rail: by which it went; empty if no rail carried it.
+        considered: the rails that were looked at, in order.
     """
 
     rule: str = ""
     decided_by: str = ""
+    rail: str | None = None
+    considered: tuple[Considered, ...] = ()
 
 
 class TransferDetail(Struct, frozen=True, kw_only=True):

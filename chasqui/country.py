@@ -2,7 +2,7 @@
 
 import http.client
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from gettext import gettext as _
 from pathlib import Path
@@ -25,9 +25,11 @@ from chasqui.answers import (
     TransfersPage,
 )
 from chasqui.exits import Misused, Refused, Unknown
+from chasqui.routing_answers import PaymentRow, PaymentsPage
 from scheme.limits import PAGE_ROWS_MAX
 
 T = TypeVar("T")
+_Page = TypeVar("_Page", TransfersPage, PaymentsPage)
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 _CONNECT_S = 3.0
@@ -66,8 +68,21 @@ class Api:
         Raises:
             Failure: see ``exchange``.
         """
-        sent = {"Content-Type": "application/json", **(headers or {})}
-        return self._decode(self.exchange("POST", path, msgspec.json.encode(body), sent), answer)
+        return self._send("POST", path, body, answer, headers or {})
+
+    def put(self, path: str, body: object, answer: type[T]) -> T:
+        """Put a JSON document and decode the answer.
+
+        Raises:
+            Failure: see ``exchange``.
+        """
+        return self._send("PUT", path, body, answer, {})
+
+    def _send(
+        self, method: str, path: str, body: object, answer: type[T], headers: Mapping[str, str]
+    ) -> T:
+        sent = {"Content-Type": "application/json", **headers}
+        return self._decode(self.exchange(method, path, msgspec.json.encode(body), sent), answer)
 
     def exchange(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> bytes:
         """Make one request and return the body of its 2xx answer.
@@ -194,18 +209,35 @@ class Country:
 
     def transfers(self, *, limit: int | None = None, **filters: str) -> Iterator[Transfer]:
         """Yield transfers page by page, newest first; all of them without a limit."""
+        return self._paged("/transfers", TransfersPage, lambda page: page.transfers, limit, filters)
+
+    def payment(self, payment_id: str) -> PaymentRow:
+        """Return one order of the deferred or LBTR rail."""
+        return self.operator.get(f"/payments/{payment_id}", PaymentRow)
+
+    def payments(self, *, limit: int | None = None, **filters: str) -> Iterator[PaymentRow]:
+        """Yield orders of the deferred and LBTR rails, newest first."""
+        return self._paged("/payments", PaymentsPage, lambda page: page.payments, limit, filters)
+
+    def _paged(
+        self,
+        path: str,
+        answer: type[_Page],
+        rows_of: Callable[[_Page], Sequence[T]],
+        limit: int | None,
+        filters: Mapping[str, str],
+    ) -> Iterator[T]:
         after: str | int | None = None
         left = limit
         while left is None or left > 0:
-            rows = PAGE_ROWS_MAX if left is None else min(left, PAGE_ROWS_MAX)
-            page = self.operator.get(
-                "/transfers", TransfersPage, limit=rows, after=after, **filters
-            )
-            yield from page.transfers
+            wanted = PAGE_ROWS_MAX if left is None else min(left, PAGE_ROWS_MAX)
+            page = self.operator.get(path, answer, limit=wanted, after=after, **filters)
+            rows = rows_of(page)
+            yield from rows
             after = page.next
-            if after is None or not page.transfers:
+            if after is None or not rows:
                 return
-            left = None if left is None else left - len(page.transfers)
+            left = None if left is None else left - len(rows)
 
     def accounts(
         self, one: Participant, *, limit: int | None = None, phone: str = ""

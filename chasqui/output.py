@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from chasqui.calling import as_called
-from scheme.clock import lima
+from scheme.clock import from_ms, lima
 from scheme.errors import MalformedMessage
 from scheme.money import Currency, Money, format_amount, parse_amount
 
@@ -24,7 +24,10 @@ TIED = "\N{NO-BREAK SPACE}"
 """A blank at which ``paragraph`` breaks no line."""
 SIGNS = {"PEN": "S/", "USD": "US$"}
 CURRENCIES = ("PEN", "USD")
+_CAP_UNLIMITED_MINOR = 10**15
+"""The cap of positions that only mirror others, such as a sponsor's in its network's ledger."""
 _COLUMNS_UNKNOWN = 80
+_DATE_DIGITS = 8
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
@@ -48,11 +51,18 @@ def visible(text: str) -> str:
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> None:
+def table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: str = "",
+    rule_before: int | None = None,
+) -> None:
     """Print a table.
 
     Args:
         right: a letter for each column: ``r`` aligns it to the right; missing ones to the left.
+        rule_before: number of the row over which a line is drawn, as over totals.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -65,8 +75,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: str 
     for index, heading in enumerate(headings):
         to_the_right = right[index : index + 1] == "r"
         drawn.add_column(heading, justify="right" if to_the_right else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(visible(cell)) for cell in row))
+    for index, row in enumerate(rows, 1):
+        drawn.add_row(*(Text(visible(cell)) for cell in row), end_section=index == rule_before)
     with printer.capture() as captured:
         printer.print(drawn)
     # Without the blanks that fill the last column: they get in the way of what is copied.
@@ -86,6 +96,23 @@ def paragraph(text: str) -> None:
             break_on_hyphens=False,
         )
     click.echo(text.replace(TIED, " "))
+
+
+def bare_amount(minor: int) -> str:
+    """Return an amount without its sign of currency, where that stands above: ``1,025.50``."""
+    return amount_text(minor, "PEN").replace(f"{SIGNS['PEN']} ", "")
+
+
+def is_unlimited(cap_minor: int) -> bool:
+    """Tell whether a cap is one that nobody reaches."""
+    return cap_minor >= _CAP_UNLIMITED_MINOR
+
+
+def cap_text(minor: int, currency: str) -> str:
+    """Return a credit line: nothing where there is none, a word where it never ends."""
+    if is_unlimited(minor):
+        return _("unlimited")
+    return amount_text(minor, currency) if minor else "-"
 
 
 def amount_text(minor: int | None, currency: str) -> str:
@@ -121,6 +148,18 @@ def local_second(stamp: str | None) -> str:
         return lima(datetime.fromisoformat(stamp)).strftime("%m-%d %H:%M:%S")
     except ValueError:
         return stamp
+
+
+def day_text(date: str | None) -> str:
+    """Return a settlement date as people write it: ``2026-11-23``."""
+    if not date or len(date) != _DATE_DIGITS or not date.isdigit():
+        return date or "-"
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}"
+
+
+def local_ms(at_ms: int) -> str:
+    """Return the Lima day and time of milliseconds since the epoch; a dash for 0."""
+    return local_second(from_ms(at_ms).isoformat()) if at_ms else "-"
 
 
 def passed_ms(earlier: str | None, later: str | None) -> float:

@@ -24,6 +24,7 @@ class Plan:
     Attributes:
         fleet_path, profile: as the children are told.
         drain_s: longest life of an order in flight.
+        network_tls: serve the coops' port over https, as the profile or ``tls`` wants.
         latency_ms: median answering time of all institutions, or None for each one's own.
     """
 
@@ -36,6 +37,8 @@ class Plan:
     token: str
     tin_port: int
     operator_port: int
+    network_port: int
+    network_tls: bool
     wire_log: bool
     tls: bool
     client_certificates: bool
@@ -58,6 +61,15 @@ class Plan:
         return f"{'https' if self.tls else 'http'}://{self.local_host}:{self.tin_port}"
 
     @property
+    def network_url(self) -> str:
+        """Address of the coops' network; empty where nobody is a member."""
+        if not any(one.is_tiered for one in self.fleet.participant):
+            return ""
+        # Without TLS it is on loopback only, wherever the wire is.
+        host = self.local_host if self.network_tls else "127.0.0.1"
+        return f"{'https' if self.network_tls else 'http'}://{host}:{self.network_port}"
+
+    @property
     def simulated(self) -> list[Participant]:
         """Participants that the fleet plays."""
         return [one for one in self.fleet.participant if one.simulated and one.port]
@@ -75,6 +87,7 @@ class Plan:
         return {
             self.tin_port: "--tin-port",
             self.operator_port: "--operator-port",
+            **({self.network_port: "--network-port"} if self.network_url else {}),
             **{one.port: f"{self.fleet_path}: {one.code}: port" for one in self.simulated},
         }
 
@@ -111,6 +124,7 @@ class Plan:
             "host": self.bind,
             "tin_port": self.tin_port,
             "operator_port": self.operator_port,
+            "network_port": self.network_port,
             "token": self.token,
             "tls": self.tls,
             "client_certificates": self.client_certificates,
@@ -118,7 +132,11 @@ class Plan:
         }
 
     def _participants(self) -> dict[str, object]:
-        settings = self._common(FLEET) | {"switch_url": self.tin_url, "token": self.token}
+        settings = self._common(FLEET) | {
+            "switch_url": self.tin_url,
+            "network_url": self.network_url,
+            "token": self.token,
+        }
         if self.latency_ms is not None:
             settings["latency_ms"] = self.latency_ms
         return settings

@@ -20,6 +20,7 @@ COUNTRY_FILE = "run/country.json"
 """Written by ``up`` in the home folder: where the running country listens."""
 TIN_PORT = 7080
 OPERATOR_PORT = 7081
+NETWORK_PORT = 7082
 TIMEOUT_S = 30.0
 
 

@@ -1,21 +1,25 @@
 """Clearing's routes on the operator port; ``switch/main.py`` mounts them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 import structlog
 from msgspec import Struct
 
-from clearing.service import ClearingService, Fault, Movement, Refusal, position_view
+from clearing.http_answers import RouteHandler, as_json, error, read, refused
+from clearing.http_api_lbtr import lbtr_routes
+from clearing.http_api_settlement import settlement_routes
+from clearing.ports import LedgerStore
+from clearing.refusals import Refusal
+from clearing.service import ClearingService, Movement, position_view
 from runtime.http_server import Request, Response
 from scheme.errors import StoreError
+from scheme.ledger import DALE, DEFERRED, NATIONAL
 
 log = structlog.get_logger()
 
-RouteHandler = Callable[[Request, Mapping[str, str]], Awaitable[Response]]
-"""Takes a request and the values of the placeholders in its path."""
-
-_STATUS = {Fault.INVALID: 400, Fault.UNKNOWN: 404, Fault.CONFLICT: 409}
+_LEDGERS = (NATIONAL, DALE, DEFERRED)
+_EXAMPLE = '{"currency": "PEN", "amount": 12300}, the amount in minor units'
 
 
 class _MovementBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,10 +29,7 @@ class _MovementBody(Struct, frozen=True, forbid_unknown_fields=True):
     amount: int
 
 
-_decode_body = msgspec.json.Decoder(_MovementBody).decode
-
-
-def routes(service: ClearingService) -> dict[tuple[str, str], RouteHandler]:
+def routes(service: ClearingService, ledger: LedgerStore) -> dict[tuple[str, str], RouteHandler]:
     """Return handlers by method and path; ``{code}`` in a path is a participant's code."""
     api = _ClearingApi(service)
     return {
@@ -36,6 +37,8 @@ def routes(service: ClearingService) -> dict[tuple[str, str], RouteHandler]:
         ("POST", "/positions/{code}/funding"): api.fund,
         ("POST", "/positions/{code}/drawdown"): api.draw_down,
         ("GET", "/audit"): api.audit,
+        **settlement_routes(service.windows, ledger),
+        **lbtr_routes(service, ledger),
     }
 
 
@@ -45,10 +48,12 @@ class _ClearingApi:
     def __init__(self, service: ClearingService) -> None:
         self._service = service
 
-    async def positions(self, _: Request, __: Mapping[str, str]) -> Response:
-        """Answer all positions."""
-        views = [position_view(one) for one in self._service.positions()]
-        return Response(200, msgspec.json.encode({"positions": views}))
+    async def positions(self, request: Request, __: Mapping[str, str]) -> Response:
+        """Answer each participant's own position, or all of one ledger."""
+        ledger = request.query.get("ledger", "")
+        if ledger and ledger not in _LEDGERS:
+            return error(400, "no such ledger", "ledger", f"one of {', '.join(_LEDGERS)}")
+        return as_json({"positions": [position_view(p) for p in self._service.positions(ledger)]})
 
     async def fund(self, request: Request, path: Mapping[str, str]) -> Response:
         """Fund a position."""
@@ -62,25 +67,16 @@ class _ClearingApi:
         """Recount the ledger and answer what differs; 503 if it cannot be read."""
         try:
             audit = await self._service.audit()
-        except StoreError as error:
-            log.warning("the ledger cannot be recounted", cause=str(error))
+        except StoreError as problem:
+            log.warning("the ledger cannot be recounted", cause=str(problem))
             hint = "the switch's log names the file; stop the country before you mend it"
-            return _error(503, "the ledger cannot be read", "ledger", hint)
+            return error(503, "the ledger cannot be read", "ledger", hint)
         return Response(200, msgspec.json.encode(audit))
 
     async def _move(self, movement: Movement, request: Request, code: str) -> Response:
-        try:
-            body = _decode_body(request.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            hint = 'send {"currency": "PEN", "amount": 12300}, the amount in minor units'
-            text, _, path = str(error).partition(" - at `$.")
-            return _error(400, text, path.rstrip("`") or "body", hint)
+        body = read(request, _MovementBody, _EXAMPLE)
+        if isinstance(body, Response):
+            return body
         key = request.headers.get("Idempotency-Key", "")
         answer = await self._service.move(movement, code, body.currency, body.amount, key)
-        if isinstance(answer, Refusal):
-            return _error(_STATUS[answer.fault], answer.error, answer.field, answer.hint)
-        return Response(200, answer)
-
-
-def _error(status: int, error: str, field: str, hint: str) -> Response:
-    return Response(status, msgspec.json.encode({"error": error, "field": field, "hint": hint}))
+        return refused(answer) if isinstance(answer, Refusal) else Response(200, answer)

@@ -1,27 +1,42 @@
 """One group of the ledger as few SQL statements.
 
 The commands of a group are walked once, in order, and folded: a transfer that is reserved and
-posted in the same group is inserted as posted, a position that moved fifty times is written
-once, a message that became owed and was acknowledged is never written. What is left goes out in
-multi-row statements, because each statement hands the interpreter's lock over twice.
+posted in the same group is inserted as posted, a position or a tally that moved fifty times is
+written once, a message that became owed and was acknowledged is never written. What is left goes
+out in multi-row statements, because each statement hands the interpreter's lock over twice.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from clearing.core.ledger_state import Write
+from clearing.core.instruction_state import instruction_entries
+from clearing.core.ledger_write import Write
+from clearing.core.tally import at_acceptance, at_posting
+from clearing.lanes import Lanes, counted_flags
+from clearing.ledger_rows import Group, Row, statements
+from clearing.ledger_schema import (
+    COUNTED_FROM,
+    LINES_PER_NUMBER,
+    ORDERED,
+    REJECTED,
+    UNSEEN,
+    mixed,
+)
 from scheme.ledger import (
-    Account,
+    DEFERRED,
     Advance,
+    AdvanceWindow,
+    CloseWindow,
+    DropInstructions,
     Entry,
+    Instruct,
+    Instruction,
     Move,
     OpenPosition,
+    OpenWindow,
     Oppose,
-    Owed,
-    Position,
     Post,
     PutFact,
     Refuse,
@@ -29,142 +44,17 @@ from scheme.ledger import (
     Remember,
     Reserve,
     SetAlert,
+    SettleInstructions,
     StrikeOff,
 )
 
-_STATE, _REASON, _DECIDED, _RECORD = 2, 3, 9, 11
-_PARKED = 6
-_ROWS_PER_STATEMENT = 64
+_STATE, _REASON, _DECIDED, _RECORD = 3, 4, 11, 14
+_LEGS, _DIGEST = 12, 13
+_AFTER, _LAST = 10, 11
+_ALL_COUNT = 3
 
-Row = Sequence[object]
-
-
-class _MultiRow:
-    """A statement over many rows: ``head (?,..),(?,..) tail``."""
-
-    def __init__(self, head: str, columns: int, tail: str = "") -> None:
-        self._head = head
-        self._row = f"({','.join('?' * columns)})"
-        self._tail = tail
-        self._texts: dict[int, str] = {}
-
-    def run(self, execute: Callable[[str, Sequence[object]], object], rows: Sequence[Row]) -> None:
-        """Run it over all rows, in pieces of powers of two: few texts, so all stay prepared."""
-        done = 0
-        size = _ROWS_PER_STATEMENT
-        while done < len(rows):
-            while size > len(rows) - done:
-                size //= 2
-            piece = rows[done : done + size]
-            execute(self._text(size), list(chain.from_iterable(piece)))
-            done += size
-
-    def _text(self, size: int) -> str:
-        text = self._texts.get(size)
-        if text is None:
-            text = f"{self._head} {','.join([self._row] * size)} {self._tail}"
-            self._texts[size] = text
-        return text
-
-
-def _statements() -> dict[str, _MultiRow]:
-    """Return a statement for each kind of row, in the order in which they must run.
-
-    Deletions from the outbox stand before insertions: an id that was struck off and is owed
-    again in one group must be there afterwards.
-    """
-    return {
-        "transfers": _MultiRow("INSERT INTO transfers VALUES", 12),
-        "decided": _MultiRow(
-            "UPDATE transfers SET state = v.column2, reason = v.column3, "
-            "decided_ms = v.column4, record = v.column5 FROM (VALUES",
-            5,
-            ") AS v WHERE transfers.transfer_id = v.column1",
-        ),
-        "advanced": _MultiRow(
-            "UPDATE transfers SET state = v.column2 FROM (VALUES",
-            2,
-            ") AS v WHERE transfers.transfer_id = v.column1",
-        ),
-        "entries": _MultiRow(
-            "INSERT INTO entries(transfer_id, kind, ledger, currency, debit, credit, minor, "
-            '"window", posted_ms) VALUES',
-            9,
-        ),
-        "struck": _MultiRow("DELETE FROM outbox WHERE owed_id IN (VALUES", 1, ")"),
-        "outbox": _MultiRow("INSERT INTO outbox VALUES", 7),
-        "parked": _MultiRow(
-            "UPDATE outbox SET parked_ms = v.column2 FROM (VALUES",
-            2,
-            ") AS v WHERE outbox.owed_id = v.column1",
-        ),
-        # The first one stands, as with every key.
-        "verifications": _MultiRow("INSERT OR IGNORE INTO verifications VALUES", 4),
-        "facts": _MultiRow("INSERT OR REPLACE INTO facts VALUES", 2),
-        "movements": _MultiRow("INSERT INTO movements VALUES", 3),
-        "oppositions": _MultiRow("INSERT INTO oppositions VALUES", 4),
-        "positions": _MultiRow("INSERT OR REPLACE INTO positions VALUES", 9),
-    }
-
-
-class _Group:
-    """The rows of one group, folded."""
-
-    def __init__(self) -> None:
-        self.transfers: dict[str, list[object]] = {}
-        self.decided: dict[str, list[object]] = {}
-        self.advanced: dict[str, tuple[str, str]] = {}
-        self.entries: list[Row] = []
-        self.struck: dict[str, Row] = {}
-        self.outbox: dict[str, list[object]] = {}
-        self.parked: dict[str, Row] = {}
-        self.verifications: list[Row] = []
-        self.facts: dict[str, Row] = {}
-        self.movements: list[Row] = []
-        self.oppositions: list[Row] = []
-        self.positions: dict[Account, Position] = {}
-
-    def rows(self, kind: str) -> Sequence[Row]:
-        """Return the rows of one table or update."""
-        if kind == "positions":
-            return [_position_row(one) for one in self.positions.values()]
-        rows: Mapping[str, Row] | list[Row] = getattr(self, kind)
-        return rows if isinstance(rows, list) else list(rows.values())
-
-    def owe(self, owed: Iterable[Owed]) -> None:
-        for one in owed:
-            row = [one.owed_id, one.participant, one.message, one.subject, one.body, one.due_ms]
-            self.outbox[one.owed_id] = [*row, None]
-
-    def strike(self, owed_ids: Iterable[str]) -> None:
-        for owed_id in owed_ids:
-            self.parked.pop(owed_id, None)
-            if self.outbox.pop(owed_id, None) is None:
-                self.struck[owed_id] = (owed_id,)
-
-    def park(self, owed_ids: Iterable[str], at_ms: int) -> None:
-        for owed_id in owed_ids:
-            if owed_id in self.outbox:
-                self.outbox[owed_id][_PARKED] = at_ms
-            elif owed_id not in self.struck:
-                self.parked[owed_id] = (owed_id, at_ms)
-
-    def enter(self, transfer_id: str, entries: Iterable[Entry], at_ms: int) -> None:
-        for one in entries:
-            debit = one.debit
-            self.entries.append(
-                (
-                    transfer_id,
-                    one.kind,
-                    debit.ledger,
-                    debit.currency,
-                    debit.owner,
-                    one.credit.owner,
-                    one.minor,
-                    one.window,
-                    at_ms,
-                )
-            )
+Laned = tuple[tuple[int, int], ...]
+"""Lane and amount of each entry."""
 
 
 class GroupWriter:
@@ -176,9 +66,11 @@ class GroupWriter:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._statements = _statements()
+        self._statements = statements()
+        self._lanes = Lanes(connection)
+        self._held: dict[int, Laned] = {}
         self._encode = msgspec.msgpack.Encoder().encode
-        self._folds: dict[type, Callable[[_Group, Write, Any], None]] = {
+        self._folds: dict[type, Callable[[Group, Write, Any], None]] = {
             Reserve: self._reserve,
             Refuse: self._refuse,
             Post: self._post,
@@ -187,15 +79,21 @@ class GroupWriter:
             StrikeOff: _strike_off,
             Remember: _remember,
             PutFact: _put_fact,
-            Oppose: _oppose,
-            Move: _move,
-            OpenPosition: _open_position,
-            SetAlert: _positions_only,
+            Oppose: self._oppose,
+            Move: self._move,
+            OpenPosition: self._open_position,
+            SetAlert: _nothing_more,
+            OpenWindow: _window,
+            AdvanceWindow: _window,
+            CloseWindow: self._close_window,
+            Instruct: _nothing_more,
+            SettleInstructions: self._settle,
+            DropInstructions: _nothing_more,
         }
 
     def write(self, writes: Sequence[Write]) -> None:
         """Write one group inside the transaction that is open."""
-        group = _Group()
+        group = Group()
         for write in writes:
             command = write.command
             self._folds[type(command)](group, write, command)
@@ -203,69 +101,174 @@ class GroupWriter:
                 group.owe(command.owed)
             if write.changes:
                 group.positions.update(write.changes)
+            if write.counted:
+                group.counted.update(write.counted)
+            for one in write.instructions:
+                group.instructions[one.instruction_id] = self._instruction_row(one)
+        group.lanes = self._lanes.take_fresh()
         execute = self._connection.execute
         for kind, statement in self._statements.items():
             rows = group.rows(kind)
             if rows:
                 statement.run(execute, rows)
 
-    def _reserve(self, group: _Group, _: Write, command: Reserve) -> None:
-        group.transfers[command.transfer_id] = [
-            command.transfer_id,
-            command.key,
-            command.state,
-            "",
-            command.debtor_agent,
-            command.creditor_agent,
-            command.currency,
-            command.minor,
-            command.created_ms,
-            None,
-            self._encode(command.entries),
-            command.record,
-        ]
+    def _laned(self, entries: Sequence[Entry], kind: str = "") -> Laned:
+        """Return lane and amount of the entries of a transfer, which counts as one."""
+        flags = counted_flags(entries)
+        return tuple(
+            (self._lanes.of(one, kind or one.kind, flag), one.minor)
+            for one, flag in zip(entries, flags, strict=True)
+        )
 
-    def _refuse(self, group: _Group, _: Write, command: Refuse) -> None:
-        group.transfers[command.transfer_id] = [
-            command.transfer_id,
-            command.key,
+    def _posted(self, entries: Sequence[Entry]) -> Laned:
+        """Return them as they are posted: an order of the cycles was counted when accepted."""
+        flags = counted_flags(entries)
+        return tuple(
+            (self._lanes.of(one, one.kind, 0 if one.debit.ledger == DEFERRED else flag), one.minor)
+            for one, flag in zip(entries, flags, strict=True)
+        )
+
+    def _moved(self, entries: Sequence[Entry]) -> Laned:
+        """Return the entries of a movement, each of which counts."""
+        return tuple(
+            (self._lanes.of(one, one.kind, _ALL_COUNT if one.window else 0), one.minor)
+            for one in entries
+        )
+
+    def _reserve(self, group: Group, write: Write, command: Reserve) -> None:
+        legs = self._posted(write.entries)
+        assert len(legs) <= COUNTED_FROM, "a transfer has too many entries for its line ids"
+        first = write.number * LINES_PER_NUMBER
+        self._held[write.number] = legs
+        row = _transfer_row(write.number, command)
+        row[_LEGS] = self._encode(legs)
+        row[_DIGEST] = sum(
+            mixed(first + place, lane, minor) for place, (lane, minor) in enumerate(legs)
+        )
+        group.transfers[command.transfer_id] = row
+        orders = at_acceptance(write.entries)
+        if orders:
+            laned = self._laned(orders, ORDERED)
+            group.enter(write.number, laned, command.created_ms, first=COUNTED_FROM)
+
+    def _refuse(self, group: Group, write: Write, command: Refuse) -> None:
+        row = _transfer_row(write.number, command)
+        row[_REASON] = command.reason
+        row[_DECIDED] = command.created_ms
+        group.transfers[command.transfer_id] = row
+        laned = self._laned(write.entries, UNSEEN)
+        group.enter(write.number, laned, command.created_ms, first=COUNTED_FROM)
+
+    def _post(self, group: Group, write: Write, command: Post) -> None:
+        _end(group, write, command)
+        laned = self._held.pop(write.number, None)
+        group.enter(write.number, laned or self._posted(write.entries), command.at_ms)
+
+    def _release(self, group: Group, write: Write, command: Release) -> None:
+        _end(group, write, command)
+        self._held.pop(write.number, None)
+        kind = REJECTED if command.was_received else UNSEEN
+        laned = self._laned(at_posting(write.entries), kind)
+        group.enter(write.number, laned, command.at_ms, first=COUNTED_FROM)
+
+    def _oppose(self, group: Group, write: Write, command: Oppose) -> None:
+        group.oppositions.append(
+            (command.transfer_id, command.opposite_of, command.minor, command.at_ms)
+        )
+        group.occasions.append((write.number, command.transfer_id))
+        group.enter(write.number, self._laned(write.entries), command.at_ms)
+
+    def _move(self, group: Group, write: Write, command: Move) -> None:
+        group.movements.append((command.movement_id, command.digest, command.at_ms))
+        group.occasions.append((write.number, command.movement_id))
+        group.enter(write.number, self._moved(write.entries), command.at_ms)
+
+    def _open_position(self, group: Group, write: Write, command: OpenPosition) -> None:
+        if write.entries:
+            account = command.account
+            name = f"prefund:{account.ledger}:{account.currency}:{account.owner}"
+            group.occasions.append((write.number, name))
+            # It counts nowhere: it is the window's opening balance.
+            laned = ((self._lanes.of(one, one.kind, 0), one.minor) for one in write.entries)
+            group.enter(write.number, laned, command.at_ms)
+
+    def _close_window(self, group: Group, write: Write, command: CloseWindow) -> None:
+        _window(group, write, command)
+        openings = self._encode(command.openings)
+        group.batches.append(
+            (
+                command.window,
+                command.batch,
+                command.digest,
+                command.next_window,
+                openings,
+                command.at_ms,
+            )
+        )
+
+    def _settle(self, group: Group, write: Write, command: SettleInstructions) -> None:
+        for place, one in enumerate(write.instructions):
+            number = write.number - place
+            group.occasions.append((number, one.instruction_id))
+            group.enter(number, self._moved(instruction_entries(one)), command.at_ms)
+
+    def _instruction_row(self, one: Instruction) -> Row:
+        return (
+            one.sequence,
+            one.instruction_id,
+            one.kind,
+            one.subject,
+            one.debit.ledger,
+            one.debit.currency,
+            one.debit.owner,
+            one.credit.owner,
+            one.minor,
+            self._encode(one.linked),
+            one.state,
+            one.reason,
+            one.queued_ms,
+            one.settled_ms,
+        )
+
+
+def _transfer_row(number: int, command: Reserve | Refuse) -> list[object]:
+    return [
+        number,
+        command.transfer_id,
+        command.key,
+        command.state,
+        "",
+        command.rail,
+        command.debtor_agent,
+        command.creditor_agent,
+        command.currency,
+        command.minor,
+        command.created_ms,
+        None,
+        None,
+        0,
+        command.record,
+    ]
+
+
+def _end(group: Group, write: Write, command: Post | Release) -> None:
+    row = group.transfers.get(command.transfer_id)
+    if row is None:
+        group.decided[command.transfer_id] = [
+            write.number,
             command.state,
             command.reason,
-            command.debtor_agent,
-            command.creditor_agent,
-            command.currency,
-            command.minor,
-            command.created_ms,
-            command.created_ms,
-            None,
+            command.at_ms,
             command.record,
         ]
-
-    def _post(self, group: _Group, write: Write, command: Post) -> None:
-        self._end(group, command)
-        group.enter(command.transfer_id, write.entries, command.at_ms)
-
-    def _release(self, group: _Group, _: Write, command: Release) -> None:
-        self._end(group, command)
-
-    def _end(self, group: _Group, command: Post | Release) -> None:
-        row = group.transfers.get(command.transfer_id)
-        if row is None:
-            group.decided[command.transfer_id] = [
-                command.transfer_id,
-                command.state,
-                command.reason,
-                command.at_ms,
-                command.record,
-            ]
-        else:
-            row[_STATE] = command.state
-            row[_REASON] = command.reason
-            row[_DECIDED] = command.at_ms
-            row[_RECORD] = command.record
+    else:
+        row[_STATE] = command.state
+        row[_REASON] = command.reason
+        row[_DECIDED] = command.at_ms
+        row[_RECORD] = command.record
 
 
-def _advance(group: _Group, _: Write, command: Advance) -> None:
+def _advance(group: Group, _: Write, command: Advance) -> None:
     transfer_id, state = command.transfer_id, command.state
     if transfer_id in group.transfers:
         group.transfers[transfer_id][_STATE] = state
@@ -276,55 +279,47 @@ def _advance(group: _Group, _: Write, command: Advance) -> None:
     group.strike(command.struck)
 
 
-def _strike_off(group: _Group, _: Write, command: StrikeOff) -> None:
+def _strike_off(group: Group, _: Write, command: StrikeOff) -> None:
     if command.parked:
         group.park(command.owed_ids, command.at_ms)
     else:
         group.strike(command.owed_ids)
 
 
-def _remember(group: _Group, _: Write, command: Remember) -> None:
+def _remember(group: Group, _: Write, command: Remember) -> None:
     group.verifications.append(
         (command.instruction_id, command.key, command.created_ms, command.record)
     )
 
 
-def _put_fact(group: _Group, _: Write, command: PutFact) -> None:
+def _put_fact(group: Group, _: Write, command: PutFact) -> None:
     group.facts[command.name] = (command.name, command.value)
 
 
-def _oppose(group: _Group, write: Write, command: Oppose) -> None:
-    group.oppositions.append(
-        (command.transfer_id, command.opposite_of, command.minor, command.at_ms)
-    )
-    group.enter(command.transfer_id, write.entries, command.at_ms)
+def _window(group: Group, write: Write, command: OpenWindow | AdvanceWindow | CloseWindow) -> None:
+    stand = write.stand
+    assert stand is not None
+    is_open, is_closed = isinstance(command, OpenWindow), isinstance(command, CloseWindow)
+    row = [
+        stand.window,
+        stand.cycle,
+        stand.currency,
+        stand.settlement_date,
+        stand.number,
+        stand.opens_ms,
+        stand.closes_ms,
+        stand.state,
+        stand.closed_ms,
+        stand.record,
+        write.number if is_open else 0,
+        write.number if is_closed else None,
+    ]
+    earlier = group.windows.get(stand.window)
+    if earlier is not None:
+        row[_AFTER] = row[_AFTER] or earlier[_AFTER]
+        row[_LAST] = earlier[_LAST] if row[_LAST] is None else row[_LAST]
+    group.windows[stand.window] = row
 
 
-def _move(group: _Group, write: Write, command: Move) -> None:
-    group.movements.append((command.movement_id, command.digest, command.at_ms))
-    group.enter(command.movement_id, write.entries, command.at_ms)
-
-
-def _open_position(group: _Group, write: Write, command: OpenPosition) -> None:
-    account = command.account
-    name = f"prefund:{account.ledger}:{account.currency}:{account.owner}"
-    group.enter(name, write.entries, command.at_ms)
-
-
-def _positions_only(_: _Group, __: Write, ___: SetAlert) -> None:
-    """Its positions are all there is to write."""
-
-
-def _position_row(position: Position) -> Row:
-    account = position.account
-    return (
-        account.ledger,
-        account.currency,
-        account.owner,
-        position.balance_minor,
-        position.reserved_minor,
-        position.low_minor,
-        position.high_minor,
-        position.cap_minor,
-        int(position.alerted),
-    )
+def _nothing_more(_: Group, __: Write, ___: object) -> None:
+    """Its positions or payments are all there is to write."""

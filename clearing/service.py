@@ -1,31 +1,43 @@
-"""Clearing as the switch and its operator see it: positions, funding, windows, audit."""
+"""Clearing as the switch and its operator see it: positions, windows, settlement, audit."""
 
 import hashlib
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import date
 from enum import StrEnum
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
+from clearing.accounts import openings
 from clearing.core.audit import Audit
 from clearing.core.position import funded
-from clearing.core.window import Window, parse_cut_off, window_at
+from clearing.core.window import Window
+from clearing.holiday_table import calendar
+from clearing.lbtr import Lbtr
 from clearing.ports import LedgerStore, NoticeOfMovement
+from clearing.refusals import Fault, Refusal, conflict, invalid, unknown
+from clearing.windows import NoticesOfWindow, WindowKeeper
 from scheme.clock import Clock, to_ms
 from scheme.ledger import (
+    DALE,
     FUNDING_ACCOUNT,
+    MONEY_OF,
+    NATIONAL,
     Account,
     Duplicate,
     Entry,
+    Instruction,
     Move,
-    OpenPosition,
+    Owed,
     Position,
+    Result,
     Short,
+    prefund_owner,
 )
 from scheme.network import Fleet, Participant
 from scheme.profile import Profile
+
+__all__ = ["ClearingService", "Fault", "Movement", "Refusal", "position_view"]
 
 MOVEMENT_MINOR_MAX = 10**15
 """Largest funding or drawdown: far from where sums would leave 64 bits."""
@@ -42,32 +54,27 @@ class Movement(StrEnum):
     DRAWDOWN = "drawdown"
 
 
-class Fault(StrEnum):
-    """Whose fault a refusal is."""
+class Cash(StrEnum):
+    """The two ways money enters and leaves the ledgers of money."""
 
-    INVALID = "invalid"
-    UNKNOWN = "unknown"
-    CONFLICT = "conflict"
-
-
-class Refusal(Struct, frozen=True, kw_only=True):
-    """A lawful "no" to an operator.
-
-    Attributes:
-        error: what happened; field: where; hint: what to do next.
-    """
-
-    fault: Fault
-    error: str
-    field: str
-    hint: str
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
 
 
 class ClearingService:
-    """Opens the fleet's positions and moves money between them and the central bank.
+    """Opens the fleet's positions, moves money, and keeps windows and their settlement.
 
     Args:
         notice_of_movement: builds the SNM998 owed for a movement; written with it.
+        notices_of_window: builds the SNM999 owed for a closed window; written with its batch.
+
+    Attributes:
+        windows: the keeper of the windows.
+        lbtr: the ledgers of money; ``pump`` it after instructions were queued.
+        on_settled_cycle: told the end of an exchange cycle, once it is on disk: its window, and
+            the orders that were unwound.
+        on_instruction_ended: told of customers' payments that were settled or dropped.
+        on_owed: told of messages that are owed from now on.
     """
 
     def __init__(
@@ -78,28 +85,80 @@ class ClearingService:
         profile: Profile,
         clock: Clock,
         notice_of_movement: NoticeOfMovement,
+        notices_of_window: NoticesOfWindow = lambda _, __: (),
     ) -> None:
         self._ledger = ledger
         self._participants = fleet.by_code()
-        self._prefund = profile.prefund
-        self._cut_off = parse_cut_off(profile.windows.cut_off)
+        self._profile = profile
         self._clock = clock
         self._notice_of_movement = notice_of_movement
-        self._windows: dict[tuple[str, str], Window] = {}
+        self._calendar = calendar(profile.windows, clock.now().year)
+        self.lbtr = Lbtr(ledger, profile=profile, calendar=self._calendar, clock=clock)
+        members = self._participants.values()
+        self.windows = WindowKeeper(
+            ledger,
+            self.lbtr,
+            names={one.code: one.name for one in members},
+            currencies=sorted({currency for one in members for currency in one.currencies}),
+            sponsors={one.code: one.sponsor for one in members if one.is_tiered},
+            profile=profile,
+            calendar=self._calendar,
+            clock=clock,
+            notices=notices_of_window,
+        )
+        self.on_settled_cycle: Callable[[str, frozenset[str]], None] | None = None
+        self.on_instruction_ended: Callable[[Instruction], None] | None = None
+        self.on_owed: Callable[[Sequence[Owed]], None] | None = None
+        self.windows.on_settled = self._settled_cycle
+        self.windows.on_owed = self._owed
+        self.lbtr.on_ended = self._instruction_ended
 
-    async def open_positions(self) -> None:
-        """Open, with its first prefund, every position of the fleet that does not exist yet."""
-        await self._ledger.apply(tuple(self._openings()))
+    async def start(self) -> None:
+        """Open windows and positions that are not open yet; what a crash left goes on in run()."""
+        await self.windows.open_all()
+        await self._ledger.apply(
+            tuple(
+                openings(
+                    self._participants,
+                    self._profile,
+                    window=lambda ledger, currency: self.window(ledger, currency).id,
+                    at_ms=to_ms(self._clock.now()),
+                )
+            )
+        )
 
-    def window(self, ledger: str, currency: str) -> Window:
+    async def run(self) -> None:
+        """Keep windows, settlements and queues for ever; cancelled at the end."""
+        await self.windows.run()
+
+    def window(self, cycle: str, currency: str) -> Window:
         """Return the window open now. If the clock goes back, the window does not."""
-        return self._window(ledger, currency, self._clock.now())
+        return self.windows.window(cycle, currency)
 
-    def positions(self) -> tuple[Position, ...]:
-        """Return the participants' positions, sorted; the contra accounts are left out."""
-        every = (one for one in self._ledger.positions() if one.account.owner != FUNDING_ACCOUNT)
+    def is_business_day(self, day: date) -> bool:
+        """Tell whether banks and the central bank work on this day."""
+        return self._calendar.is_business_day(day)
+
+    def since_opening(self, account: Account) -> int:
+        """Return what the window open now has changed on a position so far."""
+        window = self.window(account.ledger, account.currency).id
+        return sum(
+            one.closing_minor - one.opening_minor
+            for one in self._ledger.tallies(window)
+            if one.account == account
+        )
+
+    def positions(self, ledger: str = "") -> tuple[Position, ...]:
+        """Return positions, sorted; the contra accounts are left out.
+
+        Args:
+            ledger: all of one ledger; empty: each participant's own prefunded position.
+        """
         return tuple(
-            sorted(every, key=lambda p: (p.account.owner, p.account.ledger, p.account.currency))
+            sorted(
+                (one for one in self._ledger.positions() if self._is_listed(one.account, ledger)),
+                key=lambda p: (p.account.owner, p.account.ledger, p.account.currency),
+            )
         )
 
     async def audit(self) -> Audit:
@@ -110,6 +169,9 @@ class ClearingService:
         self, movement: Movement, code: str, currency: str, minor: int, key: str
     ) -> bytes | Refusal:
         """Fund or draw down a position; a repeat of the same request changes nothing.
+
+        The money comes from, or goes to, the participant's current account in the ledger of
+        money, in the same moment.
 
         Args:
             minor: amount in minor units.
@@ -128,26 +190,66 @@ class ClearingService:
         delta = minor if movement is Movement.FUNDING else -minor
         after = funded(before, delta)
         answer = msgspec.json.encode({"position": position_view(after)})
-        digest = _digest(movement, account, minor)
         command = Move(
             movement_id=f"move:{key}",
-            entry=self._entry(movement, account, minor),
+            entries=self._entries(movement, account, minor),
             # The answer is kept beside the digest, so that a repeat can be given it again.
-            digest=digest + answer.decode(),
+            digest=_digest(movement, account, minor) + answer.decode(),
             at_ms=to_ms(self._clock.now()),
             owed=self._notice_of_movement(before, after),
         )
         (result,) = await self._ledger.apply((command,))
-        match result:
-            case Short(available_minor=available):
-                return _too_much(available)
-            case Duplicate(record=record):
-                kept = record.decode()
-                if kept[:_DIGEST_CHARACTERS] != digest:
-                    return _OTHER_CONTENT
-                return kept[_DIGEST_CHARACTERS:].encode()
-            case _:
-                return answer
+        return _answered(result, command.digest, account)
+
+    async def move_cash(
+        self, cash: Cash, ledger: str, code: str, currency: str, minor: int, key: str
+    ) -> bytes | Refusal:
+        """Bring money to a current account from outside, or take it away.
+
+        Returns:
+            The JSON answer ``{"account": ...}``, as ``move`` does.
+        """
+        account = Account(ledger=ledger, currency=currency, owner=code)
+        before = self._ledger.position(account)
+        if ledger not in MONEY_OF.values() or code not in self._participants or before is None:
+            return unknown("no such current account", "code", "GET /lbtr lists them")
+        refusal = _wrong_request(minor, key)
+        if refusal is not None:
+            return refusal
+        is_deposit = cash is Cash.DEPOSIT
+        after = funded(before, minor if is_deposit else -minor)
+        answer = msgspec.json.encode({"account": position_view(after)})
+        kind = Movement.FUNDING if is_deposit else Movement.DRAWDOWN
+        command = Move(
+            movement_id=f"cash:{key}",
+            entries=(_entry(kind, account, minor, ""),),
+            digest=_digest(cash, account, minor) + answer.decode(),
+            at_ms=to_ms(self._clock.now()),
+        )
+        (result,) = await self._ledger.apply((command,))
+        await self.lbtr.pump()
+        return _answered(result, command.digest, account)
+
+    def _settled_cycle(self, window: str, unwound: frozenset[str]) -> None:
+        if self.on_settled_cycle is not None:
+            self.on_settled_cycle(window, unwound)
+
+    def _instruction_ended(self, instruction: Instruction) -> None:
+        if self.on_instruction_ended is not None:
+            self.on_instruction_ended(instruction)
+
+    def _owed(self, owed: Sequence[Owed]) -> None:
+        if self.on_owed is not None:
+            self.on_owed(owed)
+
+    def _is_listed(self, account: Account, ledger: str) -> bool:
+        if account.owner == FUNDING_ACCOUNT:
+            return False
+        if ledger:
+            return account.ledger == ledger
+        member = self._participants.get(account.owner)
+        own = (NATIONAL, DALE) if member is None else (member.ledger,)
+        return account.ledger in own
 
     def _check(self, code: str, currency: str, minor: int, key: str) -> Refusal | None:
         participant = self._participants.get(code)
@@ -155,48 +257,25 @@ class ClearingService:
             return _UNKNOWN_PARTICIPANT
         if currency not in participant.currencies:
             held = ", ".join(participant.currencies)
-            return _invalid("no position in this currency", "currency", f"one of {held}")
-        if not 0 < minor <= MOVEMENT_MINOR_MAX:
-            hint = f"minor units from 1 to {MOVEMENT_MINOR_MAX}"
-            return _invalid("the amount is out of range", "amount", hint)
-        if not 0 < len(key) <= KEY_CHARACTERS_MAX:
-            hint = f"send a header of 1 to {KEY_CHARACTERS_MAX} characters, new for each movement"
-            return _invalid("the idempotency key is missing or too long", "Idempotency-Key", hint)
-        return None
+            return invalid("no position in this currency", "currency", f"one of {held}")
+        return _wrong_request(minor, key)
 
-    def _openings(self) -> Iterator[OpenPosition]:
-        now = self._clock.now()
-        prefund = self._prefund
-        for participant in self._participants.values():
-            for currency in participant.currencies:
-                minor = participant.prefund.get(currency, prefund.minor.get(currency, 0))
-                yield OpenPosition(
-                    account=self._account(participant, currency),
-                    prefund_minor=minor,
-                    low_minor=minor * prefund.low_percent // 100,
-                    high_minor=minor * prefund.high_percent // 100,
-                    cap_minor=prefund.cap_minor.get(currency, 0),
-                    window=self._window(participant.ledger, currency, now).id,
-                    at_ms=to_ms(now),
-                )
-
-    def _window(self, ledger: str, currency: str, now: datetime) -> Window:
-        window = self._windows.get((ledger, currency))
-        if window is None or now >= window.closes_at:
-            window = window_at(now, self._cut_off, ledger=ledger, currency=currency)
-            self._windows[ledger, currency] = window
-        return window
-
-    def _entry(self, movement: Movement, account: Account, minor: int) -> Entry:
-        contra = Account(ledger=account.ledger, currency=account.currency, owner=FUNDING_ACCOUNT)
-        funding = movement is Movement.FUNDING
-        return Entry(
-            kind=movement.value,
-            debit=contra if funding else account,
-            credit=account if funding else contra,
-            minor=minor,
-            window=self.window(account.ledger, account.currency).id,
+    def _entries(self, movement: Movement, account: Account, minor: int) -> tuple[Entry, ...]:
+        window = self.window(account.ledger, account.currency).id
+        money = MONEY_OF[account.ledger]
+        current = Account(ledger=money, currency=account.currency, owner=account.owner)
+        prefund = Account(
+            ledger=money, currency=account.currency, owner=prefund_owner(account.owner)
         )
+        funding = movement is Movement.FUNDING
+        linked = Entry(
+            kind=movement.value,
+            debit=current if funding else prefund,
+            credit=prefund if funding else current,
+            minor=minor,
+            window="",
+        )
+        return (_entry(movement, account, minor, window), linked)
 
     @staticmethod
     def _account(participant: Participant, currency: str) -> Account:
@@ -219,33 +298,63 @@ def position_view(position: Position) -> dict[str, Any]:
     }
 
 
-_UNKNOWN_PARTICIPANT = Refusal(
-    fault=Fault.UNKNOWN,
-    error="no participant has this code",
-    field="code",
-    hint="GET /participants lists them",
+_UNKNOWN_PARTICIPANT = unknown(
+    "no participant has this code", "code", "GET /participants lists them"
 )
-_OTHER_CONTENT = Refusal(
-    fault=Fault.CONFLICT,
-    error="this key was used for another movement",
-    field="Idempotency-Key",
-    hint="send a new key with a new movement",
+_OTHER_CONTENT = conflict(
+    "this key was used for another movement",
+    "Idempotency-Key",
+    "send a new key with a new movement",
 )
 
 
-def _invalid(error: str, field: str, hint: str) -> Refusal:
-    return Refusal(fault=Fault.INVALID, error=error, field=field, hint=hint)
+def _wrong_request(minor: int, key: str) -> Refusal | None:
+    if not 0 < minor <= MOVEMENT_MINOR_MAX:
+        hint = f"minor units from 1 to {MOVEMENT_MINOR_MAX}"
+        return invalid("the amount is out of range", "amount", hint)
+    if not 0 < len(key) <= KEY_CHARACTERS_MAX:
+        hint = f"send a header of 1 to {KEY_CHARACTERS_MAX} characters, new for each movement"
+        return invalid("the idempotency key is missing or too long", "Idempotency-Key", hint)
+    return None
 
 
-def _too_much(available_minor: int) -> Refusal:
-    return Refusal(
-        fault=Fault.CONFLICT,
-        error="a drawdown takes at most what is neither reserved nor credit",
-        field="amount",
-        hint=f"at most {max(available_minor, 0)} now",
+def _answered(result: Result, digest: str, account: Account) -> bytes | Refusal:
+    """Return what a movement is answered: anew, as before, or why not."""
+    match result:
+        case Short(account=short, available_minor=available):
+            return _too_much(short, account, available)
+        case Duplicate(record=record):
+            kept = record.decode()
+            if kept[:_DIGEST_CHARACTERS] != digest[:_DIGEST_CHARACTERS]:
+                return _OTHER_CONTENT
+            return kept[_DIGEST_CHARACTERS:].encode()
+        case _:
+            return digest[_DIGEST_CHARACTERS:].encode()
+
+
+def _entry(movement: Movement, account: Account, minor: int, window: str) -> Entry:
+    contra = Account(ledger=account.ledger, currency=account.currency, owner=FUNDING_ACCOUNT)
+    funding = movement is Movement.FUNDING
+    return Entry(
+        kind=movement.value,
+        debit=contra if funding else account,
+        credit=account if funding else contra,
+        minor=minor,
+        window=window,
     )
 
 
-def _digest(movement: Movement, account: Account, minor: int) -> str:
+def _too_much(short: Account, asked: Account, available_minor: int) -> Refusal:
+    hint = f"at most {max(available_minor, 0)} now"
+    if short == asked:
+        error = "a drawdown takes at most what is neither reserved nor credit"
+    elif short.owner == asked.owner:
+        error = "the current account that pays for it has too little"
+    else:
+        error = "the prefund is in settlement: less of it is there than the position says"
+    return conflict(error, "amount", hint)
+
+
+def _digest(movement: StrEnum, account: Account, minor: int) -> str:
     content = f"{movement}|{account.ledger}|{account.currency}|{account.owner}|{minor}"
     return hashlib.sha256(content.encode()).hexdigest()

@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from directory.core.alias import Entry, Found, Resolution
+from directory.core.alias import Entry, Found, Refusal, Resolution
+from directory.core.dale import IndexEntry, Mismatch
+from directory.core.lookup import DirectoryAnswer
 from directory.core.qr import QrRecord
+from directory.core.registry import Order
 from directory.core.seed import TokenEntry
 
 
@@ -106,4 +109,66 @@ class QrStore(Protocol):
 
         Raises:
             StoreError: it could not be written.
+        """
+
+
+class AliasIndex(Protocol):
+    """The access network's own aliases, apart from the national directory's entries."""
+
+    def find(self, phone: str) -> Sequence[IndexEntry]:
+        """Return what is on disk about a phone, by coop.
+
+        Raises:
+            StoreError: the disk could not be read.
+        """
+
+    def current(self, phone: str, participant: str) -> IndexEntry | None:
+        """Return an entry as last written, on disk or on its way there.
+
+        Raises:
+            StoreError: the disk could not be read.
+        """
+
+    async def put(self, entry: IndexEntry) -> None:
+        """Write an entry; return once it is on disk.
+
+        Raises:
+            StoreError: it could not be written, now or ever after.
+        """
+
+    def mismatches(self, before_ms: int) -> Sequence[Mismatch]:
+        """Return aliases not changed since, that the national directory does not have.
+
+        Raises:
+            StoreError: the disk could not be read.
+        """
+
+
+class NationalDirectory(Protocol):
+    """The national directory as the access network reaches it, in a coop's name."""
+
+    async def register(self, order: Order) -> Entry | Refusal:
+        """Forward an instruction.
+
+        Raises:
+            PeerError: no answer came: it may have been carried out.
+            StoreError: it could not be written; nothing changed.
+        """
+
+    async def look_up(
+        self, participant: str, phones: Sequence[str]
+    ) -> Sequence[DirectoryAnswer] | Refusal:
+        """Ask about phones that are written as they must be.
+
+        Raises:
+            PeerError: no answer came.
+            StoreError: the disk could not be read.
+        """
+
+    async def entry(self, phone: str, participant: str) -> Entry | None:
+        """Return what it has of a phone at an entity.
+
+        Raises:
+            PeerError: no answer came.
+            StoreError: the disk could not be read.
         """

@@ -232,6 +232,33 @@ class DirectoryStore:
         """Count a payment of a dynamic QR, once per transfer."""
         await _whole(self._write(_PUT_PAYMENT, (id_qr, transfer_id)))
 
+    async def prepare(self, script: str) -> None:
+        """Make the tables of another store that shares this file.
+
+        Raises:
+            StoreError: they could not be made.
+        """
+        try:
+            await self._writer.executescript(script)
+        except sqlite3.Error as error:
+            raise StoreError(f"directory: {error}") from error
+
+    def rows(self, statement: str, values: Row) -> list[Row]:
+        """Read for another store that shares this file; only what is on disk is seen.
+
+        Raises:
+            StoreError: the disk could not be read.
+        """
+        return self._all(statement, values)
+
+    async def write(self, statement: str, values: Row) -> None:
+        """Write for another store that shares this file; return once it is on disk.
+
+        Raises:
+            StoreError: it could not be written, now or ever after.
+        """
+        await _whole(self._write(statement, values))
+
     def _all(self, statement: str, values: Row) -> list[Row]:
         try:
             return self._reader.execute(statement, values).fetchall()

@@ -21,6 +21,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         fleet: path of ``fleet.toml``.
         profile: name of a built-in profile, or path of one.
         switch_url: where the clearing house serves, without a path.
+        network_url: where the coops' network serves, without a path; empty: its coops ask the
+            directory at the clearing house like everyone else.
         host: address the institutions listen on: loopback, as nothing here asks who is calling.
         seed: of latencies and free digits; the people come from the fleet file's own.
         latency_ms: median for every institution, in place of the fleet file's; 0 for none.
@@ -36,6 +38,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fleet: str
     profile: str = "peru"
     switch_url: str = "http://127.0.0.1:7080"
+    network_url: str = ""
     host: str = "127.0.0.1"
     seed: int = 0
     latency_ms: float | None = None
@@ -72,6 +75,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ConfigError(f"{origin}: host: loopback only; nothing here asks who is calling")
         if not self.switch_url.startswith(("http://", "https://")):
             raise ConfigError(f"{origin}: switch_url: starts with http:// or https://")
+        if self.network_url and not self.network_url.startswith(("http://", "https://")):
+            raise ConfigError(f"{origin}: network_url: starts with http:// or https://")
         for key, value in (("latency_ms", self.latency_ms or 0.0), ("grace_s", self.grace_s)):
             if not 0 <= value < math.inf:
                 raise ConfigError(f"{origin}: {key}: zero or more")

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from participants.agents import aliases
 from participants.agents.debtor import DebtorDesk, PaymentRequest
 from participants.agents.institution import Institution
 from participants.agents.sessions import SessionDesk
@@ -24,6 +25,7 @@ from runtime.http_server import Request, Response
 from scheme import cci as ccis
 from scheme.errors import PeerError, StoreError
 from scheme.limits import PAGE_ROWS_MAX, QR_CHARACTERS_MAX
+from scheme.messages.proxy import Action
 
 log = structlog.get_logger()
 
@@ -69,6 +71,11 @@ class _Payment(Struct, frozen=True, forbid_unknown_fields=True):
 class _Lookup(Struct, frozen=True, forbid_unknown_fields=True):
     payer: str
     phone: str
+
+
+class _Alias(Struct, frozen=True, forbid_unknown_fields=True):
+    account: str
+    action: Action
 
 
 class _Session(Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,6 +128,7 @@ class ControlApi:
         self._routes: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
             ("POST", "payments"): self._pay,
             ("POST", "lookups"): self._look_up,
+            ("POST", "aliases"): self._register,
             ("POST", "session"): self._session,
             ("GET", "accounts"): self._accounts,
             ("GET", "movements"): self._movements,
@@ -250,6 +258,23 @@ class ControlApi:
             return _answer(await Walk(self._own, self._debtor.quota, payer).look_up(phone))
         except NotSent as end:
             raise BadRequest(end.text, status=504) from end
+
+    # --- aliases
+
+    async def _register(self, request: Request) -> Response:
+        asked = _body(request, _Alias)
+        account = self._payer(asked.account, "account")
+        try:
+            done = await aliases.register(self._own, account, asked.action)
+        except (PeerError, TimeoutError) as error:
+            raise BadRequest("the directory did not answer", status=504) from error
+        return _answer(
+            {
+                "status": done.status,
+                "reason_code": done.reason,
+                "registration_id": done.registration_id,
+            }
+        )
 
     # --- what the book says
 

@@ -9,7 +9,9 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import structlog
@@ -18,11 +20,13 @@ from msgspec.structs import asdict
 
 from participants.agents.institution import Institution
 from participants.agents.office import Holdings, Office
+from participants.agents.ports import ClearingHouse
 from participants.config import Config
 from participants.control_api import ControlApi
 from participants.core.book import Account, AccountStatus
 from participants.core.session import SessionState
 from participants.fleet import FleetRunner, Station, Tasks
+from participants.links.network_http.client import NetworkClient
 from participants.links.tin_http.client import TinClient
 from participants.links.tin_http.port import TinPort
 from participants.links.tin_http.seal import CLEARING_HOUSE, Seal
@@ -46,6 +50,8 @@ EXIT_CONFIG = 2
 EXIT_COMMIT_FAILED = 70
 """A group could not be written: nobody starts this again before a person has looked."""
 _OWN_NAME = "fleet"
+_NO_KEY = "none"
+"""Key id where no key is shown: without TLS the network believes who a coop says it is."""
 
 
 class FleetProcess:
@@ -106,9 +112,10 @@ class FleetProcess:
         http = AiohttpClient(tls)
         stack.push_async_callback(http.close)
         accounts = books.accounts()
+        network = self._network(http, stack)
         stations = []
         for entry in self._simulated:
-            office = self._office(entry, books, http, seals[entry.code], tasks, accounts)
+            office = self._office(entry, books, http, seals[entry.code], tasks, accounts, network)
             wire = TinPort(
                 entry.code, office.receivers(), seals[entry.code], variant=_variant(entry)
             )
@@ -124,6 +131,7 @@ class FleetProcess:
         seal: Seal,
         tasks: Tasks,
         accounts: dict[str, list[Account]],
+        network: "_Network | None",
     ) -> Office:
         code, fleet = entry.code, self._fleet
         today = wire_date(self._clock.now())
@@ -140,16 +148,7 @@ class FleetProcess:
             spawn=tasks.spawn,
             has_magic=self._config.magic,
             latency_ms=self._config.latency_ms,
-            reach=lambda own: TinClient(
-                code,
-                self._config.switch_url,
-                http,
-                seal,
-                lambda: own.stamp(self._clock.now()).trace,
-                variant=_variant(entry),
-                qr_password=self._config.qr_secret,
-                token=self._config.token,
-            ),
+            reach=lambda own: self._way_out(own, entry, http, seal, network),
         )
         holdings = Holdings(
             accounts=accounts.pop(code, ()),
@@ -159,6 +158,48 @@ class FleetProcess:
             spent_today=books.spent_on(code, today),
         )
         return Office(institution, holdings)
+
+    def _way_out(
+        self,
+        own: Institution,
+        entry: Participant,
+        http: AiohttpClient,
+        seal: Seal,
+        network: "_Network | None",
+    ) -> ClearingHouse:
+        house = TinClient(
+            entry.code,
+            self._config.switch_url,
+            http,
+            seal,
+            lambda: own.stamp(self._clock.now()).trace,
+            variant=_variant(entry),
+            qr_password=self._config.qr_secret,
+            token=self._config.token,
+        )
+        if network is None or not entry.is_tiered:
+            return house
+        client, key_id = network.of(entry.code)
+        url = self._config.network_url
+        return NetworkClient(entry.code, key_id, url, client, house, lambda: str(uuid4()))
+
+    def _network(self, http: AiohttpClient, stack: AsyncExitStack) -> "_Network | None":
+        """Return how coops reach their network, if it is served."""
+        if not self._config.network_url:
+            return None
+        if not self._config.network_url.startswith("https://"):
+            return _Network(lambda _: (http, _NO_KEY))
+        coops = [one.code for one in self._simulated if one.is_tiered]
+        keys = self._pki(coops)
+
+        def own_client(code: str) -> tuple[AiohttpClient, str]:
+            # A coop proves here who it is, so each has connections of its own.
+            identity = keys.identities[code]
+            client = AiohttpClient(pki.client_context([keys.ca_path], identity))
+            stack.push_async_callback(client.close)
+            return client, thumbprint(identity.certificate)
+
+        return _Network(own_client)
 
     def _seals(self, stack: AsyncExitStack) -> dict[str, Seal]:
         """Return what signs and verifies for each institution; keys only where one signs."""
@@ -181,6 +222,13 @@ class FleetProcess:
 
     def _pki(self, names: Sequence[str]) -> pki.Pki:
         return pki.open_pki(self._home / "pki", names, self._clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """How a coop reaches its network: ``of`` gives its connections and its key id."""
+
+    of: Callable[[str], tuple[AiohttpClient, str]]
 
 
 def first_accounts(fleet: Fleet, participants: frozenset[str]) -> list[Account]:

@@ -1,37 +1,35 @@
 """An HTTP server that no client can hold up: every body, head, wait and connection is bounded.
 
 It stands on aiohttp's low-level server, whose parser is C, and does three things of its own: it
-reads the whole body before a handler is called, it writes an answer as one chunk of bytes, and it
-ends slow clients. Handlers see a ``Request`` and return a ``Response``; none knows aiohttp.
+reads the whole body before a handler is called, it writes an answer as one chunk of bytes (or, if
+it is long, part by part, at the pace of its reader), and it ends slow clients. Handlers see a
+``Request`` and return a ``Response``; none knows aiohttp.
 """
 
 import asyncio
 import errno
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 import structlog
 from aiohttp import StreamReader, web
-from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpProcessingError, HttpVersion11
 from aiohttp.web_protocol import RequestHandler
 from msgspec import Struct
 
+from runtime.http_answers import JSON as JSON
+from runtime.http_answers import Answer, StreamedAnswer, encoded, streamed_head
+from runtime.http_answers import Response as Response
+from runtime.http_answers import refusal as refusal
 from scheme import limits
 from scheme.errors import ConfigError
 
 log = structlog.get_logger()
 
-JSON = "application/json"
 _NO_QUERY: Mapping[str, str] = {}
-_STATUS_LINES = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n" for one in HTTPStatus}
-# What a client may leave unread before its next request has to wait; asyncio's own high-water mark.
-_UNREAD_BYTES = 64 * 1024
-_WITHOUT_BODY = frozenset((204, 304))
 
 
 class Request(Struct, frozen=True, gc=False):
@@ -43,6 +41,7 @@ class Request(Struct, frozen=True, gc=False):
         query: decoded; of a name given twice the last value.
         headers: names in any case.
         peer: the client's address, without its port.
+        certificate: the client's, as DER, where the server shows them; else empty.
     """
 
     method: str
@@ -51,15 +50,7 @@ class Request(Struct, frozen=True, gc=False):
     headers: Mapping[str, str]
     body: bytes
     peer: str
-
-
-class Response(Struct, frozen=True, gc=False):
-    """One answer, whole."""
-
-    status: int = 200
-    body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = ()
-    content_type: str = JSON
+    certificate: bytes = b""
 
 
 class Drop(Exception):
@@ -75,11 +66,6 @@ class Drop(Exception):
 
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-def refusal(status: int, what: str) -> Response:
-    """Return the small JSON answer of a request that reached no handler."""
-    return Response(status, msgspec.json.encode({"error": what}))
 
 
 class _Refused(Exception):
@@ -124,6 +110,7 @@ class GuardedServer:
         keepalive_s: seconds an idle connection stays open.
         connections_max: open connections; further ones are closed at once.
         error_header: names, in the answers that the server itself gives, what was refused.
+        shows_certificates: hand the clients' certificates on with their requests.
     """
 
     def __init__(
@@ -139,7 +126,9 @@ class GuardedServer:
         keepalive_s: float = limits.KEEPALIVE_S,
         connections_max: int = limits.CONNECTIONS_MAX,
         error_header: str = "",
+        shows_certificates: bool = False,
     ) -> None:
+        self._shows_certificates = shows_certificates
         self.host = host
         self.port = port
         self._handler = handler
@@ -201,18 +190,19 @@ class GuardedServer:
             if self._running == 0:
                 self._quiet.set()
 
-    async def _answer(self, request: web.BaseRequest) -> "_Answer":
+    async def _answer(self, request: web.BaseRequest) -> Answer:
         try:
             body = await self._body(request)
         except _Refused as refused:
             response = self._bounds.explained(refused.response, "body")
             return self._written(request, response, stays=False)
         except ConnectionError:
-            return _Answer(b"", 0.0, stays=False, cut=True)  # Gone before its request was whole.
+            return Answer(b"", 0.0, stays=False, cut=True)  # Gone before its request was whole.
         try:
-            response = await self._handler(_whole(request, body))
+            certificate = _certificate(request) if self._shows_certificates else b""
+            response = await self._handler(_whole(request, body, certificate))
         except Drop as drop:
-            return _Answer(drop.partial, self._bounds.body_s_max, stays=False, cut=True)
+            return Answer(drop.partial, self._bounds.body_s_max, stays=False, cut=True)
         except Exception:
             # What we do not know we do not answer: the peer asks again.
             log.exception("handler failed", method=request.method, port=self.port)
@@ -244,11 +234,20 @@ class GuardedServer:
         if transport is not None and request.headers.get("Expect", "").lower() == "100-continue":
             transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _written(self, request: web.BaseRequest, response: Response, *, stays: bool) -> "_Answer":
+    def _written(self, request: web.BaseRequest, response: Response, *, stays: bool) -> Answer:
         # HTTP/1.0 clients are few: they get their answer and a closed connection.
-        stays = stays and request.keep_alive and request.version >= HttpVersion11
-        data = _encoded(response, stays=stays, head_only=request.method == "HEAD")
-        return _Answer(data, self._bounds.body_s_max, stays=stays)
+        is_modern = request.version >= HttpVersion11
+        stays = stays and request.keep_alive and is_modern
+        head_only = request.method == "HEAD"
+        if response.parts is not None:
+            # Without chunks the end of the body is the end of the connection.
+            head = streamed_head(response, stays=stays, chunked=is_modern)
+            seconds = self._bounds.body_s_max
+            return StreamedAnswer(
+                head, seconds, response.parts, stays=stays, chunked=is_modern, head_only=head_only
+            )
+        data = encoded(response, stays=stays, head_only=head_only)
+        return Answer(data, self._bounds.body_s_max, stays=stays)
 
 
 async def _read_on(content: StreamReader, bytes_max: int) -> bytes:
@@ -262,7 +261,13 @@ async def _read_on(content: StreamReader, bytes_max: int) -> bytes:
     return b"".join(parts)
 
 
-def _whole(request: web.BaseRequest, body: bytes) -> Request:
+def _certificate(request: web.BaseRequest) -> bytes:
+    """Return the certificate that the client showed, as DER, or nothing."""
+    tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+    return (tls.getpeercert(binary_form=True) or b"") if tls is not None else b""
+
+
+def _whole(request: web.BaseRequest, body: bytes, certificate: bytes) -> Request:
     target = request.raw_path
     if target[:1] != "/":
         target = request.rel_url.raw_path_qs  # A proxy's absolute form.
@@ -274,64 +279,8 @@ def _whole(request: web.BaseRequest, body: bytes) -> Request:
         request.headers,
         body,
         request.remote or "",
+        certificate,
     )
-
-
-def _encoded(response: Response, *, stays: bool, head_only: bool = False) -> bytes:
-    status = response.status
-    line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} -\r\n"
-    body = response.body
-    head = f"{line}Content-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\n"
-    if status in _WITHOUT_BODY:
-        head = line
-    elif body:
-        head += f"Content-Type: {response.content_type}\r\n"
-    for name, value in response.headers:
-        assert "\n" not in value, "a header is one line"
-        head += f"{name}: {value}\r\n"
-    if not stays:
-        head += "Connection: close\r\n"
-    if head_only or status in _WITHOUT_BODY:
-        body = b""
-    return (head + "\r\n").encode("latin-1") + body
-
-
-class _Answer(web.StreamResponse):
-    """Bytes that are ready to be written; all that aiohttp's server asks of a response.
-
-    aiohttp's own builds headers anew in dictionaries, which costs more than the rest of a request.
-    """
-
-    def __init__(self, data: bytes, drain_s: float, *, stays: bool, cut: bool = False) -> None:
-        # Not the parent's: none of what it sets up is used.
-        self._data = data
-        self._drain_s = drain_s
-        self._keep_alive = stays
-        self._cut = cut
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Write everything at once."""
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client has gone")
-        transport.write(self._data)
-        if transport.get_write_buffer_size() > _UNREAD_BYTES:
-            await self._taken(request, transport)
-        if self._cut:
-            raise ConnectionResetError("cut on purpose")  # aiohttp closes the connection then.
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to write."""
-
-    async def _taken(self, request: web.BaseRequest, transport: asyncio.Transport) -> None:
-        # uvloop writes at the end of a turn, and only then asks to be waited for.
-        await asyncio.sleep(0)
-        try:
-            async with asyncio.timeout(self._drain_s):
-                await request.writer.drain()
-        except TimeoutError as error:
-            transport.abort()
-            raise ConnectionResetError("the client does not read") from error
 
 
 class _Connection(RequestHandler):
@@ -374,7 +323,7 @@ class _Connection(RequestHandler):
         late = refusal(408, "the head of the request took too long to arrive")
         late = self._bounds.explained(late, "head")
         if self.transport is not None:
-            self.transport.write(_encoded(late, stays=False))
+            self.transport.write(encoded(late, stays=False))
         self.force_close()
 
     def handle_error(
@@ -388,7 +337,7 @@ class _Connection(RequestHandler):
         log.info("request refused", status=status, cause=type(exc).__name__)
         what = "this is not an HTTP request we understand" if status == 400 else "failed"
         answer = self._bounds.explained(refusal(status, what), "head")
-        return _Answer(_encoded(answer, stays=False), self._bounds.body_s_max, stays=False)
+        return Answer(encoded(answer, stays=False), self._bounds.body_s_max, stays=False)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log what aiohttp would give to the standard library's logging."""

@@ -25,6 +25,10 @@ GROUP_BYTES_MAX = 4 * 1024 * 1024
 """Bytes of records and owed messages in one group commit."""
 LEDGER_QUEUE_MAX = 8192
 """Commands waiting for the disk; beyond it new orders are refused before they are reserved."""
+LEDGER_AMOUNT_MINOR_MAX = 10**15
+"""Largest amount of one entry, in minor units."""
+LEDGER_SUM_MINOR_MAX = 2**62
+"""Largest sum the ledger keeps, in minor units: far enough inside the 64 bits of its columns."""
 TRANSFERS_IN_FLIGHT_MAX = 4096
 """Orders and queries in flight; beyond it new ones are refused before they are reserved."""
 
@@ -70,3 +74,20 @@ LOG_FILE_BYTES_MAX = 32 * 1024 * 1024
 # everything here is built to survive.
 LIFELINE_GRACE_S = 0.25
 """Seconds a process may take to stop after its parent is gone."""
+
+NETWORK_SESSIONS_PER_COOP_MAX = 16
+"""Open sessions of one coop with the access network; a further one ends the oldest."""
+NETWORK_KEY_ID_CHARACTERS_MAX = 64
+"""Longest key id that opens a session with the access network."""
+NETWORK_REQUESTS_KEPT_MAX = 1024
+"""Answers of the access network kept for each coop's repeats; the oldest go first."""
+NETWORK_MISMATCHES_KEPT_MAX = 500
+"""Mismatches of the access network that an operator can list."""
+BULK_POLL_S = 2.0
+"""Seconds between two looks into the folder of bulk files."""
+BULK_BYTES_MAX = 8 * 1024 * 1024
+"""Longest bulk file read."""
+BULK_UNFINISHED_S = 60.0
+"""Seconds that a bulk file may stand unchanged without its last line; then it is refused."""
+BULK_AT_ONCE = 256
+"""Records of a bulk file on their way to the disk at the same time."""

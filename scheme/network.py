@@ -183,9 +183,9 @@ def _wrong_sponsor(one: Participant, members: Mapping[str, Participant]) -> Iter
     """Refuse a coop that nobody could settle for."""
     if not one.is_tiered:
         if one.line:
-            yield "line", "only a coop with ledger = \"dale\" has one"
+            yield "line", 'only a coop with ledger = "dale" has one'
         if one.sponsor:
-            yield "sponsor", "only a coop with ledger = \"dale\" has one"
+            yield "sponsor", 'only a coop with ledger = "dale" has one'
         return
     sponsor = members.get(one.sponsor)
     if not one.sponsor:

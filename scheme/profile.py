@@ -1,17 +1,15 @@
 """Rules as data: a profile is one named set of the scheme's limits, timers, fees and codes.
 
-What a value may be stands in its type; what holds between values is checked by ``Profile.check``.
+What a value may be stands in its type; what holds between values, in ``scheme.profile_checks``.
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from datetime import date, time
+from collections.abc import Mapping
 from typing import Annotated, Final, Self
 
 import msgspec
 from msgspec import Meta, Struct
 
-from scheme.cci import CciCheck
 from scheme.codes import CURRENCY_NUMBERS
 from scheme.errors import ConfigError
 
@@ -35,9 +33,6 @@ FAILURE_RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "deferred": ("queue", "retry", "guarantee_fund", "unwind"),
 }
 """What may be done, by cycle, when a participant cannot pay in."""
-_OFFICE_DIGITS: Final = 6
-_WIRE_CODE_CHARACTERS: Final = 4
-_BRANCH_CHARACTERS_MAX: Final = 35
 
 # A year is longer than anything here; it keeps infinity out, which no timer can be set to.
 _YEAR_S: Final = 31_536_000
@@ -341,12 +336,10 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self, origin: str) -> None:
         """Raise ConfigError for values that are possible each, but not here or not together."""
-        for key, reason in (
-            *_wrong_tables(self),
-            *_wrong_choices(self),
-            *_wrong_texts(self),
-            *_wrong_order(self),
-        ):
+        # Late: the checks know the rules, so the rules cannot know the checks while they load.
+        from scheme.profile_checks import faults
+
+        for key, reason in faults(self):
             raise ConfigError(f"{origin}: {key}: {reason}")
 
     def amounts(self) -> Mapping[str, Mapping[str, int]]:
@@ -380,7 +373,6 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
         return next((key for key in asked if currency not in tables[key]), None)
 
 
-_Fault = tuple[str, str]
 _TABLES_OF_ALL: Final = (
     "limits.tin_min", "limits.tin_max", "limits.deferred_max", "limits.lbtr_min", "prefund.minor",
     "prefund.cap_minor", "lbtr.opening", "lbtr.sponsor_opening", "lbtr.intraday_credit",
@@ -391,110 +383,3 @@ _TABLES_OF_ALIASES: Final = (
     "limits.alias_min", "limits.alias_max", "limits.alias_day_max", "limits.alias_receive_max",
     "limits.alias_receive_day_max", "fees.alias",
 )  # fmt: skip
-
-
-def _wrong_tables(profile: Profile) -> Iterator[_Fault]:
-    for key, table in profile.amounts().items():
-        for currency in table:
-            if currency not in CURRENCIES:
-                yield f"{key}.{currency}", f"one of {', '.join(CURRENCIES)}"
-    lacking = profile.without(ALIAS_CURRENCY)
-    if lacking is not None:
-        yield lacking, f"no value for {ALIAS_CURRENCY}"
-
-
-def _wrong_choices(profile: Profile) -> Iterator[_Fault]:
-    cci, directory = profile.cci, profile.directory
-    modes = tuple(CciCheck)
-    chosen: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-        ("cci.originator", cci.originator, modes),
-        ("cci.clearing_house", cci.clearing_house, modes),
-        ("cci.receiver", cci.receiver, modes),
-        ("directory.timestamps", directory.timestamps, TIMESTAMPS),
-        ("directory.present_as", directory.present_as, PRESENT_AS),
-    )
-    chosen += (
-        ("lbtr.offsetting", profile.lbtr.offsetting, OFFSETTING),
-        ("network.addressing", profile.network.addressing, ADDRESSING),
-        *(("rails.order", rail, RAILS) for rail in profile.rails.order),
-        *(("rails.hours", rail, RAILS) for rail in profile.rails.hours),
-        *(("fees.plaza", plaza, PLAZAS) for plaza in profile.fees.plaza),
-        *(("fees.rail", rail, RAILS) for rail in profile.fees.rail),
-        *(("windows.cut_offs", cycle, CYCLES) for cycle in profile.windows.cut_offs),
-        *(("settlement.on_failure", cycle, CYCLES) for cycle in profile.settlement.on_failure),
-    )
-    for cycle, rules in profile.settlement.on_failure.items():
-        known = FAILURE_RULES[cycle.removesuffix("-dispute")] if cycle in CYCLES else rules
-        chosen += tuple((f"settlement.on_failure.{cycle}", rule, known) for rule in rules)
-    for key, value, choices in chosen:
-        if value not in choices:
-            yield key, f"one of {', '.join(choices)}"
-    for plaza in PLAZAS:
-        if plaza not in profile.fees.plaza:
-            yield f"fees.plaza.{plaza}", "missing"
-    for rail in RAILS:
-        if profile.rails.order.count(rail) != 1:
-            yield "rails.order", f"{rail} must stand in it once"
-
-
-def _wrong_texts(profile: Profile) -> Iterator[_Fault]:
-    codes = (("fees.code", profile.fees.code), ("fees.purpose", profile.fees.purpose))
-    for key, value in codes:
-        if len(value) != _WIRE_CODE_CHARACTERS or not _is_plain(value):
-            yield key, f"{_WIRE_CODE_CHARACTERS} letters or digits"
-    branch = profile.switch.branch_id
-    if len(branch) > _BRANCH_CHARACTERS_MAX or not _is_plain(branch):
-        yield "switch.branch_id", f"1 to {_BRANCH_CHARACTERS_MAX} letters or digits"
-    if not profile.name:
-        yield "name", "must not be empty"
-    yield from _wrong_windows(profile)
-    for rail, hours in profile.rails.hours.items():
-        for name, text in (("opens", hours.opens), ("closes", hours.closes)):
-            if not _is_time(text):
-                yield f"rails.hours.{rail}.{name}", f"{text!r} is no HH:mm:ss"
-    for office in profile.plazas.offices:
-        if len(office) != _OFFICE_DIGITS or not (office.isascii() and office.isdigit()):
-            yield f"plazas.offices.{office}", f"{_OFFICE_DIGITS} digits: entity and office"
-
-
-def _wrong_windows(profile: Profile) -> Iterator[_Fault]:
-    for cycle in CYCLES:
-        by_currency = profile.windows.cut_offs.get(cycle, {})
-        for currency in profile.prefund.minor:
-            if not by_currency.get(currency):
-                yield f"windows.cut_offs.{cycle}.{currency}", "at least one time of day is needed"
-        for currency, times in by_currency.items():
-            key = f"windows.cut_offs.{cycle}.{currency}"
-            for text in times:
-                if not _is_time(text):
-                    yield key, f"{text!r} is no HH:mm:ss"
-            if list(times) != sorted(set(times)):
-                yield key, "the times must rise"
-    for text in profile.windows.extra_holidays:
-        try:
-            date.fromisoformat(text)
-        except ValueError:
-            yield "windows.extra_holidays", f"{text!r} is no yyyy-MM-dd"
-
-
-def _wrong_order(profile: Profile) -> Iterator[_Fault]:
-    limits, prefund = profile.limits, profile.prefund
-    pairs = (("tin", limits.tin_min, limits.tin_max), ("alias", limits.alias_min, limits.alias_max))
-    for name, least, most in pairs:
-        for currency, minor in least.items():
-            if minor > most.get(currency, minor):
-                yield f"limits.{name}_min.{currency}", f"above limits.{name}_max"
-    if prefund.low_percent > prefund.high_percent:
-        yield "prefund.low_percent", "above prefund.high_percent"
-
-
-def _is_plain(text: str) -> bool:
-    return text.isascii() and text.isalnum()
-
-
-def _is_time(text: str) -> bool:
-    try:
-        time.fromisoformat(text)
-    except ValueError:
-        return False
-    return len(text) == len("HH:mm:ss") and text.isascii()

@@ -22,7 +22,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         profile: name of a built-in profile, or path of one.
         host: address of the TIN port; anything but loopback needs ``token``.
         operator_host: address of the operator port; likewise.
-        tin_port, operator_port: 0 takes a free one.
+        tin_port, operator_port, network_port: 0 takes a free one. The last is served where the
+            fleet has coops of the network, without TLS on loopback only.
         token: shared secret that unsigned callers show as ``Authorization: Bearer``.
         tls: serve the TIN port over https with the certificate of the home's ``pki``.
         client_certificates: demand one, of the home's own authority, on that port.
@@ -40,6 +41,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     operator_host: str = "127.0.0.1"
     tin_port: int = 7080
     operator_port: int = 7081
+    network_port: int = 7082
     token: str = ""
     tls: bool = False
     client_certificates: bool = False

@@ -6,7 +6,8 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from scheme.ledger import Owed
+from scheme.ledger import Entry, Owed
+from switch.breakers import Pass
 from switch.core.records import TransferRecord
 from switch.core.transfer import TransferState
 
@@ -44,13 +45,23 @@ class Flight:
     Args:
         record: the order; replaced once it is decided. ``is_reserved`` tells that money is held
             for it.
+        entries: what it posts, or would have.
+        leave: the breaker's, until the creditor's agent has been asked.
     """
 
-    __slots__ = ("is_reserved", "key", "outcome", "record", "state")
+    __slots__ = ("entries", "is_reserved", "key", "leave", "outcome", "record", "state")
 
-    def __init__(self, key: str, record: TransferRecord) -> None:
+    def __init__(
+        self,
+        key: str,
+        record: TransferRecord,
+        entries: tuple[Entry, ...] = (),
+        leave: Pass | None = None,
+    ) -> None:
         self.key = key
         self.record = record
+        self.entries = entries
+        self.leave = leave
         self.state = TransferState.RESERVED
         self.is_reserved = False
         self.outcome: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

@@ -4,7 +4,7 @@ Everything outside the process is handed in, so tests join the same parts over o
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from scheme.messages import AV1, CT1, ET1, PSR1, Message, SignOff1, SignOn1
 from scheme.network import Participant
 from scheme.profile import Profile
 from switch import recovery
+from switch.breakers import Breakers
 from switch.core.records import TransferRecord
 from switch.core.sessions import SEQUENCE_FACT, STARTED_FACT, NetworkState
 from switch.echo import Echoes
@@ -23,8 +24,10 @@ from switch.flight import Answer
 from switch.gate import Gate
 from switch.identifiers import RANGES, DurableSequence, Issuer, after_block
 from switch.outbox import Outbox
-from switch.ports import Directory, Ledger, Peers
-from switch.router import TransferRouter, WindowOf
+from switch.pathfinder import Pathfinder
+from switch.ports import Directory, Ledger, Peers, WindowOf
+from switch.preferences import PreferenceBook
+from switch.router import TransferRouter
 from switch.sessions import Sessions, read_state
 from switch.store import SqliteStore
 from switch.verifier import Verifier
@@ -35,7 +38,8 @@ class House:
 
     Args:
         started: when this process started.
-        window_of: the window an order reserved now belongs to, by currency.
+        window_of: the window an order reserved now belongs to, by cycle and currency.
+        is_business_day: by the calendar of the windows.
         on_posted: told of every order that was posted.
         spawn: starts a task that the process owns.
     """
@@ -52,6 +56,7 @@ class House:
         clock: Clock,
         started: datetime,
         window_of: WindowOf,
+        is_business_day: Callable[[date], bool],
         on_posted: Callable[[TransferRecord], None] = lambda _: None,
         spawn: Callable[..., object],
     ) -> None:
@@ -85,6 +90,17 @@ class House:
             clock=clock,
             sequence=self._sequence("notice"),
         )
+        self.breakers = Breakers(profile.breaker, clock)
+        self.preferences = PreferenceBook(facts, ledger=ledger)
+        self.pathfinder = Pathfinder(
+            state=self._state,
+            fleet=fleet,
+            profile=profile,
+            clock=clock,
+            breakers=self.breakers,
+            preferences=self.preferences,
+            is_business_day=is_business_day,
+        )
         self.verifier = self._make_verifier()
         self.router = self._make_router()
         self.enquiries = self._make_enquiries()
@@ -115,6 +131,8 @@ class House:
             directory=self._directory,
             issuer=self.issuer,
             state=self._state,
+            pathfinder=self.pathfinder,
+            breakers=self.breakers,
             fleet=self._fleet,
             profile=self._profile,
             clock=self._clock,
@@ -131,6 +149,8 @@ class House:
             bindings=self.verifier.binding,
             is_unquoted=self.verifier.is_unquoted,
             state=self._state,
+            pathfinder=self.pathfinder,
+            breakers=self.breakers,
             fleet=self._fleet,
             profile=self._profile,
             clock=self._clock,

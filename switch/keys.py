@@ -2,15 +2,18 @@
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from runtime import pki
 from runtime.signing import Keyring, Signer, SigningPool
 from scheme.network import Participant
 from scheme.wire import jws
 from switch.config import LOOPBACK, Config
+from switch.core.network_sessions import MemberKey
 
 NAME = "switch"
 TLS_NAME = "switch-tls"
@@ -60,10 +63,32 @@ class Keys:
         if not config.tls:
             return None
         return pki.server_context(
-            self._pki.identities[TLS_NAME if _serves_others(config) else NAME],
+            self._own_tls(config),
             clients=[self._pki.ca_path],
             client_required=config.client_certificates,
         )
+
+    def network_tls(self, config: Config) -> ssl.SSLContext:
+        """Return the TLS settings of the access network's port.
+
+        A client may leave its certificate out here: it is told so in the network's own words.
+        """
+        theirs = [Path(one.certificate) for one in self._members.values() if one.certificate]
+        return pki.server_context(self._own_tls(config), clients=[self._pki.ca_path, *theirs])
+
+    def member_keys(self, codes: Iterable[str]) -> dict[str, MemberKey]:
+        """Return the certificates with which participants open their sessions."""
+        return {code: self._member_key(self._members[code]) for code in codes}
+
+    def _member_key(self, one: Participant) -> MemberKey:
+        if one.certificate:
+            certificate = pki.load_certificate(Path(one.certificate))
+        else:
+            certificate = self._pki.identities[one.code].certificate
+        return MemberKey(certificate.public_bytes(Encoding.DER), jws.thumbprint(certificate))
+
+    def _own_tls(self, config: Config) -> pki.Identity:
+        return self._pki.identities[TLS_NAME if _serves_others(config) else NAME]
 
 
 def served_hosts(host: str) -> tuple[str, ...]:

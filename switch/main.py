@@ -5,6 +5,7 @@ import asyncio
 import gc
 import os
 import random
+import secrets
 import signal
 import ssl
 import sys
@@ -33,13 +34,15 @@ from runtime.folder_lock import FolderLock
 from runtime.http_client import AiohttpClient
 from runtime.http_server import GuardedServer, Request, Response
 from runtime.signing import SigningPool
+from scheme.batch import Batch
 from scheme.cci import CciCheck
 from scheme.clock import to_ms
 from scheme.errors import ConfigError, StoreError
-from scheme.ledger import NATIONAL, Owed, Position
+from scheme.ledger import Owed, Position
 from scheme.network import Participant
 from scheme.people import people
 from scheme.profile import Profile
+from switch.access_network import AccessNetwork
 from switch.config import LOOPBACK, Config
 from switch.core.records import TransferRecord
 from switch.desk import OperatorDesk
@@ -79,6 +82,8 @@ class _Parts:
     envelopes: Envelopes
     peers: HttpPeers
     directory: DirectoryService
+    network: AccessNetwork
+    keys: Keys
     qr: QrModule
     clearing: ClearingService
     tls: ssl.SSLContext | None
@@ -170,14 +175,18 @@ class SwitchProcess:
         )
         if not aliases.is_seeded:
             await directory.seed(people(fleet, random.Random(fleet.seed)))
+        network = await AccessNetwork.open(
+            self._home, aliases, directory, fleet=members, profile=profile, clock=clock
+        )
         clearing = ClearingService(
             ledger,
             fleet=fleet,
             profile=profile,
             clock=clock,
             notice_of_movement=self._notice_of_movement,
+            notices_of_window=self._notices_of_window,
         )
-        await clearing.open_positions()
+        await clearing.start()
         return _Parts(
             started=started,
             profile=profile,
@@ -190,6 +199,8 @@ class SwitchProcess:
                 client, fleet=members, envelopes=envelopes, wire_log=wire_log, clock=clock
             ),
             directory=directory,
+            network=network,
+            keys=keys,
             qr=QrModule(
                 aliases,
                 clock=clock,
@@ -206,8 +217,10 @@ class SwitchProcess:
         house = self._house(parts, tasks.spawn)
         expired = await house.recover()
         config = self._config
+        tin_edge = self._tin_edge(parts, house)
+        coops = parts.network.server(tin_edge, config, parts.keys, secrets.token_urlsafe)
         tin = GuardedServer(
-            self._tin_edge(parts, house).handle,
+            tin_edge.handle,
             host=config.host,
             port=config.tin_port,
             tls=parts.tls,
@@ -220,11 +233,17 @@ class SwitchProcess:
         )
         await tin.start()
         await operator.start()
+        if coops is not None:
+            await coops.start()
         background = group.create_task(house.run_background())
+        tasks.spawn(parts.network.bulk.run())
+        tasks.spawn(parts.clearing.run())
         _spare_the_collector()
-        _announce(tin.port, operator.port, expired)
+        _announce(tin.port, operator.port, coops.port if coops is not None else None, expired)
         await self._stop.asked.wait()
         await self._drain(house, tin, parts.profile)
+        if coops is not None:
+            await coops.stop(1.0)
         background.cancel()
         await operator.stop(1.0)
         house.outbox.close()
@@ -242,7 +261,7 @@ class SwitchProcess:
             profile=parts.profile,
             clock=clock,
             started=parts.started,
-            window_of=lambda currency: _window_of(parts.clearing, currency),
+            window_of=parts.clearing.window,
             on_posted=lambda record: _count_qr(parts.qr, record, spawn),
             spawn=spawn,
         )
@@ -252,16 +271,21 @@ class SwitchProcess:
             fleet=parts.members,
             clock=clock,
             head=house.sessions.head,
-            net_of_window=lambda position: _net_of_window(parts, position),
+            since_opening=parts.clearing.since_opening,
             spawn=spawn,
         )
         parts.ledger.on_low = self._watermarks.on_low
         parts.ledger.on_high = self._watermarks.on_high
+        parts.clearing.on_owed = house.outbox.take
         return house
 
     def _notice_of_movement(self, before: Position, after: Position) -> tuple[Owed, ...]:
         assert self._watermarks is not None, "operators are served after the house is built"
         return self._watermarks.on_movement(before, after)
+
+    def _notices_of_window(self, batch: Batch, next_date: str) -> tuple[Owed, ...]:
+        assert self._watermarks is not None, "windows are kept after the house is built"
+        return self._watermarks.on_window(batch, next_date)
 
     def _tin_edge(self, parts: "_Parts", house: House) -> TinEdge:
         return TinEdge(
@@ -296,7 +320,7 @@ class SwitchProcess:
             **OperatorApi(desk, parts.members).routes(),
             **{
                 route: _telling(house, handler)
-                for route, handler in clearing_routes(parts.clearing).items()
+                for route, handler in clearing_routes(parts.clearing, parts.ledger).items()
             },
             **directory_routes(parts.directory),
         }
@@ -337,16 +361,6 @@ def _check_lanes(members: dict[str, Participant]) -> None:
             raise ConfigError(f"participant {one.code}: lane: only tin is served by this version")
 
 
-def _window_of(clearing: ClearingService, currency: str) -> tuple[str, str]:
-    window = clearing.window(NATIONAL, currency)
-    return window.id, window.settlement_date
-
-
-def _net_of_window(parts: _Parts, position: Position) -> int:
-    window, _ = _window_of(parts.clearing, position.account.currency)
-    return parts.store.net_of_window(window, position.account.owner)
-
-
 def _count_qr(qr: QrModule, record: TransferRecord, spawn: Callable[..., object]) -> None:
     """Count the payment of a dynamic QR, if the order's narrative may name one."""
     narrative = record.ct1.unstructuredInformation
@@ -377,11 +391,12 @@ def _spare_the_collector() -> None:
     gc.set_threshold(*_COLLECTOR_THRESHOLDS)
 
 
-def _announce(tin_port: int, operator_port: int, expired: int) -> None:
+def _announce(tin_port: int, operator_port: int, network_port: int | None, expired: int) -> None:
     ready = {
         "event": "ready",
         "tin_port": tin_port,
         "operator_port": operator_port,
+        "network_port": network_port,
         "expired_at_start": expired,
     }
     sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")

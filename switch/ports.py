@@ -1,6 +1,6 @@
 """What the router and its helpers need from the outside, as small Protocols."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -8,6 +8,22 @@ from msgspec import Struct
 from scheme.ledger import Account, Command, Owed, Position, Result
 from scheme.messages import Message
 from switch.core.records import TransferRecord, VerificationRecord
+
+
+class Window(Protocol):
+    """A settlement window that is open."""
+
+    @property
+    def id(self) -> str:
+        """Entries carry it."""
+
+    @property
+    def settlement_date(self) -> str:
+        """``yyyyMMdd``."""
+
+
+WindowOf = Callable[[str, str], Window]
+"""Returns the window open now, by cycle and currency."""
 
 
 class Ledger(Protocol):

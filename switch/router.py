@@ -10,21 +10,23 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from scheme.clock import Clock, to_ms
 from scheme.errors import NoAnswer, NotConnected
-from scheme.ledger import (
-    Duplicate,
-    Short,
-)
+from scheme.ledger import DALE, NATIONAL, Duplicate, Short
 from scheme.limits import RECENT_KEYS_MAX, TRANSFERS_IN_FLIGHT_MAX
 from scheme.messages import CT1, CT2, CT3, Message
 from scheme.money import CURRENCY_BY_CODE
 from scheme.network import Participant
 from scheme.profile import Profile
 from scheme.wire.tin_json import encode
-from switch.core import answers, rules
+from switch.breakers import Breakers
+from switch.core import answers, routing, rules
+from switch.core.entries import is_internal, refused_entries, settler, transfer_entries
 from switch.core.outcome import Parties, decide, refuse, reservation
+from switch.core.rails import IMMEDIATE, Rail
 from switch.core.records import (
     Binding,
     TransferRecord,
@@ -32,6 +34,7 @@ from switch.core.records import (
     order_key,
     unpack_transfer,
 )
+from switch.core.routing import NoRoute, Route, RouteRequest
 from switch.core.sessions import NetworkState
 from switch.core.transfer import (
     AnswerOverdue,
@@ -44,15 +47,13 @@ from switch.core.transfer import (
 )
 from switch.flight import Answer, Flight, NotAccepting, Recent
 from switch.identifiers import RESEND, Issuer
-from switch.ports import Ledger, Outbox, Peers, Store
+from switch.pathfinder import Pathfinder
+from switch.ports import Ledger, Outbox, Peers, Store, WindowOf
 
 log = structlog.get_logger()
 
 SINGLE_MESSAGE_LANES: Final = frozenset({"iso8583"})
 """Lanes whose creditors post on the order itself: the reservation goes to disk before it."""
-
-WindowOf = Callable[[str], tuple[str, str]]
-"""Returns id and settlement date of the window open now, for a currency."""
 
 
 class TransferRouter:
@@ -66,6 +67,8 @@ class TransferRouter:
         bindings: returns the binding under an AV4's id.
         is_unquoted: tells that no order can have quoted it yet.
         state: returns who is signed on and blocked at this moment.
+        pathfinder: finds the rail of each order.
+        breakers: told how each creditor's agent answers.
         window_of: the window an order reserved now belongs to.
         on_posted: told of every order that was posted.
         spawn: starts a task that the process owns.
@@ -82,6 +85,8 @@ class TransferRouter:
         bindings: Callable[[str], Binding | None],
         is_unquoted: Callable[[str], bool],
         state: Callable[[], NetworkState],
+        pathfinder: Pathfinder,
+        breakers: Breakers,
         fleet: Mapping[str, Participant],
         profile: Profile,
         clock: Clock,
@@ -98,6 +103,8 @@ class TransferRouter:
         self._bindings = bindings
         self._is_unquoted = is_unquoted
         self._state = state
+        self._pathfinder = pathfinder
+        self._breakers = breakers
         self._fleet = fleet
         self._profile = profile
         self._clock = clock
@@ -166,14 +173,23 @@ class TransferRouter:
     async def _first_send(self, ct1: CT1, key: str) -> Answer:
         binding = self._bindings(ct1.referenceTransactionId)
         refusal = self._may_enter(ct1, binding)
+        way: Route | NoRoute | None = None
+        if refusal is None and binding is not None:
+            way = self._pathfinder.find(_asked(ct1, binding))
+            refusal = way.refusal if isinstance(way, NoRoute) else self._overloaded()
         if refusal is not None and not refusal.is_outcome:
             return self._refused(ct1, refusal)
-        flight = self._open(ct1, key, binding)
+        flight = self._open(ct1, key, binding, way)
+        if refusal is None:
+            # No await since the way was found: whoever comes next sees a probe on its way.
+            record = flight.record
+            flight.leave = self._breakers.begin(record.creditor_agent, record.rail)
         self._spawn(self._run(flight, refusal))
         return await asyncio.shield(flight.outcome)
 
     def _may_enter(self, ct1: CT1, binding: Binding | None) -> rules.Refusal | None:
-        state, fleet, profile = self._state(), self._fleet, self._profile
+        """Refuse what no rail is looked for."""
+        state, profile = self._state(), self._profile
         refusal = rules.debtor_operates(ct1.debtorParticipantCode, state) or rules.account_digits(
             "debtorCCI", ct1.debtorCCI, profile.cci.clearing_house
         )
@@ -182,40 +198,60 @@ class TransferRouter:
         refusal = rules.binding_found(binding, self._clock.now(), profile, ct1)
         if refusal is not None or binding is None:
             return refusal
-        creditor = binding.creditor_agent
-        return (
-            rules.binding_agrees(ct1, binding)
-            or rules.creditor_operates(creditor, ct1.currency, fleet, state)
-            or rules.debtor_currency(ct1.debtorParticipantCode, ct1.currency, fleet)
-            or rules.not_on_us(ct1.debtorParticipantCode, creditor, profile)
-            or rules.within_limit(ct1, profile)
-            or self._overloaded()
-        )
+        return rules.binding_agrees(ct1, binding)
 
     def _overloaded(self) -> rules.Refusal | None:
         if self._ledger.is_full or len(self._flights) >= self._in_flight_max:
             return rules.OVERLOADED
         return None
 
-    def _open(self, ct1: CT1, key: str, binding: Binding | None) -> Flight:
-        window, settlement_date = self._window_of(CURRENCY_BY_CODE[ct1.currency])
-        creditor = ct1.creditorParticipantCode if binding is None else binding.creditor_agent
+    def _open(
+        self, ct1: CT1, key: str, binding: Binding | None, way: Route | NoRoute | None
+    ) -> Flight:
+        code = ct1.creditorParticipantCode if binding is None else binding.creditor_agent
+        debtor, creditor = self._fleet[ct1.debtorParticipantCode], self._fleet.get(code)
+        rail = way.rail if isinstance(way, Route) else _usual_rail(debtor, creditor)
+        windows = self._windows(rail, debtor, creditor, CURRENCY_BY_CODE[ct1.currency])
         record = TransferRecord(
             ct1=ct1,
             instruction_id=self._issuer.for_order(ct1),
-            requested_creditor=creditor if binding is None else binding.requested_creditor,
-            creditor_agent=creditor,
-            settlement_date=settlement_date,
-            window=window,
+            requested_creditor=code if binding is None else binding.requested_creditor,
+            creditor_agent=code,
+            settlement_date=windows.settlement_date,
+            window=windows.national,
             created_ms=to_ms(self._clock.now()),
+            rail=rail,
+            explanation="" if way is None else routing.explanation(way.considered),
+            network_window=windows.network,
+            named_debtor=routing.named_debtor(rail, debtor, code, self._profile),
         )
-        flight = Flight(key, record)
+        if isinstance(way, Route):
+            assert creditor is not None, "nothing is routed to whom nobody knows"
+            flight = Flight(key, record, transfer_entries(record, debtor, creditor))
+        else:
+            flight = Flight(key, record, refused_entries(record, debtor, creditor))
         self._flights[key] = flight
         self._by_id[record.instruction_id] = flight
         self._idle.clear()
         return flight
 
+    def _windows(
+        self, rail: Rail, debtor: Participant, creditor: Participant | None, currency: str
+    ) -> "_Windows":
+        """Return the windows of an order; its settlement date is that of the ledger it stays in."""
+        if rail is Rail.NETWORK:
+            network = self._window_of(DALE, currency)
+            return _Windows("", network.id, network.settlement_date)
+        national = self._window_of(NATIONAL, currency)
+        network_id = ""
+        if debtor.is_tiered or (creditor is not None and creditor.is_tiered):
+            network_id = self._window_of(DALE, currency).id
+        crosses = rail is Rail.TIN and (creditor is None or settler(debtor) != settler(creditor))
+        return _Windows(national.id if crosses else "", network_id, national.settlement_date)
+
     def _close(self, flight: Flight) -> None:
+        if flight.leave is not None:
+            self._breakers.give_back(flight.leave)
         del self._flights[flight.key]
         del self._by_id[flight.record.instruction_id]
         self._issuer.settled(flight.record.instruction_id)
@@ -240,11 +276,12 @@ class TransferRouter:
     async def _carry(self, flight: Flight) -> None:
         expiry = self._clock.now() + self._expiry
         lane = self._fleet[flight.record.creditor_agent].lane
-        command = reservation(flight.record, flight.key, write_ahead=lane in SINGLE_MESSAGE_LANES)
+        command = reservation(
+            flight.record, flight.key, flight.entries, write_ahead=lane in SINGLE_MESSAGE_LANES
+        )
         (result,) = await self._ledger.apply((command,))
         if isinstance(result, Short):
-            refusal = rules.prefund_short(flight.record.ct1.debtorParticipantCode)
-            await self._refuse(flight, refusal)
+            await self._refuse_uncovered(flight, result)
             return
         if isinstance(result, Duplicate):
             self._answer_first(flight, result)
@@ -254,15 +291,21 @@ class TransferRouter:
         await self._decide(flight, event, rule)
 
     async def _ask_creditor(self, flight: Flight, expiry: object) -> tuple[Event, str]:
-        record = flight.record
+        record, leave = flight.record, flight.leave
+        assert leave is not None
+        flight.leave = None
         ct2 = answers.order(record, self._profile.switch.branch_id)
+        has_failed = True
         try:
             async with self._clock.deadline(expiry):  # type: ignore[arg-type]
                 answer = await self._answer_or_silence(record, ct2)
+            has_failed = False
         except NotConnected:
             return CreditorUnreachable(), rules.UNREACHABLE.header
         except TimeoutError:
             return AnswerOverdue(), rules.SILENT.header
+        finally:
+            self._breakers.end(leave, has_failed=has_failed)
         if answer.responseCode == answers.ACCEPTED:
             return CreditorAccepted(), ""
         refusal = rules.creditor_refused(answer.reasonCode or "")
@@ -303,11 +346,24 @@ class TransferRouter:
         if flight.state is TransferState.POSTED:
             self._on_posted(outcome.record)
 
+    async def _refuse_uncovered(self, flight: Flight, short: Short) -> None:
+        record = flight.record
+        debtor = self._fleet[record.ct1.debtorParticipantCode]
+        refusal = rules.without_cover(short.account, debtor)
+        said = routing.without_cover(record.explanation, record.rail, refusal.rule)
+        flight.record = replace(record, explanation=said)
+        await self._refuse(flight, refusal)
+
     async def _refuse(self, flight: Flight, refusal: rules.Refusal) -> None:
         """Give an order that holds no money its outcome: a refusal, as sticky as a posting."""
         debtor = self._fleet[flight.record.ct1.debtorParticipantCode]
         record, command = refuse(
-            flight.record, flight.key, refusal, now=self._clock.now(), debtor=debtor
+            flight.record,
+            flight.key,
+            refusal,
+            entries=flight.entries,
+            now=self._clock.now(),
+            debtor=debtor,
         )
         (result,) = await self._ledger.apply((command,))
         if isinstance(result, Duplicate):
@@ -353,6 +409,33 @@ class TransferRouter:
         debtor = self._fleet.get(ct1.debtorParticipantCode)
         body = encode(ct4) if debtor is None else encode(ct4, debtor.wire)
         return Answer(body, refusal.header)
+
+
+class _Windows(Struct, frozen=True, gc=False):
+    """Ids of an order's windows, empty where it has none, and its settlement date."""
+
+    national: str
+    network: str
+    settlement_date: str
+
+
+def _asked(ct1: CT1, binding: Binding) -> RouteRequest:
+    return RouteRequest(
+        debtor=ct1.debtorParticipantCode,
+        creditor=binding.creditor_agent,
+        currency=CURRENCY_BY_CODE[ct1.currency],
+        minor=ct1.amount,
+        rails=IMMEDIATE,
+    )
+
+
+def _usual_rail(debtor: Participant, creditor: Participant | None) -> Rail:
+    """Return the rail of an order that is refused before one was found."""
+    if creditor is None:
+        return Rail.TIN
+    if debtor.code == creditor.code:
+        return Rail.ON_US
+    return Rail.NETWORK if is_internal(debtor, creditor) else Rail.TIN
 
 
 def _answer(record: TransferRecord) -> Answer:

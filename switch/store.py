@@ -10,6 +10,13 @@ from typing import Any
 
 from scheme.ledger import Owed
 from scheme.limits import PAGE_ROWS_MAX
+from switch.core.payment import (
+    PAYMENT_STATES,
+    RETURN_FACT,
+    PaymentRecord,
+    PaymentState,
+    unpack_payment,
+)
 from switch.core.records import (
     TransferRecord,
     VerificationRecord,
@@ -17,6 +24,7 @@ from switch.core.records import (
     unpack_verification,
 )
 from switch.core.transfer import TransferState
+from switch.payment_ports import OppositionRow, PaymentFilter, StoredPayment
 from switch.ports import EntryRow, OwedRow, StoredTransfer, TransferFilter, TransferRow
 
 _TRANSFER = "SELECT transfer_id, state, reason, creditor_agent, record FROM transfers WHERE "
@@ -49,6 +57,82 @@ class SqliteStore:
     def transfer_by_key(self, key: str) -> StoredTransfer | None:
         """Return the transfer under an idempotency key."""
         return _stored(self._one(_TRANSFER + "key=?", (key,)))
+
+    def payment(self, payment_id: str) -> StoredPayment | None:
+        """Return a payment of the deferred or LBTR rail."""
+        return _payment(self._one(_PAYMENT + "transfer_id=?", (payment_id,)))
+
+    def payment_by_key(self, key: str) -> StoredPayment | None:
+        """Return the payment under an idempotency key of the ledger."""
+        return _payment(self._one(_PAYMENT + "key=?", (key,)))
+
+    def open_payments(self, after: tuple[int, str], *, limit: int) -> list[PaymentRecord]:
+        """Return payments that are ACSP, oldest first, from behind a creation time and id."""
+        rows = self._connection.execute(
+            f"SELECT record FROM transfers WHERE state='ACSP' AND {_IS_OPEN}"  # noqa: S608
+            " AND (created_ms, transfer_id) > (?, ?) ORDER BY created_ms, transfer_id LIMIT ?",
+            (*after, limit),
+        )
+        return [unpack_payment(record) for (record,) in rows]
+
+    def payments(
+        self, wanted: PaymentFilter, *, limit: int
+    ) -> tuple[list[StoredPayment], str | None]:
+        """Return a page of payments, youngest first, and where the next one begins.
+
+        A page may be short, even empty, though another follows: the window is looked for among
+        a bounded number of rows.
+        """
+        # Ids of payments begin with a letter and then the time, so the key's own tree lists them.
+        clauses, values = ["transfer_id >= 'P' AND transfer_id < ?"], [wanted.after or "Q"]
+        if wanted.status:
+            clauses.append("state=?")
+            values.append(wanted.status)
+        if wanted.participant:
+            clauses.append("(debtor_agent=? OR creditor_agent=?)")
+            values += [wanted.participant] * 2
+        asked = PAGE_ROWS_MAX if wanted.window else min(limit, PAGE_ROWS_MAX)
+        rows = self._connection.execute(
+            _PAYMENT + " AND ".join(clauses) + " ORDER BY transfer_id DESC LIMIT ?",
+            (*values, asked),
+        ).fetchall()
+        found: list[StoredPayment] = []
+        for row in rows:
+            one = _payment(row)
+            if one is None or (wanted.window and one.record.window != wanted.window):
+                continue
+            found.append(one)
+            if len(found) == limit:
+                return found, one.record.payment_id
+        return found, rows[-1][0] if len(rows) == asked else None
+
+    def fact(self, name: str) -> bytes | None:
+        """Return one fact by name."""
+        row = self._one("SELECT value FROM facts WHERE name=?", (name,))
+        return None if row is None else bytes(row[0])
+
+    def opposed_minor(self, transfer_id: str) -> int:
+        """Return how much of a transfer was returned, in minor units."""
+        row = self._one(
+            "SELECT coalesce(sum(minor), 0) FROM oppositions WHERE opposite_of=?", (transfer_id,)
+        )
+        return int(row[0])
+
+    def returns_of(self, transfer_id: str) -> list[OppositionRow]:
+        """Return the returns of one transfer, oldest first."""
+        rows = self._connection.execute(
+            _RETURNS + " WHERE opposite_of=? ORDER BY at_ms, transfer_id LIMIT ?",
+            (transfer_id, PAGE_ROWS_MAX),
+        )
+        return [OppositionRow(*row) for row in rows]
+
+    def returns(self, after: tuple[int, str], *, limit: int) -> list[OppositionRow]:
+        """Return returns, oldest first, from behind a time and id."""
+        rows = self._connection.execute(
+            _RETURNS + " WHERE (at_ms, transfer_id) > (?, ?) ORDER BY at_ms, transfer_id LIMIT ?",
+            (*after, min(limit, PAGE_ROWS_MAX)),
+        )
+        return [OppositionRow(*row) for row in rows]
 
     def verification(self, instruction_id: str) -> VerificationRecord | None:
         """Return a verification by the id it was issued."""
@@ -217,6 +301,14 @@ class SqliteStore:
         return self._connection.execute(query, values).fetchone()
 
 
+_PAYMENT = (
+    "SELECT transfer_id, state, record FROM transfers"
+    f" WHERE state IN ({', '.join(repr(state.value) for state in PaymentState)}) AND "  # noqa: S608
+)
+_RETURNS = (
+    "SELECT transfer_id, opposite_of, minor, at_ms, value FROM oppositions"
+    f" LEFT JOIN facts ON name = '{RETURN_FACT}' || transfer_id"  # noqa: S608 - a constant
+)
 _LIST = (
     "SELECT transfer_id, state, reason, debtor_agent, creditor_agent, currency, minor,"
     " created_ms, decided_ms, record FROM transfers"
@@ -231,8 +323,17 @@ def _stored(row: Any) -> StoredTransfer | None:
     if row is None:
         return None
     transfer_id, state, reason, creditor_agent, record = row
+    if state in PAYMENT_STATES:
+        return None  # No order of this wire.
     known = None if state == TransferState.TOMBSTONE else unpack_transfer(record)
     return StoredTransfer(transfer_id, state, reason, creditor_agent, known)
+
+
+def _payment(row: Any) -> StoredPayment | None:
+    if row is None:
+        return None
+    _, state, record = row
+    return StoredPayment(PaymentState(state), unpack_payment(record))
 
 
 def _owed(row: Any) -> OwedRow:

@@ -12,10 +12,13 @@ from scheme.errors import NoAnswer, NotConnected, StoreError
 from scheme.ledger import Remember
 from scheme.limits import RECENT_BINDINGS_MAX, TRANSFERS_IN_FLIGHT_MAX
 from scheme.messages import AV1, AV2, AV3, AV4
+from scheme.money import CURRENCY_BY_CODE
 from scheme.network import Participant
 from scheme.profile import Profile
 from scheme.wire.tin_json import encode
-from switch.core import answers, rules
+from switch.breakers import Breakers, Pass
+from switch.core import answers, routing, rules
+from switch.core.rails import IMMEDIATE
 from switch.core.records import (
     Binding,
     VerificationRecord,
@@ -23,9 +26,11 @@ from switch.core.records import (
     query_content,
     unpack_verification,
 )
+from switch.core.routing import NoRoute, RouteRequest
 from switch.core.sessions import NetworkState
 from switch.flight import Answer, NotAccepting, Recent, UnknownOutcome
 from switch.identifiers import Issuer
+from switch.pathfinder import Pathfinder
 from switch.ports import Directory, Ledger, Peers, Store
 
 log = structlog.get_logger()
@@ -48,6 +53,14 @@ class _Payee(Struct, frozen=True, gc=False):
     cci: str | None
 
 
+class _Way(Struct, frozen=True, gc=False):
+    """Where an AV2 goes, and by which rail."""
+
+    payee: _Payee
+    rail: str
+    leave: Pass
+
+
 class Verifier:
     """Relays account queries and remembers what they bind.
 
@@ -66,6 +79,8 @@ class Verifier:
         directory: Directory,
         issuer: Issuer,
         state: Callable[[], NetworkState],
+        pathfinder: Pathfinder,
+        breakers: Breakers,
         fleet: Mapping[str, Participant],
         profile: Profile,
         clock: Clock,
@@ -78,6 +93,8 @@ class Verifier:
         self._directory = directory
         self._issuer = issuer
         self._state = state
+        self._pathfinder = pathfinder
+        self._breakers = breakers
         self._fleet = fleet
         self._profile = profile
         self._clock = clock
@@ -145,38 +162,43 @@ class Verifier:
         return known
 
     async def _first_send(self, av1: AV1, key: str, content: tuple[str | None, ...]) -> Answer:
-        refusal, payee = self._may_enter(av1)
-        if payee is None:
-            assert refusal is not None
-            return self._refused(av1, refusal)
+        way = self._way_in(av1)
+        if isinstance(way, rules.Refusal):
+            return self._refused(av1, way)
         flight = _Query(content)
         instruction = self._issuer.for_query(av1)
         self._flights[key] = flight
-        self._spawn(self._run(av1, key, flight, payee, instruction))
+        self._spawn(self._run(av1, key, flight, way, instruction))
         return await asyncio.shield(flight.outcome)
 
-    def _may_enter(self, av1: AV1) -> tuple[rules.Refusal | None, _Payee | None]:
-        state, fleet, profile = self._state(), self._fleet, self._profile
+    def _way_in(self, av1: AV1) -> rules.Refusal | _Way:
         debtor = av1.debtorParticipantCode
-        refusal = rules.debtor_operates(debtor, state) or rules.account_digits(
-            "creditorCCI", av1.creditorCCI, profile.cci.clearing_house
+        refusal = rules.debtor_operates(debtor, self._state()) or rules.account_digits(
+            "creditorCCI", av1.creditorCCI, self._profile.cci.clearing_house
         )
         if refusal is not None:
-            return refusal, None
+            return refusal
         try:
             payee = self._resolve(av1)
         except StoreError:
-            payee = rules.DIRECTORY_AWAY
+            return rules.DIRECTORY_AWAY
         if isinstance(payee, rules.Refusal):
-            return payee, None
-        refusal = (
-            rules.creditor_operates(payee.participant, av1.currency, fleet, state)
-            or rules.debtor_currency(debtor, av1.currency, fleet)
-            or rules.not_on_us(debtor, payee.participant, profile)
+            return payee
+        found = self._pathfinder.find(
+            RouteRequest(
+                debtor=debtor,
+                creditor=payee.participant,
+                currency=CURRENCY_BY_CODE[av1.currency],
+                minor=None,
+                rails=IMMEDIATE,
+            )
         )
-        if refusal is None and (self._ledger.is_full or len(self._flights) >= self._in_flight_max):
-            refusal = rules.OVERLOADED
-        return (refusal, None) if refusal is not None else (None, payee)
+        if isinstance(found, NoRoute):
+            return found.refusal
+        if self._ledger.is_full or len(self._flights) >= self._in_flight_max:
+            return rules.OVERLOADED
+        # No await since the way was found: whoever comes next sees a probe on its way.
+        return _Way(payee, found.rail, self._breakers.begin(payee.participant, found.rail))
 
     def _resolve(self, av1: AV1) -> _Payee | rules.Refusal:
         phone, token = rules.alias_of(av1)
@@ -190,12 +212,10 @@ class Verifier:
             return _Payee(av1.creditorParticipantCode, av1.creditorCCI)
         return missing if found is None else _Payee(found.participant, found.cci)
 
-    async def _run(
-        self, av1: AV1, key: str, flight: _Query, payee: _Payee, instruction: str
-    ) -> None:
+    async def _run(self, av1: AV1, key: str, flight: _Query, way: _Way, instruction: str) -> None:
         """The query's own task: whoever sent it may come and go."""
         try:
-            record = await self._relay(av1, payee, instruction)
+            record = await self._relay(av1, way, instruction)
             remember = Remember(
                 instruction_id=instruction,
                 key=key,
@@ -217,17 +237,19 @@ class Verifier:
             del self._flights[key]
             self._issuer.settled(instruction)
 
-    async def _relay(self, av1: AV1, payee: _Payee, instruction: str) -> VerificationRecord:
+    async def _relay(self, av1: AV1, way: _Way, instruction: str) -> VerificationRecord:
+        payee, debtor = way.payee, self._fleet[av1.debtorParticipantCode]
         av2 = answers.account_query(
             av1,
+            debtor=routing.named_debtor(way.rail, debtor, payee.participant, self._profile),
             creditor=payee.participant,
             cci=payee.cci,
             instruction=instruction,
             branch=self._profile.switch.branch_id,
         )
-        answer = await self._ask(av2)
+        answer = await self._measured(av2, way.leave)
         if isinstance(answer, AV3) and answer.responseCode == answers.ACCEPTED:
-            return self._record(av1, answers.account_found(av2, answer))
+            return self._record(av1, answers.account_found(av2, answer, debtor=debtor.code))
         if isinstance(answer, AV3):
             refusal = rules.creditor_refused(answer.reasonCode or "FF07")
         else:
@@ -236,6 +258,16 @@ class Verifier:
         echo["creditorParticipantCode"] = payee.participant
         av4 = answers.account_refused(echo, reason=refusal.reason, instruction=instruction)
         return self._record(av1, av4, rule=refusal.header)
+
+    async def _measured(self, av2: AV2, leave: Pass) -> AV3 | rules.Refusal:
+        """Ask, and tell the breaker; a refusal of the creditor's own is an answer like another."""
+        has_failed = True
+        try:
+            answer = await self._ask(av2)
+            has_failed = not isinstance(answer, AV3)
+            return answer
+        finally:
+            self._breakers.end(leave, has_failed=has_failed)
 
     async def _ask(self, av2: AV2) -> AV3 | rules.Refusal:
         expiry = self._clock.now() + self._expiry

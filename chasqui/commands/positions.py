@@ -1,6 +1,7 @@
 """``chasqui positions`` and ``chasqui fund``."""
 
 import secrets
+from collections.abc import Sequence
 from gettext import gettext as _
 
 import click
@@ -9,24 +10,54 @@ from chasqui.answers import Position, PositionAnswer, PositionsAnswer
 from chasqui.exits import Failure
 from chasqui.language import N_
 from chasqui.options import argument, command, option
-from chasqui.output import CURRENCIES, Amount, amount_text, as_json, table
+from chasqui.output import (
+    CURRENCIES,
+    Amount,
+    amount_text,
+    as_json,
+    cap_text,
+    is_unlimited,
+    table,
+)
 from chasqui.session import Session, pass_session
+from scheme.ledger import DALE, DEFERRED, NATIONAL
+
+_UNSAID = "-"
 
 
-@command("positions", help=N_("List the positions of the institutions."))
+@command(
+    "positions",
+    help=N_(
+        "List the positions of the institutions.\n\n"
+        "By ledger and currency. Available is the balance, less what is reserved, plus the line: "
+        "the debit that needs no cover."
+    ),
+)
 @option("--participant", metavar="CODE", help=N_("Only of this institution."))
 @option("--currency", type=click.Choice(CURRENCIES), help=N_("Only in this currency."))
+@option(
+    "--ledger",
+    type=click.Choice((NATIONAL, DALE, DEFERRED)),
+    help=N_("Only in this ledger."),
+)
 @option("--json", "in_json", is_flag=True, help=N_("Print a JSON list."))
 @pass_session
 def positions_command(
-    session: Session, *, participant: str | None, currency: str | None, in_json: bool
+    session: Session,
+    *,
+    participant: str | None,
+    currency: str | None,
+    ledger: str | None,
+    in_json: bool,
 ) -> None:
     """List positions."""
     answer = session.country().operator.get("/positions", PositionsAnswer)
     found = [
         one
         for one in answer.positions
-        if participant in {None, one.participant} and currency in {None, one.currency}
+        if participant in {None, one.participant}
+        and currency in {None, one.currency}
+        and ledger in {None, one.ledger}
     ]
     if in_json:
         as_json(found)
@@ -34,20 +65,30 @@ def positions_command(
     _print(found)
 
 
-def _print(found: list[Position]) -> None:
+def _print(found: Sequence[Position]) -> None:
+    groups = dict.fromkeys((one.ledger, one.currency) for one in found)
+    for number, (ledger, currency) in enumerate(groups):
+        if number:
+            click.echo()
+        click.secho(f"{ledger}, {currency}", bold=True)
+        _print_group([one for one in found if (one.ledger, one.currency) == (ledger, currency)])
+
+
+def _print_group(found: Sequence[Position]) -> None:
     rows = [
         (
-            one.ledger,
             one.participant,
             amount_text(one.balance, one.currency),
             amount_text(one.reserved, one.currency),
-            amount_text(one.available, one.currency),
+            # What mirrors others can owe without end: what is left of that tells nobody anything.
+            _UNSAID if is_unlimited(one.cap) else amount_text(one.available, one.currency),
+            cap_text(one.cap, one.currency),
             _("low") if one.alerted else "",
         )
         for one in found
     ]
-    headings = (_("Ledger"), _("At"), _("Balance"), _("Reserved"), _("Available"), "")
-    table(headings, rows, right="llrrr")
+    headings = (_("At"), _("Balance"), _("Reserved"), _("Available"), _("Line"), "")
+    table(headings, rows, right="lrrrr")
 
 
 @command(

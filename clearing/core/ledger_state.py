@@ -1,125 +1,108 @@
 """The ledger's decisions: what is in memory, and what each command does to it.
 
 A command is decided at once and in order; what must be written for it is handed to the shell as
-a ``Write``. Memory holds the positions, every transfer that holds money, and whatever is
-decided but not on disk yet. Everything older is asked of the ``Archive``.
+a ``Write``. Memory holds the positions, every transfer that holds money, the windows that are
+not at an end with their tallies, the queued payments, and whatever is decided but not on disk
+yet. Everything older is asked of the ``Archive``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
-
-from msgspec import Struct
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from clearing.core import posting
-from clearing.core.position import Changes, changed, ends_alert, needs_alert, opened
+from clearing.core.instruction_state import InstructionState
+from clearing.core.ledger_write import Archive, Held, Recorded, Write
+from clearing.core.position import Changes, checked_range, opened
+from clearing.core.position_book import NO_CHANGES, Numbers, PositionBook
+from clearing.core.settlement_decisions import Decision, SettlementDecisions
+from clearing.core.tally import (
+    RECEIVED_ACCEPTED,
+    RECEIVED_REJECTED,
+    SENT_ACCEPTED,
+    SENT_REJECTED,
+    Tallies,
+    at_acceptance,
+    at_posting,
+)
+from clearing.core.window_state import WindowState, windows_of
 from scheme.ledger import (
     APPLIED,
     FUNDING_ACCOUNT,
+    HOLDING,
     Account,
     Advance,
     Command,
     Duplicate,
     Entry,
+    Instruction,
     Move,
     OpenPosition,
     Oppose,
-    Position,
     Post,
     PutFact,
     Refuse,
     Release,
     Remember,
     Reserve,
-    Result,
     SetAlert,
     Short,
     StrikeOff,
+    Tally,
+    WindowStand,
 )
-
-RESERVED = "RESERVED"
-"""The one state in which a transfer holds money."""
-
-_NO_CHANGES: Mapping[Account, Position] = {}
-
-
-class Write(Struct, frozen=True, gc=False):
-    """What one decided command writes.
-
-    Attributes:
-        entries: those it holds, posts or gives back.
-        changes: the positions it moved, as they stand after it.
-    """
-
-    command: Command
-    entries: tuple[Entry, ...]
-    changes: Mapping[Account, Position]
-
-
-class Held(Struct, frozen=True, kw_only=True, gc=False):
-    """A transfer that holds money, as read back from disk."""
-
-    transfer_id: str
-    key: str
-    record: bytes
-    entries: tuple[Entry, ...]
-
-
-class Archive(Protocol):
-    """What is on disk and no longer in memory."""
-
-    def transfer(self, key: str, transfer_id: str) -> Duplicate | None:
-        """Return the transfer that has this key or this id."""
-
-    def movement(self, movement_id: str) -> str | None:
-        """Return the digest of a movement."""
-
-    def opposition(self, transfer_id: str) -> bytes | None:
-        """Return what an opposite posting of this id was asked for."""
-
-    def postings(self, transfer_id: str) -> tuple[Entry, ...]:
-        """Return the entries posted for a transfer."""
-
-    def opposed(self, transfer_id: str) -> Mapping[str, int]:
-        """Return the amounts that were taken back of a transfer, by opposite posting."""
 
 
 class _Known:
     """A transfer in memory: it holds money, or its outcome is not on disk yet."""
 
-    __slots__ = ("entries", "is_held", "is_posted", "key", "record")
+    __slots__ = ("entries", "is_held", "is_posted", "key", "number", "record", "windows")
 
-    def __init__(self, key: str, record: bytes, entries: tuple[Entry, ...], *, held: bool) -> None:
+    def __init__(
+        self, key: str, record: bytes, entries: tuple[Entry, ...], number: int, *, held: bool
+    ) -> None:
         self.key = key
         self.record = record
         self.entries = entries
+        self.number = number
+        self.windows = windows_of(entries) if held else ()
         self.is_held = held
         self.is_posted = False
 
 
 class LedgerState:
-    """Positions and open transfers, and the decisions about them.
+    """Positions, open transfers, windows and payments, and the decisions about them.
 
     Args:
-        positions: as they stand on disk.
-        held: the transfers that hold money on disk.
+        recorded: what stands on disk.
         archive: answers for what is not in memory.
     """
 
-    def __init__(
-        self, positions: Iterable[Position], held: Iterable[Held], archive: Archive
-    ) -> None:
-        self.positions: dict[Account, Position] = {one.account: one for one in positions}
+    def __init__(self, recorded: Recorded, archive: Archive) -> None:
+        self._book = PositionBook(recorded.positions)
+        self.positions = self._book.positions
         self._archive = archive
+        self._numbers = Numbers(recorded.last_number, recorded.first_number)
+        self._tallies = Tallies(archive.book)
+        self._windows = WindowState(recorded.windows)
+        self._instructions = InstructionState(recorded.instructions, recorded.last_sequence)
+        self._settling = SettlementDecisions(
+            self._book,
+            self._tallies,
+            self._windows,
+            self._instructions,
+            self._numbers,
+            archive,
+        )
         self._known: dict[str, _Known] = {}
         self._id_by_key: dict[str, str] = {}
         self._movements: dict[str, str] = {}
         self._oppositions: dict[str, Oppose] = {}
-        self._announced: set[Account] = set()
-        self._low: list[Position] = []
-        self._high: list[Position] = []
-        for one in held:
-            self._know(one.transfer_id, _Known(one.key, one.record, one.entries, held=True))
-        self._deciders: dict[type, Callable[[Any], tuple[Result, Write | None]]] = {
+        for one in recorded.held:
+            known = _Known(one.key, one.record, one.entries, one.number, held=True)
+            self._know(one.transfer_id, known)
+            self._windows.hold(known.windows)
+            self._tallies.weigh(at_posting(one.entries))
+        self._deciders: dict[type, Callable[[Any], Decision]] = {
             Reserve: self._reserve,
             Post: self._post,
             Release: self._release,
@@ -132,9 +115,13 @@ class LedgerState:
             StrikeOff: self._without_money,
             Remember: self._without_money,
             PutFact: self._without_money,
+            **self._settling.deciders(),
         }
+        self.take_low = self._book.take_low
+        self.take_high = self._book.take_high
+        self.take_released = self._windows.take_released
 
-    def decide(self, command: Command) -> tuple[Result, Write | None]:
+    def decide(self, command: Command) -> Decision:
         """Decide one command; return the answer and what is to be written for it.
 
         Raises:
@@ -142,16 +129,6 @@ class LedgerState:
                 nothing has changed.
         """
         return self._deciders[type(command)](command)
-
-    def take_low(self) -> Sequence[Position]:
-        """Return the positions that passed their low watermark since the last call."""
-        low, self._low = self._low, []
-        return low
-
-    def take_high(self) -> Sequence[Position]:
-        """Return the announced positions that passed their high watermark since the last call."""
-        high, self._high = self._high, []
-        return high
 
     def forget(self, writes: Iterable[Write]) -> None:
         """Drop what is on disk now and can be asked of the archive."""
@@ -166,7 +143,58 @@ class LedgerState:
                 case Oppose():
                     del self._oppositions[command.transfer_id]
                 case _:
-                    pass
+                    if write.stand is not None or write.instructions:
+                        self._settling.forget(write)
+
+    def windows(self) -> tuple[WindowStand, ...]:
+        """Return all windows that are not at an end."""
+        return self._windows.all()
+
+    def window(self, window: str) -> WindowStand | None:
+        """Return any window."""
+        return self._windows.get(window) or self._archive.window(window)
+
+    def past_windows(self, limit: int) -> tuple[WindowStand, ...]:
+        """Return windows whose end is on disk, newest first."""
+        return self._archive.past_windows(limit)
+
+    def tallies(self, window: str) -> tuple[Tally, ...]:
+        """Return what a window has counted."""
+        return self._tallies.read(window)
+
+    def batch(self, window: str) -> bytes | None:
+        """Return a window's batch."""
+        return self._windows.batch(window) or self._archive.batch(window)
+
+    def held_in(self, window: str) -> tuple[Held, ...]:
+        """Return the transfers of a window that hold money, in the order of their reservation."""
+        return tuple(
+            Held(
+                transfer_id=transfer_id,
+                key=one.key,
+                record=one.record,
+                entries=one.entries,
+                number=one.number,
+            )
+            for transfer_id, one in self._known.items()
+            if one.is_held and window in one.windows
+        )
+
+    def instructions(self) -> tuple[Instruction, ...]:
+        """Return the queue of payments in its order."""
+        return self._instructions.queued()
+
+    def instruction(self, instruction_id: str) -> Instruction | None:
+        """Return any payment in a ledger of money."""
+        return self._instructions.get(instruction_id) or self._archive.instruction(instruction_id)
+
+    def instructions_of(self, subject: str) -> tuple[Instruction, ...]:
+        """Return the payments of one window or order, by sequence."""
+        found = {one.instruction_id: one for one in self._archive.instructions_of(subject)}
+        for one in self._instructions.all():
+            if one.subject == subject:
+                found[one.instruction_id] = one
+        return tuple(sorted(found.values(), key=lambda one: one.sequence))
 
     def _know(self, transfer_id: str, known: _Known) -> None:
         self._known[transfer_id] = known
@@ -180,76 +208,83 @@ class LedgerState:
             return Duplicate(known_id, self._known[known_id].record)
         return self._archive.transfer(key, transfer_id)
 
-    def _change(self, changes: Changes) -> None:
-        positions = self.positions
-        for account, after in changes.items():
-            positions[account] = after
-            if after.available_minor < after.low_minor:
-                if needs_alert(after) and account not in self._announced:
-                    self._announced.add(account)
-                    self._low.append(after)
-            elif after.available_minor > after.high_minor:
-                self._announced.discard(account)
-                if ends_alert(after):
-                    positions[account] = changes[account] = changed(after, alerted=False)
-                    self._high.append(positions[account])
-
-    def _reserve(self, command: Reserve) -> tuple[Result, Write | None]:
-        assert command.state == RESERVED
-        assert command.entries
+    def _reserve(self, command: Reserve) -> Decision:
+        assert command.state in HOLDING
         duplicate = self._find(command.key, command.transfer_id)
         if duplicate is not None:
             return duplicate, None
-        changes = posting.reserve(self.positions, command.entries)
+        entries = command.entries
+        self._tallies.admit(entries)
+        changes = posting.reserve(self.positions, entries)
         if isinstance(changes, Short):
             return changes, None
-        self._change(changes)
-        known = _Known(command.key, command.record, command.entries, held=True)
+        self._book.change(changes)
+        number = self._numbers.transfer()
+        known = _Known(command.key, command.record, entries, number, held=True)
         self._know(command.transfer_id, known)
-        return APPLIED, Write(command, command.entries, changes)
+        self._windows.hold(known.windows)
+        self._tallies.weigh(entries)
+        orders = at_acceptance(entries)
+        if not orders:
+            return APPLIED, Write(command, entries, changes, number)
+        counted = self._tallies.count(orders, SENT_ACCEPTED, RECEIVED_ACCEPTED)
+        return APPLIED, Write(command, entries, changes, number, counted)
 
-    def _post(self, command: Post) -> tuple[Result, Write | None]:
+    def _post(self, command: Post) -> Decision:
         known = self._end(command)
         known.is_posted = True
-        changes = posting.post(self.positions, known.entries, held=True)
-        self._change(changes)
-        return APPLIED, Write(command, known.entries, changes)
+        entries = known.entries
+        changes = posting.post(self.positions, entries, held=True)
+        self._book.change(changes)
+        counted = self._tallies.count(at_posting(entries), SENT_ACCEPTED, RECEIVED_ACCEPTED)
+        return APPLIED, Write(command, entries, changes, known.number, counted)
 
-    def _release(self, command: Release) -> tuple[Result, Write | None]:
+    def _release(self, command: Release) -> Decision:
         known = self._end(command)
         changes = posting.release(self.positions, known.entries)
-        self._change(changes)
-        return APPLIED, Write(command, known.entries, changes)
+        self._book.change(changes)
+        received = RECEIVED_REJECTED if command.was_received else None
+        counted = self._tallies.count(at_posting(known.entries), SENT_REJECTED, received)
+        return APPLIED, Write(command, known.entries, changes, known.number, counted)
 
     def _end(self, command: Post | Release) -> _Known:
         known = self._known.get(command.transfer_id)
         assert known is not None, "no transfer of this id holds money"
         assert known.is_held, "the transfer has its outcome already"
-        assert command.state != RESERVED
+        assert command.state not in HOLDING
         known.is_held = False
         known.record = command.record
+        self._windows.release(known.windows)
         return known
 
-    def _refuse(self, command: Refuse) -> tuple[Result, Write | None]:
-        assert command.state != RESERVED
+    def _refuse(self, command: Refuse) -> Decision:
+        assert command.state not in HOLDING
         duplicate = self._find(command.key, command.transfer_id)
         if duplicate is not None:
             return duplicate, None
-        self._know(command.transfer_id, _Known(command.key, command.record, (), held=False))
-        return APPLIED, Write(command, (), _NO_CHANGES)
+        entries = command.entries
+        # Refused at the last moment of a window that nothing was waiting for: it counts nowhere.
+        if entries and not self._tallies.is_open(entries):
+            entries = ()
+        for entry in entries:
+            posting.check(entry)
+        self._tallies.admit(entries)
+        self._tallies.weigh(entries)
+        number = self._numbers.transfer()
+        self._know(command.transfer_id, _Known(command.key, command.record, (), number, held=False))
+        counted = self._tallies.count(entries, SENT_REJECTED, None)
+        return APPLIED, Write(command, entries, NO_CHANGES, number, counted)
 
-    def _advance(self, command: Advance) -> tuple[Result, Write | None]:
+    def _advance(self, command: Advance) -> Decision:
         known = self._known.get(command.transfer_id)
         assert known is None or not known.is_held, "only a decided transfer moves on"
-        assert command.state != RESERVED
-        return APPLIED, Write(command, (), _NO_CHANGES)
+        assert command.state not in HOLDING
+        return APPLIED, Write(command, (), NO_CHANGES)
 
-    def _without_money(
-        self, command: StrikeOff | Remember | PutFact
-    ) -> tuple[Result, Write | None]:
-        return APPLIED, Write(command, (), _NO_CHANGES)
+    def _without_money(self, command: StrikeOff | Remember | PutFact) -> Decision:
+        return APPLIED, Write(command, (), NO_CHANGES)
 
-    def _oppose(self, command: Oppose) -> tuple[Result, Write | None]:
+    def _oppose(self, command: Oppose) -> Decision:
         earlier = self._oppositions.get(command.transfer_id)
         asked = (
             opposition_record(earlier.opposite_of, earlier.minor)
@@ -267,11 +302,16 @@ class LedgerState:
         left = posting.left_minor(original, self._opposed_minor(command.opposite_of))
         if command.minor > left:
             return Short(original[0].credit, left), None
-        entries = posting.opposites(original, command.minor, command.window)
-        changes = posting.post(self.positions, entries, held=False)
-        self._change(changes)
+        entries = posting.opposites(original, command.minor, command.windows)
+        self._tallies.admit(entries)
+        changes = posting.oppose(self.positions, entries)
+        if isinstance(changes, Short):
+            return changes, None
+        self._book.change(changes)
+        self._tallies.weigh(entries)
         self._oppositions[command.transfer_id] = command
-        return APPLIED, Write(command, entries, changes)
+        counted = self._tallies.count(entries, SENT_ACCEPTED, RECEIVED_ACCEPTED)
+        return APPLIED, Write(command, entries, changes, self._numbers.posting(), counted)
 
     def _opposed_minor(self, transfer_id: str) -> int:
         # By id: one that has just reached the disk may still be in memory as well.
@@ -281,20 +321,24 @@ class LedgerState:
                 opposed[one.transfer_id] = one.minor
         return sum(opposed.values())
 
-    def _move(self, command: Move) -> tuple[Result, Write | None]:
+    def _move(self, command: Move) -> Decision:
         digest = self._movements.get(command.movement_id)
         if digest is None:
             digest = self._archive.movement(command.movement_id)
         if digest is not None:
             return Duplicate(command.movement_id, digest.encode()), None
-        changes = posting.move(self.positions, command.entry)
+        entries = command.entries
+        self._tallies.admit(entries)
+        changes = posting.move(self.positions, entries)
         if isinstance(changes, Short):
             return changes, None
-        self._change(changes)
+        self._book.change(changes)
+        self._tallies.weigh(entries)
         self._movements[command.movement_id] = command.digest
-        return APPLIED, Write(command, (command.entry,), changes)
+        counted = self._tallies.count_moved(entries)
+        return APPLIED, Write(command, entries, changes, self._numbers.posting(), counted)
 
-    def _open_position(self, command: OpenPosition) -> tuple[Result, Write | None]:
+    def _open_position(self, command: OpenPosition) -> Decision:
         account = command.account
         assert account.owner != FUNDING_ACCOUNT, "the contra account opens by itself"
         if account in self.positions:
@@ -307,25 +351,28 @@ class LedgerState:
             cap_minor=command.cap_minor,
         )
         changes: Changes = {account: fresh, contra: self.positions.get(contra) or opened(contra)}
-        entries: tuple[Entry, ...] = ()
-        if command.prefund_minor:
-            entries = (
-                Entry(
-                    kind="funding",
-                    debit=contra,
-                    credit=account,
-                    minor=command.prefund_minor,
-                    window=command.window,
-                ),
-            )
-            changes = posting.post(changes, entries, held=False)
-        self._change(changes)
-        return APPLIED, Write(command, entries, changes)
+        if not command.prefund_minor:
+            self._book.change(changes)
+            return APPLIED, Write(command, (), changes)
+        entry = Entry(
+            kind="funding",
+            debit=contra,
+            credit=account,
+            minor=command.prefund_minor,
+            window=command.window,
+        )
+        posting.check(entry)
+        self._tallies.admit((entry,))
+        changes = posting.post(changes, (entry,), held=False)
+        checked_range(changes)
+        self._book.change(changes)
+        self._tallies.weigh((entry,))
+        opening = ((account, entry.minor),)
+        counted = self._tallies.open_with(entry.window, opening) if entry.window else ()
+        return APPLIED, Write(command, (entry,), changes, self._numbers.posting(), counted)
 
-    def _set_alert(self, command: SetAlert) -> tuple[Result, Write | None]:
-        after = changed(self.positions[command.account], alerted=command.alerted)
-        self.positions[command.account] = after
-        self._announced.discard(command.account)
+    def _set_alert(self, command: SetAlert) -> Decision:
+        after = self._book.set_alert(command.account, alerted=command.alerted)
         return APPLIED, Write(command, (), {command.account: after})
 
 

@@ -83,22 +83,18 @@ def digest(batch: Batch) -> str:
     return hashlib.sha256(encode_batch(batch)).hexdigest()
 
 
-def carried_balances(
-    balances: Mapping[Account, int], later: Sequence[Tally]
-) -> dict[str, int]:
+def carried_balances(balances: Mapping[Account, int], later: Sequence[Tally]) -> dict[str, int]:
     """Return the balances with which the next window began, by participant.
 
     Args:
         balances: as they stand now, by position.
-        later: tallies of the windows that began since.
+        later: tallies of the windows that began since. An opening in them is a prefund that
+            was first paid in during them: none was carried there before this one's.
     """
     since: dict[Account, int] = {}
     for one in later:
-        since[one.account] = since.get(one.account, 0) + one.closing_minor - one.opening_minor
-    return {
-        account.owner: minor - since.get(account, 0)
-        for account, minor in balances.items()
-    }
+        since[one.account] = since.get(one.account, 0) + one.closing_minor
+    return {account.owner: minor - since.get(account, 0) for account, minor in balances.items()}
 
 
 def has_traffic(tally: Tally) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, MutableMapping
 
 from scheme.ledger import FUNDING_ACCOUNT, Account, Position
+from scheme.limits import LEDGER_SUM_MINOR_MAX
 
 Positions = Mapping[Account, Position]
 Changes = MutableMapping[Account, Position]
@@ -54,6 +55,18 @@ def can_hold(position: Position, minor: int) -> bool:
 def drawable_minor(position: Position) -> int:
     """Return the most a drawdown may take: the cap is credit, and credit is not paid out."""
     return position.balance_minor - position.reserved_minor
+
+
+def checked_range(changes: Mapping[Account, Position]) -> None:
+    """Refuse balances that would leave the range of the ledger's columns.
+
+    Raises:
+        AssertionError: one passes ``LEDGER_SUM_MINOR_MAX``.
+    """
+    for position in changes.values():
+        assert abs(position.balance_minor) <= LEDGER_SUM_MINOR_MAX, (
+            f"{position.account.owner} would pass LEDGER_SUM_MINOR_MAX"
+        )
 
 
 def needs_alert(position: Position) -> bool:

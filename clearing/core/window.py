@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time
 
 from msgspec import Struct
 
-from clearing.core.calendar import Calendar
+from clearing.core.business_days import Calendar
 from scheme.clock import LIMA, from_ms
 from scheme.ledger import DALE, DEFERRED, NATIONAL, WindowStand
 

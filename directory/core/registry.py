@@ -69,7 +69,7 @@ def decide(entry: Entry | None, order: Order, *, now_ms: int, check: CciCheck) -
         check: how closely the CCI's check digits are looked at.
     """
     if order.instruction is not Instruction.DEAC:
-        refusal = _account_refusal(order, check)
+        refusal = account_refusal(order, check)
         if refusal is not None:
             return refusal
     move = MOVES[(entry.state if entry is not None else None, order.instruction)]
@@ -109,7 +109,9 @@ def _moved(entry: Entry, order: Order, state: EntryState, now_ms: int) -> Entry:
     )
 
 
-def _account_refusal(order: Order, check: CciCheck) -> Refusal | None:
+def account_refusal(order: Order, check: CciCheck) -> Refusal | None:
+    """Return why an order's account cannot be registered by its sender, or None."""
+
     def no(rule: str) -> Refusal:
         return Refusal(ReasonCode.FF02, "MsgSndr.Agt.FinInstnId.Nm", rule)
 

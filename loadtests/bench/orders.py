@@ -22,10 +22,11 @@ _TRACE_MAX = 799_999
 
 
 class Payee(Struct, frozen=True, gc=False):
-    """An account that can be paid."""
+    """An account that can be paid, and the interbank fee that an order to it carries."""
 
     participant: str
     cci: str
+    fee: int = FEE
 
 
 class _Answer(Struct, frozen=True, gc=False, rename="camel"):
@@ -198,7 +199,7 @@ class Debtor:
                 f'"channel":"91","amount":{cents},"currency":"{_SOLES}",'
                 f'"transactionReference":"BENCH-{self.code}-{trace}",'
                 f'"referenceTransactionId":"{verified.instruction_id}",'
-                f'"transactionType":"320","feeAmount":{FEE},"feeCode":"0101",'
+                f'"transactionType":"320","feeAmount":{payee.fee},"feeCode":"0101",'
                 '"applicationCriteria":"M","debtorTypeOfPerson":"N",'
                 '"debtorName":"CLIENTE DE CARGA SIMULADO","debtorAddressLine":null,'
                 '"debtorIdCode":"2","debtorId":"00000980","debtorPhoneNumber":null,'

@@ -15,7 +15,7 @@ _AT_ONCE = Behaviour(latency_ms_median=0.0, latency_sigma=0.0)
 
 def write_toml(path: Path, settings: Mapping[str, Any]) -> None:
     """Write flat settings."""
-    path.write_text("".join(f"{name} = {_value(value)}\n" for name, value in settings.items()))
+    path.write_text("".join(f"{name} = {toml_value(value)}\n" for name, value in settings.items()))
 
 
 def write_fleet(path: Path, source: Path, ports: Sequence[int], *, jws: bool) -> Fleet:
@@ -40,12 +40,13 @@ def write_fleet(path: Path, source: Path, ports: Sequence[int], *, jws: bool) ->
     text = f"seed = {fleet.seed}\n"
     for one in changed:
         members = msgspec.to_builtins(one).items()
-        text += "\n[[participant]]\n" + "".join(f"{n} = {_value(v)}\n" for n, v in members)
+        text += "\n[[participant]]\n" + "".join(f"{n} = {toml_value(v)}\n" for n, v in members)
     path.write_text(text)
     return replace(fleet, participant=changed)
 
 
-def _value(value: object) -> str:
+def toml_value(value: object) -> str:
+    """Return a value as TOML writes it; tables are written inline."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -55,8 +56,8 @@ def _value(value: object) -> str:
             # JSON's escapes are TOML's too.
             return msgspec.json.encode(value).decode()
         case Mapping():
-            return "{ " + ", ".join(f"{n} = {_value(v)}" for n, v in value.items()) + " }"
+            return "{ " + ", ".join(f"{n} = {toml_value(v)}" for n, v in value.items()) + " }"
         case list() | tuple():
-            return "[" + ", ".join(_value(one) for one in value) + "]"
+            return "[" + ", ".join(toml_value(one) for one in value) + "]"
         case _:
             raise TypeError(f"{type(value).__name__} has no place in our files")

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from loadtests.bench.lean_http import BrokenLink, Link, request
-from loadtests.bench.orders import FEE, Debtor, Payee, Verdict
+from loadtests.bench.orders import Debtor, Payee, Verdict
 from scheme.clock import Clock
 
 BASE_PATH = "/ssv2/payment-api/v3.5.0/"
@@ -238,7 +238,7 @@ class Traffic:
                 settled.reason if settled is not None else "",
                 lane.debtor.code,
                 payee.participant,
-                cents + FEE,
+                cents + payee.fee,
             )
         )
 

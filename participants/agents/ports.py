@@ -6,7 +6,12 @@ from typing import Protocol, TypeVar
 from participants.core.book import Change, CreditOrder, DebitOrder
 from participants.core.qr_reading import QrReading, QrRefused
 from scheme.messages import Message
-from scheme.messages.proxy import ProxyLookup, ProxyLookupResponse
+from scheme.messages.proxy import (
+    ProxyLookup,
+    ProxyLookupResponse,
+    ProxyRegistration,
+    ProxyRegistrationResponse,
+)
 
 M = TypeVar("M", bound=Message)
 
@@ -52,6 +57,9 @@ class ClearingHouse(Protocol):
 
     async def look_up(self, lookup: ProxyLookup) -> ProxyLookupResponse:
         """Ask the directory."""
+
+    async def register(self, order: ProxyRegistration) -> ProxyRegistrationResponse:
+        """Have an alias registered, amended or deactivated."""
 
     async def read_qr(self, text: str) -> QrReading | QrRefused:
         """Have a QR's text read."""

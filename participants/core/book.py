@@ -159,10 +159,11 @@ class Balance(Struct, frozen=True, gc=False):
 
 
 class Role(StrEnum):
-    """On which side of an order an institution stands."""
+    """On which side of an order an institution stands; a refund is the debtor's money back."""
 
     DEBTOR = "debtor"
     CREDITOR = "creditor"
+    REFUND = "refund"
 
 
 class Posting(Struct, frozen=True, gc=False):
@@ -190,6 +191,7 @@ class Change(Struct, kw_only=True, frozen=True, gc=False):
     participant: str
     credit: CreditOrder | None = None
     debit: DebitOrder | None = None
+    rail_payment: "RailPayment | None" = None
     balances: tuple[Balance, ...] = ()
     postings: tuple[Posting, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
@@ -211,6 +213,7 @@ class Movement(Struct, kw_only=True, frozen=True, gc=False):
     currency: str
     reason_code: str | None
     at: str
+    rail: str = "tin"
 
 
 class Difference(Struct, frozen=True, gc=False):

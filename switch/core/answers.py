@@ -34,11 +34,15 @@ _QUOTE_CHARACTERS_MAX: Final = 4000
 
 
 def account_query(
-    av1: AV1, *, creditor: str, cci: str | None, instruction: str, branch: str
+    av1: AV1, *, debtor: str, creditor: str, cci: str | None, instruction: str, branch: str
 ) -> AV2:
-    """Return the AV2 for an AV1 whose alias, if any, is resolved."""
+    """Return the AV2 for an AV1 whose alias, if any, is resolved.
+
+    Args:
+        debtor: what its debtor's agent is called to the creditor's.
+    """
     return AV2(
-        debtorParticipantCode=av1.debtorParticipantCode,
+        debtorParticipantCode=debtor,
         creditorParticipantCode=creditor,
         creationDate=av1.creationDate,
         creationTime=av1.creationTime,
@@ -67,10 +71,14 @@ def account_query(
     )
 
 
-def account_found(av2: AV2, av3: AV3) -> AV4:
-    """Return the AV4 00 for an AV3 00: what O sent is echoed from the query, never from R."""
+def account_found(av2: AV2, av3: AV3, *, debtor: str) -> AV4:
+    """Return the AV4 00 for an AV3 00: what O sent is echoed from the query, never from R.
+
+    Args:
+        debtor: the debtor's agent by its own code.
+    """
     return AV4(
-        debtorParticipantCode=av2.debtorParticipantCode,
+        debtorParticipantCode=debtor,
         creditorParticipantCode=av2.creditorParticipantCode,
         creationDate=av2.creationDate,
         creationTime=av2.creationTime,
@@ -126,7 +134,7 @@ def order(record: TransferRecord, branch: str) -> CT2:
     """Return the CT2 of a reserved order."""
     ct1 = record.ct1
     return CT2(
-        debtorParticipantCode=ct1.debtorParticipantCode,
+        debtorParticipantCode=record.debtor_outside,
         creditorParticipantCode=record.creditor_agent,
         creationDate=ct1.creationDate,
         creationTime=ct1.creationTime,
@@ -218,11 +226,11 @@ def order_refused(echo: Mapping[str, Any], *, reason: str, instruction: str, now
     )
 
 
-def confirmation(ct4: CT4) -> CT5:
-    """Return the CT5 that goes with a CT4 00."""
+def confirmation(record: TransferRecord, ct4: CT4) -> CT5:
+    """Return the CT5 that goes with an order's CT4 00."""
     assert ct4.responseCode == ACCEPTED
     return CT5(
-        debtorParticipantCode=_known(ct4.debtorParticipantCode),
+        debtorParticipantCode=record.debtor_outside,
         creditorParticipantCode=_known(ct4.creditorParticipantCode),
         responseDate=_known(ct4.responseDate),
         responseTime=_known(ct4.responseTime),
@@ -268,7 +276,7 @@ def status(record: TransferRecord, *, code: str, reason: str | None, now: dateti
     ct1 = record.ct1
     date, time = wire_date_time(now)
     return PSR2(
-        debtorParticipantCode=ct1.debtorParticipantCode,
+        debtorParticipantCode=record.debtor_outside,
         creditorParticipantCode=record.creditor_agent,
         responseDate=date,
         responseTime=time,

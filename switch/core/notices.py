@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Final
 
+from scheme.batch import Batch, BatchRow
 from scheme.clock import to_ms, wire_date_time
 from scheme.ids import notice_id
 from scheme.ledger import Owed, Position
-from scheme.messages import SNM971, SNM972, SNM981, SNM982, SNM993, SNM998, Message
+from scheme.messages import SNM971, SNM972, SNM981, SNM982, SNM993, SNM998, SNM999, Message
 from scheme.money import CODE_BY_CURRENCY
 from scheme.network import Participant
 from scheme.wire.tin_json import encode
@@ -19,6 +20,8 @@ SIGNED_ON: Final = "SIGNON"
 SIGNED_OFF: Final = "SIGNOFF"
 _BROADCAST: Final = "Broadcast"
 _NOTIFICATION: Final = "Notification"
+_COMPLETE: Final = "COMPLETE"
+_IN_PROGRESS: Final = "INPROGRESS"
 
 
 class NoticeHead:
@@ -127,6 +130,54 @@ def balance_changed(
         prefundedBalanceChangeStatus="SUCCESS",
         newPrefundedBalance=after_minor,
         previousPrefundedBalance=before_minor,
+    )
+
+
+def window_closed(
+    head: NoticeHead,
+    member: Participant,
+    batch: Batch,
+    row: BatchRow,
+    *,
+    next_date: str,
+    line_minor: int,
+) -> SNM999:
+    """Return the notice that sums a closed window up for one participant.
+
+    Args:
+        next_date: settlement date of the window now open.
+        line_minor: what its sponsor grants a coop beyond its own money; it counts as prefund.
+    """
+    sent, received = row.sent, row.received
+    return SNM999(
+        eventCode="999",
+        eventDate=head.date,
+        eventTime=head.time,
+        messageIdentification=head.identification,
+        messageClass=_NOTIFICATION,
+        previousSettlementWindowDate=batch.settlement_date,
+        previousSettlementCycleStatus=_COMPLETE,
+        reconciliationCheckpointCutOffDateAndTime=batch.cut_off,
+        newSettlementWindowDate=next_date,
+        newSettlementWindowStatus=_IN_PROGRESS,
+        currency=CODE_BY_CURRENCY[batch.currency],
+        memberIdentification=member.code,
+        bankName=member.name,
+        previousOpeningPrefundedBalance=row.opening + line_minor,
+        newOpeningPrefundedBalance=row.new_opening + line_minor,
+        numberOfCreditTransferReceivedAndAccepted=str(received.accepted.count),
+        valueOfCreditTransferReceivedAndAccepted=received.accepted.value,
+        numberOfCreditTransferReceivedAndRejected=str(received.rejected.count),
+        valueOfCreditTransferReceivedAndRejected=received.rejected.value,
+        numberOfCreditTransferSentAndAccepted=str(sent.accepted.count),
+        valueOfCreditTransferSentAndAccepted=sent.accepted.value,
+        numberCreditTransferSentAndRejected=str(sent.rejected.count),
+        valueOfCreditTransferSentAndRejected=sent.rejected.value,
+        netPosition=row.net,
+        countOfSupplementalFunding=str(row.funded.count),
+        grossValueOfSupplementalFunding=row.funded.value,
+        countOfDrawdowns=str(row.drawn.count),
+        grossValueOfDrawdowns=row.drawn.value,
     )
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scheme.clock import to_ms
-from scheme.ledger import NATIONAL, Account, Entry, Owed, Post, Refuse, Release, Reserve
+from scheme.ledger import Entry, Owed, Post, Refuse, Release, Reserve
 from scheme.messages import CT4, Message
 from scheme.money import CURRENCY_BY_CODE
 from scheme.network import Participant
@@ -130,6 +130,7 @@ def decide(
             reason=record.reason,
             at_ms=record.decided_ms,
             owed=owed,
+            was_received=not isinstance(event, CreditorUnreachable),
         )
     return Outcome(target, money.then, record, command)
 
@@ -146,7 +147,7 @@ def _owed(
         case None:
             return record, ()
         case what if what == CONFIRMATION:
-            message = answers.confirmation(ct4)
+            message = answers.confirmation(record, ct4)
         case what:
             assert what == CANCELLATION
             instruction = parties.cancellation_id(record)
@@ -166,29 +167,41 @@ def _owed(
     return record, (owed,)
 
 
-def reservation(record: TransferRecord, key: str, *, write_ahead: bool) -> Reserve:
-    """Return the command that holds an order's money."""
+def reservation(
+    record: TransferRecord, key: str, entries: tuple[Entry, ...], *, write_ahead: bool
+) -> Reserve:
+    """Return the command that holds an order's money in every ledger it touches."""
     ct1 = record.ct1
-    currency = CURRENCY_BY_CODE[ct1.currency]
     return Reserve(
         transfer_id=record.instruction_id,
         key=key,
-        entries=transfer_entries(record, currency),
+        entries=entries,
+        rail=record.rail,
         write_ahead=write_ahead,
         state=TransferState.RESERVED,
         record=pack(record),
         debtor_agent=ct1.debtorParticipantCode,
         creditor_agent=record.creditor_agent,
-        currency=currency,
+        currency=CURRENCY_BY_CODE[ct1.currency],
         minor=ct1.amount,
         created_ms=record.created_ms,
     )
 
 
 def refuse(
-    record: TransferRecord, key: str, refusal: Refusal, *, now: datetime, debtor: Participant | None
+    record: TransferRecord,
+    key: str,
+    refusal: Refusal,
+    *,
+    entries: tuple[Entry, ...],
+    now: datetime,
+    debtor: Participant | None,
 ) -> tuple[TransferRecord, Refuse]:
-    """Return the outcome of an order that holds no money, as sticky as a posting."""
+    """Return the outcome of an order that holds no money, as sticky as a posting.
+
+    Args:
+        entries: what it would have held; its windows count it as refused.
+    """
     ct4 = answers.result(record, code=answers.REFUSED, reason=refusal.reason, now=now)
     record = replace(
         record,
@@ -202,6 +215,8 @@ def refuse(
     command = Refuse(
         transfer_id=record.instruction_id,
         key=key,
+        entries=entries,
+        rail=record.rail,
         state=TransferState.REJECTED,
         record=pack(record),
         reason=refusal.reason,
@@ -212,26 +227,6 @@ def refuse(
         created_ms=record.created_ms,
     )
     return record, command
-
-
-def transfer_entries(record: TransferRecord, currency: str) -> tuple[Entry, ...]:
-    """Return the linked entries of a transfer: principal and, if there is one, the fee."""
-    ct1 = record.ct1
-    debit = Account(ledger=NATIONAL, currency=currency, owner=ct1.debtorParticipantCode)
-    credit = Account(ledger=NATIONAL, currency=currency, owner=record.creditor_agent)
-    principal = Entry(
-        kind="principal", debit=debit, credit=credit, minor=ct1.amount, window=record.window
-    )
-    if not ct1.feeAmount:
-        return (principal,)
-    fee = Entry(
-        kind="interbank_fee",
-        debit=debit,
-        credit=credit,
-        minor=ct1.feeAmount,
-        window=record.window,
-    )
-    return (principal, fee)
 
 
 def _encoded(message: Message, receiver: Participant | None) -> bytes:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from scheme.messages import AV1, CT1
+from switch.core.rails import Rail
 
 
 class Binding(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
@@ -55,6 +56,11 @@ class TransferRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=Tru
     Attributes:
         ct1: the order as decoded.
         creditor_agent: the entity found, where the order named a directory.
+        window, network_window: those of its national entries and of the network's; empty where
+            it has none.
+        rail: the one that carries it, or would have.
+        explanation: what was said of each rail, as ``switch.core.routing`` stores it.
+        named_debtor: what its debtor's agent is called to the creditor's.
         answer: the CT4 as it was given, unsigned; empty while undecided.
         decided_by: ``clearing_house``, ``creditor`` or ``timer``.
         rule: why: field and rule of a refusal of ``switch.core.rules``; empty if it was posted.
@@ -74,6 +80,15 @@ class TransferRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=Tru
     rule: str = ""
     decided_ms: int = 0
     cancellation_id: str = ""
+    rail: str = Rail.TIN
+    explanation: str = ""
+    network_window: str = ""
+    named_debtor: str = ""
+
+    @property
+    def debtor_outside(self) -> str:
+        """What the creditor's agent knows the debtor's agent by."""
+        return self.named_debtor or self.ct1.debtorParticipantCode
 
 
 class Tombstone(Struct, frozen=True, gc=False, array_like=True, kw_only=True):

@@ -13,11 +13,12 @@ from msgspec import Struct
 
 from scheme import cci
 from scheme.clock import to_ms
+from scheme.ledger import Account
 from scheme.messages import AV1, CT1
-from scheme.money import CURRENCY_BY_CODE
 from scheme.network import Participant
 from scheme.profile import Profile
 from scheme.reasons import ReasonCode
+from switch.core.rails import Rail
 from switch.core.records import Binding
 from switch.core.sessions import NetworkState
 
@@ -125,7 +126,12 @@ def _debtor(rule: str, text: str) -> Refusal:
 
 
 def creditor_operates(
-    code: str, currency: str, fleet: Mapping[str, Participant], state: NetworkState
+    code: str,
+    currency: str,
+    fleet: Mapping[str, Participant],
+    state: NetworkState,
+    *,
+    must_be_on: bool = True,
 ) -> Refusal | None:
     """Refuse a creditor's agent that is unknown, signed off, blocked, or lacks the currency."""
     participant = fleet.get(code)
@@ -134,9 +140,9 @@ def creditor_operates(
         return _creditor("creditor_unknown", f"{code} is not registered as a receiver")
     if session.blocked:
         return _creditor("creditor_blocked", f"{code} is blocked")
-    if not session.signed_on:
+    if must_be_on and not session.signed_on:
         return _creditor("creditor_signed_off", f"{code} is not signed on")
-    if CURRENCY_BY_CODE[currency] not in participant.currencies:
+    if currency not in participant.currencies:
         return _creditor("creditor_currency", f"{code} holds no position in {currency}")
     return None
 
@@ -147,10 +153,41 @@ def _creditor(rule: str, text: str) -> Refusal:
 
 def debtor_currency(code: str, currency: str, fleet: Mapping[str, Participant]) -> Refusal | None:
     """Refuse a currency in which the debtor's agent holds no position to debit."""
-    if CURRENCY_BY_CODE[currency] in fleet[code].currencies:
+    if currency in fleet[code].currencies:
         return None
     text = f"{code} holds no position in {currency}"
     return Refusal(ReasonCode.FF07, "debtor_currency", "currency", text)
+
+
+def sponsor_operates(
+    role: str,
+    coop: Participant,
+    fleet: Mapping[str, Participant],
+    state: NetworkState,
+    *,
+    must_be_on: bool,
+) -> Refusal | None:
+    """Refuse what leaves or enters the network while the coop's sponsor cannot stand for it.
+
+    Args:
+        role: ``debtor`` or ``creditor``: what the coop is here.
+    """
+    code, session = coop.sponsor, state.session(coop.sponsor)
+    if code not in fleet:
+        rule, text = "unknown", f"{coop.code} has no sponsor here"
+    elif session.blocked:
+        rule, text = "blocked", f"{code}, sponsor of {coop.code}, is blocked"
+    elif must_be_on and not session.signed_on:
+        rule, text = "signed_off", f"{code}, sponsor of {coop.code}, is not signed on"
+    else:
+        return None
+    return Refusal(ReasonCode.FF07, f"{role}_sponsor_{rule}", f"{role}ParticipantCode", text)
+
+
+def breaker_open(code: str, rail: str) -> Refusal:
+    """Refuse at once what would go to an agent that counts as down."""
+    text = f"{code} counts as down on the rail {rail}: its circuit breaker is open"
+    return Refusal(ReasonCode.AB05, "breaker_open", "creditorParticipantCode", text)
 
 
 def not_on_us(debtor: str, creditor: str, profile: Profile) -> Refusal | None:
@@ -205,21 +242,41 @@ def binding_agrees(ct1: CT1, binding: Binding) -> Refusal | None:
     return None
 
 
-def within_limit(ct1: CT1, profile: Profile) -> Refusal | None:
-    """Refuse an amount above the rail's limit per transfer."""
-    currency = CURRENCY_BY_CODE[ct1.currency]
-    limit = profile.limits.tin_max[currency]
-    if ct1.amount <= limit:
+def within_limit(rail: Rail, minor: int, currency: str, profile: Profile) -> Refusal | None:
+    """Refuse an amount above or below the rail's limits per transfer."""
+    limits = profile.limits
+    match rail:
+        case Rail.DEFERRED:
+            name, least, most = "a deferred transfer", 0, limits.deferred_max[currency]
+        case Rail.LBTR:
+            name, least, most = "an LBTR transfer", limits.lbtr_min[currency], minor
+        case _:
+            name = "an immediate transfer"
+            least, most = limits.tin_min[currency], limits.tin_max[currency]
+    if least <= minor <= most:
         return None
-    text = f"above the limit of an immediate transfer, {limit // 100:,}.{limit % 100:02} {currency}"
-    return Refusal(ReasonCode.FF07, "above_limit", "amount", text)
+    if minor > most:
+        text = f"above the limit of {name}, {_amount(most)} {currency}"
+        return Refusal(ReasonCode.FF07, "above_limit", "amount", text)
+    text = f"below the least amount of {name}, {_amount(least)} {currency}"
+    return Refusal(ReasonCode.FF07, "below_limit", "amount", text)
 
 
-def prefund_short(code: str) -> Refusal:
-    """Refuse an order that the debtor's agent cannot cover."""
-    return Refusal(
-        ReasonCode.FF07, "prefund_short", "amount", f"the prefund of {code} does not cover it"
-    )
+def _amount(minor: int) -> str:
+    return f"{minor // 100:,}.{minor % 100:02}"
+
+
+def without_cover(short: Account, debtor: Participant) -> Refusal:
+    """Refuse an order that a position does not cover, and name the position."""
+    if not debtor.is_tiered:
+        rule, text = "prefund_short", f"the prefund of {debtor.code} does not cover it"
+    elif short.owner == debtor.code:
+        rule = "line_short"
+        text = f"the line of {debtor.code} with its sponsor {debtor.sponsor} does not cover it"
+    else:
+        rule = "sponsor_prefund_short"
+        text = f"the prefund of {short.owner}, sponsor of {debtor.code}, does not cover it"
+    return Refusal(ReasonCode.FF07, rule, "amount", text)
 
 
 _REFUSED_FIELD: Final[Mapping[str, str]] = {

@@ -135,7 +135,23 @@ class TinEdge:
         names = ", ".join(sorted({kind.__name__ for kind in _REQUESTS.values()}))
         return _problem(404, "no such path", f"POST {BASE_PATH}NAME with NAME one of {names}")
 
-    async def _message(self, request: Request, expected: type[Message]) -> Response:
+    async def from_member(self, request: Request, name: str, member: str) -> Response:
+        """Answer a message that a coop of the network sent through its session.
+
+        The very same handlers answer, so that an order sent by both doors is one order.
+
+        Args:
+            member: whose session it is; it speaks for nobody else.
+        """
+        expected = _REQUESTS.get(name.lower())
+        if expected is None:
+            names = ", ".join(sorted({kind.__name__ for kind in _REQUESTS.values()}))
+            return _problem(404, "no such message", f"one of {names}")
+        return await self._message(request, expected, member)
+
+    async def _message(
+        self, request: Request, expected: type[Message], member: str = ""
+    ) -> Response:
         exchange = _Exchange(request, expected, self._clock.now_us())
         try:
             unwrapped = unwrap(request.body)
@@ -154,7 +170,9 @@ class TinEdge:
         exchange.signed = unwrapped.signed is not None or self._envelopes.must_sign(sender)
         if fault is not None and fault.raw is None:
             return await self._reject(exchange, unwrapped.document, fault)
-        refused = self._not_entitled(request, unwrapped, sender)
+        if member and sender != member:
+            return _not_its_own(_SENDER_FIELD[expected], member)
+        refused = self._not_entitled(request, unwrapped, sender, has_session=bool(member))
         if refused is not None:
             echo = _echo(message, fault)
             return await self._refuse(exchange, echo, refused.reason, refused.detail)
@@ -185,13 +203,18 @@ class TinEdge:
         return Response(status, body, headers)
 
     def _not_entitled(
-        self, request: Request, unwrapped: Unwrapped, sender: str | None
+        self,
+        request: Request,
+        unwrapped: Unwrapped,
+        sender: str | None,
+        *,
+        has_session: bool = False,
     ) -> BadSignature | None:
         try:
             self._envelopes.check(unwrapped, sender)
         except BadSignature as error:
             return error
-        if unwrapped.signed is None and not self._shows_token(request):
+        if unwrapped.signed is None and not has_session and not self._shows_token(request):
             detail = "root: unsigned: the header Authorization: Bearer TOKEN is required"
             return BadSignature(ReasonCode.DS0A, detail)
         return None
@@ -309,5 +332,10 @@ def _one_line(text: str) -> str:
     return " ".join(text.encode("ascii", "replace").decode().split())[:300]
 
 
-def _problem(status: int, error: str, hint: str) -> Response:
-    return Response(status, msgspec.json.encode({"error": error, "field": "path", "hint": hint}))
+def _problem(status: int, error: str, hint: str, field: str = "path") -> Response:
+    return Response(status, msgspec.json.encode({"error": error, "field": field, "hint": hint}))
+
+
+def _not_its_own(field: str, member: str) -> Response:
+    hint = f"in this session it is {member}; open one for each coop"
+    return _problem(403, "the message names another sender", hint, field)

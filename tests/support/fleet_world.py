@@ -27,7 +27,12 @@ from runtime.clock import ManualClock
 from runtime.files import load_profile
 from scheme.errors import NoAnswer
 from scheme.messages import AV2, CT2, CT5, CTC1, PSR2, Message
-from scheme.messages.proxy import ProxyLookup, ProxyLookupResponse
+from scheme.messages.proxy import (
+    ProxyLookup,
+    ProxyLookupResponse,
+    ProxyRegistration,
+    ProxyRegistrationResponse,
+)
 from scheme.network import Participant
 from scheme.wire import tin_json
 
@@ -194,6 +199,9 @@ class ScriptedHouse:
         if isinstance(self.directory, BaseException):
             raise self.directory
         return self.directory
+
+    async def register(self, order: ProxyRegistration) -> ProxyRegistrationResponse:
+        return await self._answer("prxy.001", order)  # type: ignore[no-any-return]
 
     async def read_qr(self, text: str) -> QrReading | QrRefused:
         self.asked.append(("qr", text))

@@ -12,7 +12,12 @@ from participants.links.tin_http.seal import Seal
 from runtime.http_client import HttpClient
 from scheme.errors import MalformedMessage, NoAnswer
 from scheme.messages import Message
-from scheme.messages.proxy import ProxyLookup, ProxyLookupResponse
+from scheme.messages.proxy import (
+    ProxyLookup,
+    ProxyLookupResponse,
+    ProxyRegistration,
+    ProxyRegistrationResponse,
+)
 from scheme.wire.proxy_json import decode_proxy, encode_proxy
 from scheme.wire.tin_json import DEFAULT_VARIANT, WireVariant, decode, encode
 
@@ -110,6 +115,16 @@ class TinClient:
         message = decode_proxy(answer)
         if not isinstance(message, ProxyLookupResponse):
             raise MalformedMessage("an answer to a lookup", field="BusMsg")
+        return message
+
+    async def register(self, order: ProxyRegistration) -> ProxyRegistrationResponse:
+        """Tell the directory of an alias; raises as ``ask`` does."""
+        headers = {**self._headers, "Message": "/ProxyRegistrationV01"}
+        body = await self._seal.close(encode_proxy(order))
+        answer = self._seal.open(await self._post("/directory/registrations", body, headers))
+        message = decode_proxy(answer)
+        if not isinstance(message, ProxyRegistrationResponse):
+            raise MalformedMessage("an answer to a registration", field="BusMsg")
         return message
 
     async def read_qr(self, text: str) -> QrReading | QrRefused:

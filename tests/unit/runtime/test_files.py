@@ -89,7 +89,11 @@ def test_our_own_rules_fit_our_own_fleet() -> None:
             "tin_max = { PEN = 3000000, USD = 1000000 }",
             "tin_max = { PEN = 3000000 }",
         ),
-        ("fees.same_plaza", "same_plaza = { PEN = 80, USD = 21 }", "same_plaza = { PEN = 80 }"),
+        (
+            "settlement.charge_per_window",
+            "charge_per_window = { PEN = 0, USD = 0 }",
+            "charge_per_window = { PEN = 0 }",
+        ),
         ("prefund.cap_minor", "cap_minor = { PEN = 0, USD = 0 }", "cap_minor = { PEN = 0 }"),
     ],
 )

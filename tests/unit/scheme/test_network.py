@@ -19,7 +19,13 @@ ONE = '[[participant]]\ncode = "0970"\nname = "X"\nkind = "coop"\n'
         ("port = 65536", "port"),
         ("port = -1", "port"),
         ('lane = "smoke"', "lane: one of"),
-        ('ledger = "dale"', "ledger: one of national"),
+        ('ledger = "moon"', "ledger: one of national"),
+        ('ledger = "dale"', "sponsor: a coop of the network needs one"),
+        ('ledger = "dale"\nsponsor = "0987"', "sponsor: 0987 is not in this file"),
+        ('ledger = "dale"\nsponsor = "0970"', "sponsor: 0970 is a coop of the network itself"),
+        ('sponsor = "0987"', "sponsor: only a coop"),
+        ("line = { PEN = 5 }", "line: only a coop"),
+        ('ledger = "dale"\nline = { PEN = -5 }', "line"),
         ("currencies = []", "currencies"),
         ('currencies = ["EUR"]', "currencies: one of PEN, USD"),
         ('currencies = ["PEN", "PEN"]', "currencies: named twice"),
@@ -57,6 +63,17 @@ def test_two_participants_share_neither_code_nor_port() -> None:
         )
 
 
+SPONSOR = '[[participant]]\ncode = "0987"\nname = "S"\nkind = "sponsor"\n'
+
+
 def test_codes_of_directories_and_sponsors_are_taken() -> None:
-    said = 'directories = ["0901"]\nissues = "0901"\nsponsor = "0990"\nprefund = { USD = 0 }\n'
-    assert Fleet.parse(ONE + said).by_code()["0970"].sponsor == "0990"
+    said = 'directories = ["0901"]\nissues = "0901"\nprefund = { USD = 0 }\n'
+    member = 'ledger = "dale"\nsponsor = "0987"\nline = { PEN = 7 }\n'
+    coop = Fleet.parse(ONE + said + member + SPONSOR).by_code()["0970"]
+    assert (coop.sponsor, coop.is_tiered, coop.line) == ("0987", True, {"PEN": 7})
+
+
+def test_a_sponsor_holds_a_position_in_every_currency_of_its_coops() -> None:
+    member = 'ledger = "dale"\nsponsor = "0987"\n'
+    with pytest.raises(ConfigError, match="currencies: its sponsor 0987 holds no position in USD"):
+        Fleet.parse(ONE + member + SPONSOR + 'currencies = ["PEN"]\n')

@@ -1,5 +1,6 @@
 """Profiles: every value that cannot be is refused when the file is read, and named."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,13 +38,10 @@ WRONG = [
     ("limits.alias_min.PEN", "{ PEN = 100 }", "{ PEN = 50001 }"),
     ("limits.alias_max", "{ PEN = 50000 }", "{ USD = 50000 }"),
     ("limits.alias_day_operations", "50", "-1"),
-    ("fees.same_plaza", "{ PEN = 80, USD = 21 }", "{ PEN = -80, USD = 21 }"),
     ("fees.alias", "{ PEN = 0 }", "{}"),
     ("fees.code", '"0101"', '"01010"'),
     ("fees.code", '"0101"', '""'),
     ("fees.purpose", '"OTHR"', '"OT R"'),
-    ("windows.cut_off", '"16:35:15"', '"26:00"'),
-    ("windows.cut_off", '"16:35:15"', '"16:35"'),
     ("directory.payer_lookups_max", "10", "0"),
     ("directory.payer_block_minutes", "60", "-1"),
     ("directory.bucket_size", "600", "0"),
@@ -62,6 +60,32 @@ WRONG = [
     ("prefund.cap_minor", "{ PEN = 0, USD = 0 }", "{ PEN = -1, USD = 0 }"),
 ]
 
+WRONG_TABLES = [
+    ("fees.plaza.M", "flat = { PEN = 80, USD = 21 }", "flat = { PEN = -80 }", "fees.plaza"),
+    ("fees.plaza.M", "flat = { PEN = 80, USD = 21 }", "basis_points = 10001", "fees.plaza"),
+    ("fees.plaza.O", "basis_points = 50", "share = 50", "share"),
+    ("fees.plaza.O", "least = { PEN = 700, USD = 200 }", "least = { EUR = 1 }", "O.least.EUR"),
+    ("fees.plaza.E", "[fees.plaza.E]", "[fees.plaza.X]", "fees.plaza: one of M, O, E"),
+    ("fees.rail.deferred", "flat = { PEN = 40, USD = 11 }", "flat = { PEN = -1 }", "fees.rail"),
+    ("plazas.offices", "970002 = ", "97002 = ", "plazas.offices.97002"),
+    ("rails", '["on_us", "network", ', '["on_us", ', "rails.order: network must stand in it"),
+    ("rails", '["on_us", ', '["pigeon", "on_us", ', "rails.order: one of on_us"),
+    ("rails.hours.lbtr", '"07:45:00"', '"7:45"', "rails.hours.lbtr.opens"),
+    ("breaker", "half_open_after_s = 30.0", "half_open_after_s = 0", "half_open_after_s"),
+    ("breaker", "probes = 1", "probes = 0", "probes"),
+    ("breaker.rule", "failed_percent = 80", "failed_percent = 101", "failed_percent"),
+    ("breaker.rule", "over_s = 36.0", "over_s = 0", "over_s"),
+    ("breaker.rule", "requests_min = 5", "requests_min = 0", "requests_min"),
+    ("windows", "extra_holidays = []", 'extra_holidays = ["2026-02-30"]', "extra_holidays"),
+    ("windows.cut_offs.national", '["16:35:15"]', '["26:00"]', "cut_offs.national.PEN"),
+    ("windows.cut_offs.national", '["16:35:15"]', "[]", "cut_offs.national.PEN"),
+    ("windows.cut_offs.deferred", '["09:00:00", ', '["12:30:00", ', "the times must rise"),
+    ("settlement", "approvals = 0", "approvals = 3", "approvals"),
+    ("settlement.on_failure", 'national = ["queue"', 'national = ["unwind"', "national: one of"),
+    ("lbtr", '"multilateral"', '"magic"', "lbtr.offsetting: one of"),
+    ("network", '"own"', '"none"', "network.addressing: one of"),
+]
+
 
 def with_value(key: str, old: str, new: str) -> str:
     """Return Peru's rules with one value changed, in its own section."""
@@ -69,6 +93,14 @@ def with_value(key: str, old: str, new: str) -> str:
     head, mark, tail = PERU.partition(f"[{section}]")
     assert f"\n{name} = {old}" in tail
     return head + mark + tail.replace(f"\n{name} = {old}", f"\n{name} = {new}", 1)
+
+
+@pytest.mark.parametrize(("section", "old", "new", "named"), WRONG_TABLES)
+def test_so_is_one_in_a_table_of_tables(section: str, old: str, new: str, named: str) -> None:
+    at = PERU.index(f"\n[{section}]")
+    assert old in PERU[at:]
+    with pytest.raises(ConfigError, match=rf"mine\.toml: .*{re.escape(named)}"):
+        Profile.parse(PERU[:at] + PERU[at:].replace(old, new, 1), origin="mine.toml")
 
 
 @pytest.mark.parametrize(("key", "old", "new"), WRONG)
