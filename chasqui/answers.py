@@ -34,7 +34,7 @@ class Participant(Struct, frozen=True, kw_only=True):
     jws: bool = False
     lane: str = "tin"
     ledger: str = "national"
-    sponsor: str = ""
+    sponsor: str | None = None
     owed: int = 0
 
 

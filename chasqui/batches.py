@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from gettext import gettext as _
-from gettext import ngettext
 from typing import Final
 
 import click
@@ -42,7 +41,7 @@ KINDS: Final[Mapping[str, str]] = {
     "withdrawal": N_("withdrawal"),
 }
 """Kinds of payments in the ledgers of money."""
-_UNWOUND_SHOWN: Final = 5
+_UNWOUND_SHOWN: Final = 3
 _STAMP: Final = "%Y%m%d%H%M%S"
 
 
@@ -50,9 +49,8 @@ def print_batch(batch: Batch) -> None:
     """Print what a window came to."""
     click.secho(batch.batch, bold=True)
     facts = (
-        (_("Cycle"), f"{batch.cycle} {batch.currency}, {batch.number}"),
-        (_("Ledger"), batch.ledger),
-        (_("Settlement date"), day_text(batch.settlement_date)),
+        (_("Cycle"), f"{batch.cycle}, {batch.currency}"),
+        (_("Settlement date"), f"{day_text(batch.settlement_date)}, {_number(batch.number)}"),
         (_("Open"), f"{_stamp(batch.opened_at)} - {_stamp(batch.cut_off)}"),
         (_("Closed"), _stamp(batch.closed_at)),
         (_("Next window"), batch.next_window),
@@ -64,6 +62,10 @@ def print_batch(batch: Batch) -> None:
     _print_traffic(batch)
     click.echo()
     _print_balances(batch)
+
+
+def _number(number: int) -> str:
+    return _("window {number} of the day").format(number=number)
 
 
 def _print_traffic(batch: Batch) -> None:
@@ -150,7 +152,7 @@ def print_settlement(
     click.echo()
     text = _("Settlement: {state}").format(state=settlement.state)
     click.secho(text, fg=_COLOURS.get(settlement.state), bold=True)
-    for line in _lines(settlement):
+    for line in _lines(settlement, identity):
         paragraph(f"  {line}")
     if settlement.bearers:
         rows = [
@@ -168,16 +170,11 @@ def print_settlement(
     if verbose or pending:
         print_instructions(instructions if verbose else pending)
     if settlement.state == FAILED:
-        paragraph(
-            _("What to do: {step}").format(
-                step=_("Pay in what is missing, then: chasqui settle retry {batch}").format(
-                    batch=identity
-                )
-            )
-        )
+        step = _("Pay in what is missing, and try again: chasqui settle retry {batch}")
+        paragraph(_("What to do: {step}").format(step=step.format(batch=identity)))
 
 
-def _lines(settlement: Settlement) -> list[str]:
+def _lines(settlement: Settlement, batch: str) -> list[str]:
     lines = []
     if settlement.audit:
         lines.append(_("Recount: {result}").format(result=told(settlement.audit)))
@@ -188,7 +185,8 @@ def _lines(settlement: Settlement) -> list[str]:
         for one in settlement.approvals
     ]
     if settlement.state == CLOSED and not settlement.refused:
-        lines.append(_("It waits for the recount, or for approvals: chasqui settle approve"))
+        text = _("It waits for approvals: chasqui settle approve {batch} --as NAME")
+        lines.append(text.format(batch=batch) if settlement.audit else _("It is being recounted."))
     if settlement.round > 1:
         lines.append(_("Round {number}").format(number=settlement.round))
     if settlement.rules_applied:
@@ -200,12 +198,11 @@ def _lines(settlement: Settlement) -> list[str]:
 
 
 def _unwound(orders: Sequence[str]) -> str:
-    text = ngettext(
-        "{count} order was unwound: {orders}", "{count} orders were unwound: {orders}", len(orders)
-    )
+    more = len(orders) - _UNWOUND_SHOWN
     shown = ", ".join(orders[:_UNWOUND_SHOWN])
-    more = " \N{HORIZONTAL ELLIPSIS}" if len(orders) > _UNWOUND_SHOWN else ""
-    return text.format(count=len(orders), orders=shown + more)
+    if more > 0:
+        shown = _("{orders} and {count} more").format(orders=shown, count=f"{more:,}")
+    return _("Orders unwound: {orders}").format(orders=shown)
 
 
 def print_instructions(found: Sequence[Instructed]) -> None:
@@ -217,12 +214,14 @@ def print_instructions(found: Sequence[Instructed]) -> None:
             f"{one.debit} -> {one.credit}",
             amount_text(one.amount, one.currency),
             one.state,
-            local_ms(one.settled_ms or one.queued_ms).rpartition(" ")[2],
         )
         for one in found
     ]
-    headings = (_("Ledger"), _("Payment"), _("From -> to"), _("Amount"), _("State"), _("At"))
+    headings = (_("Ledger"), _("Payment"), _("From -> to"), _("Amount"), _("State"))
     table(headings, rows, right="lllr")
+    for one in found:
+        if one.reason:
+            paragraph(f"{one.instruction}: {told(one.reason)}")
 
 
 def _unit(currency: str) -> str:

@@ -5,6 +5,11 @@
     REJECTED, EXPIRED, CANCELLED,  never credited           given back
     TOMBSTONE
     RESERVED                       held at most             pending
+    ACSP                           never credited           debited once, pending
+    ACSC                           credited exactly once    final
+    RJCT                           never credited           given back, or never debited
+
+A return is a payment the other way: whoever was credited gives, and both books say so.
 
 What both say of an order must be the same, field by field. Whether an institution's accounts hold
 what its orders moved is its own recount's matter; what that finds counts as a difference here.
@@ -12,6 +17,7 @@ what its orders moved is its own recount's matter; what that finds counts as a d
 What still travels (a CT5 or CTC1 owed, an order that asks again) is told apart from what differs.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,14 +25,20 @@ from enum import StrEnum
 
 from chasqui.answers import Movement, Recount, Transfer
 from chasqui.language import N_
+from chasqui.routing_answers import ReturnRow
 from scheme.money import CURRENCY_BY_CODE
 
 PAID = frozenset({"POSTED", "CONFIRMED"})
 ENDED_UNPAID = frozenset({"REJECTED", "EXPIRED", "CANCELLED", "TOMBSTONE"})
+PAYMENTS = frozenset({"ACSP", "ACSC", "RJCT"})
+"""States of the deferred and LBTR rails, and of returns."""
 NEVER_SENT = N_("it never sent this order: somebody sent it in its name over the raw wire?")
 _FINAL = "FINAL"
 _HELD = "HELD"
 _PENDING = "PENDING"
+_UNAPPLIED = "UNAPPLIED"
+_SETTLED = "ACSC"
+_REJECTED = "RJCT"
 _DEBTOR = "debtor"
 _CREDITOR = "creditor"
 
@@ -117,13 +129,24 @@ class Comparison:
         return [one for one in self.findings if one.kind is kind]
 
 
-def compare(transfers: Iterable[Transfer], books: Mapping[str, Book]) -> Comparison:
-    """Compare every order of the ledger with both books, and every book with the ledger."""
+def compare(
+    transfers: Iterable[Transfer], books: Mapping[str, Book], returns: Iterable[ReturnRow] = ()
+) -> Comparison:
+    """Compare every order of the ledger with both books, and every book with the ledger.
+
+    Args:
+        returns: what went back of transfers.
+    """
+    given_back = tuple(returns)
+    orders = itertools.chain(transfers, map(_as_order, given_back))
+    returned: Counter[str] = Counter()
+    for row in given_back:
+        returned[row.transfer_id] += row.amount
     findings: list[Finding] = []
     missing: set[str] = set()
     known: set[tuple[str, str, str]] = set()
     compared = 0
-    for one in transfers:
+    for one in orders:
         sides = ((one.creditor_agent, _CREDITOR, _creditor), (one.debtor_agent, _DEBTOR, _debtor))
         for code, role, judge in sides:
             known.add((code, role, one.instruction_id))
@@ -131,7 +154,7 @@ def compare(transfers: Iterable[Transfer], books: Mapping[str, Book]) -> Compari
                 missing.add(code)
                 continue
             finding = judge(one, books[code])
-            if finding is not None:
+            if finding is not None and not _is_returned(finding, one, returned):
                 findings.append(finding)
         compared += one.creditor_agent in books or one.debtor_agent in books
     for book in books.values():
@@ -147,6 +170,8 @@ def _creditor(one: Transfer, book: Book) -> Finding | None:
     not_yet = _maker(Kind.NOT_YET, one, book)
     if credited > 1:
         return different(N_("credited more than once"))
+    if one.state in PAYMENTS:
+        return _payment_creditor(one, last, different, not_yet)
     if one.state in PAID:
         return _paid_creditor(one, last, different, not_yet)
     if credited:
@@ -174,6 +199,8 @@ def _debtor(one: Transfer, book: Book) -> Finding | None:
     last = book.last.get((_DEBTOR, one.instruction_id))
     different = _maker(Kind.DIFFERENT, one, book)
     not_yet = _maker(Kind.NOT_YET, one, book)
+    if one.state in PAYMENTS:
+        return _payment_debtor(one, last, different, not_yet)
     if _never_sent(one, last, book):
         return different(NEVER_SENT)
     if last is not None and last.state == _PENDING:
@@ -190,6 +217,68 @@ def _debtor(one: Transfer, book: Book) -> Finding | None:
     if one.state not in ENDED_UNPAID:
         return not_yet(N_("not decided yet"))
     return None
+
+
+_KEPT = N_("not applied: the account is not there; give it back with chasqui return")
+
+
+def _payment_creditor(
+    one: Transfer, last: Movement | None, different: _Make, not_yet: _Make
+) -> Finding | None:
+    state = None if last is None else last.state
+    if one.state != _SETTLED:
+        return None if state is None else different(N_("credited, but the ledger did not post it"))
+    if last is None:
+        return not_yet(N_("its credit (pacs.008 or pacs.004) is still owed"))
+    if state == _UNAPPLIED:
+        return not_yet(_KEPT)
+    if state != _FINAL:
+        return different(N_("posted, but not credited"))
+    return _unlike(one, last, one.debtor_agent, N_("credited with another amount"), different)
+
+
+def _payment_debtor(
+    one: Transfer, last: Movement | None, different: _Make, not_yet: _Make
+) -> Finding | None:
+    state = None if last is None else last.state
+    if one.state == _REJECTED:
+        if state == _FINAL:
+            return different(N_("taken from the payer, but the ledger did not post it"))
+        return not_yet(N_("its refund (pacs.002) is still owed")) if state == _PENDING else None
+    if last is None:
+        return not_yet(N_("its debit (pacs.002 or pacs.004) is still owed"))
+    if state == _UNAPPLIED:
+        return not_yet(_KEPT)
+    if state not in {_PENDING, _FINAL}:
+        return different(N_("given back to the payer, but the ledger did not reject it"))
+    if one.state == _SETTLED and state == _PENDING:
+        return not_yet(N_("its settlement (pacs.002) is still owed"))
+    if one.state != _SETTLED and state == _FINAL:
+        return different(N_("final in its book, but the ledger has not settled it"))
+    return _unlike(one, last, one.creditor_agent, N_("debited with another amount"), different)
+
+
+def _as_order(row: ReturnRow) -> Transfer:
+    """Return a return as what it is in the books: a settled payment the other way."""
+    return Transfer(
+        instruction_id=row.return_id,
+        state=_SETTLED,
+        debtor_agent=row.creditor_agent,
+        creditor_agent=row.debtor_agent,
+        amount=row.amount,
+        currency=row.currency,
+        reference=row.transfer_id,
+    )
+
+
+def _is_returned(finding: Finding, one: Transfer, returned: Mapping[str, int]) -> bool:
+    """Tell whether what could not be applied has gone back whole: nobody has it any more."""
+    if finding.text != _KEPT:
+        return False
+    original = one.reference or one.instruction_id
+    # Of the return itself, the side that gives never had it.
+    is_giver = one.reference is not None and finding.participant == one.debtor_agent
+    return is_giver or (original == one.instruction_id and returned.get(original, 0) >= one.amount)
 
 
 def _never_sent(one: Transfer, last: Movement | None, book: Book) -> bool:

@@ -3,6 +3,7 @@
 import http.client
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from gettext import gettext as _
 from pathlib import Path
@@ -25,14 +26,21 @@ from chasqui.answers import (
     TransfersPage,
 )
 from chasqui.exits import Misused, Refused, Unknown
-from chasqui.routing_answers import PaymentRow, PaymentsPage
+from chasqui.routing_answers import (
+    PaymentDetail,
+    PaymentRow,
+    PaymentsPage,
+    ReturnRow,
+    ReturnsAnswer,
+)
 from scheme.limits import PAGE_ROWS_MAX
 
 T = TypeVar("T")
-_Page = TypeVar("_Page", TransfersPage, PaymentsPage)
+_Page = TypeVar("_Page", TransfersPage, PaymentsPage, ReturnsAnswer)
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 _CONNECT_S = 3.0
+_PIECE_BYTES = 64 * 1024
 _USAGE_STATUSES = {400, 404, 415, 422}
 
 
@@ -92,6 +100,28 @@ class Api:
             Refused: 403, 409: it was understood, and the answer is no.
             Unknown: not reached, no answer in time, or a fault of the other side.
         """
+        with self._asked(method, target, body, headers) as response:
+            answer = response.read(ANSWER_BYTES_MAX)
+        if response.status // 100 != 2:
+            raise _problem(self.url, response.status, answer)
+        return answer
+
+    def pieces(self, target: str) -> Iterator[bytes]:
+        """Yield the body of a document's 2xx answer as it comes, whatever its length.
+
+        Raises:
+            Failure: see ``exchange``; also when the document breaks off.
+        """
+        with self._asked("GET", target, b"", {}) as response:
+            if response.status // 100 != 2:
+                raise _problem(self.url, response.status, response.read(ANSWER_BYTES_MAX))
+            while piece := response.read(_PIECE_BYTES):
+                yield piece
+
+    @contextmanager
+    def _asked(
+        self, method: str, target: str, body: bytes, headers: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
         parts = urlsplit(self.url)
         try:
             connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
@@ -104,8 +134,7 @@ class Api:
         try:
             connection.sock.settimeout(self.timeout_s)
             connection.request(method, parts.path.rstrip("/") + target, body or None, dict(headers))
-            response = connection.getresponse()
-            answer = response.read(ANSWER_BYTES_MAX)
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise Unknown(
                 _("{url} did not answer: {cause}").format(url=self.url, cause=_why(error)),
@@ -113,9 +142,6 @@ class Api:
             ) from error
         finally:
             connection.close()
-        if response.status // 100 != 2:
-            raise _problem(self.url, response.status, answer)
-        return answer
 
     def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
         if scheme != "https":
@@ -211,13 +237,17 @@ class Country:
         """Yield transfers page by page, newest first; all of them without a limit."""
         return self._paged("/transfers", TransfersPage, lambda page: page.transfers, limit, filters)
 
-    def payment(self, payment_id: str) -> PaymentRow:
+    def payment(self, payment_id: str) -> PaymentDetail:
         """Return one order of the deferred or LBTR rail."""
-        return self.operator.get(f"/payments/{payment_id}", PaymentRow)
+        return self.operator.get(f"/payments/{payment_id}", PaymentDetail)
 
     def payments(self, *, limit: int | None = None, **filters: str) -> Iterator[PaymentRow]:
         """Yield orders of the deferred and LBTR rails, newest first."""
         return self._paged("/payments", PaymentsPage, lambda page: page.payments, limit, filters)
+
+    def returns(self) -> Iterator[ReturnRow]:
+        """Yield what went back of transfers, oldest first."""
+        return self._paged("/returns", ReturnsAnswer, lambda page: page.returns, None, {})
 
     def _paged(
         self,

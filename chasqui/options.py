@@ -27,8 +27,10 @@ _NUMBERS: tuple[tuple[type[click.ParamType[Any]], type], ...] = (
 METAVARS = (
     N_("AMOUNT"),
     N_("ARGS"),
+    N_("BATCH"),
     N_("CODE"),
     N_("COMMAND"),
+    N_("DATE"),
     N_("DIRECTORY"),
     N_("FILE"),
     N_("FLOAT RANGE"),
@@ -36,6 +38,7 @@ METAVARS = (
     N_("INTEGER RANGE"),
     N_("KEY"),
     N_("NAME"),
+    N_("NUMBERS"),
     N_("OPTIONS"),
     N_("OWED_ID"),
     N_("PHONE"),

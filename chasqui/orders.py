@@ -12,7 +12,7 @@ from chasqui.calling import as_called
 from chasqui.country import Country
 from chasqui.exits import Failure, Misused
 from chasqui.language import N_
-from chasqui.output import amount_text, day_text, local_second, paragraph
+from chasqui.output import amount_text, day_text, paragraph
 from chasqui.rails import ORDERS, print_considered, print_verdict, rail_name
 from chasqui.routing_answers import PaymentRow, RouteAnswer
 from chasqui.told import told
@@ -99,8 +99,8 @@ def print_ending(one: PaymentRow, *, amount: int, currency: str) -> None:
     text, colour = _ENDINGS.get(one.status, ("{amount} {rail}", "yellow"))
     shown = _(text).format(amount=amount_text(amount, currency), rail=rail_name(one.rail))
     click.secho(shown, fg=colour, bold=True)
-    if one.explanation and one.status == REJECTED:
-        paragraph(_("In detail: {rule}").format(rule=told(one.explanation, currency=currency)))
+    if one.why:
+        paragraph(_("In detail: {rule}").format(rule=told(one.why, currency=currency)))
     if one.status == ACCEPTED:
         paragraph(_waits_for(one))
 
@@ -110,10 +110,6 @@ def _waits_for(one: PaymentRow) -> str:
     if one.rail != ORDERS[0] or not one.window:
         return _("It waits in the queue of the central bank; settlement date {date}.").format(
             date=date
-        )
-    if one.closes_at:
-        return _("It settles with window {window}, which closes {time}.").format(
-            window=one.window, time=local_second(one.closes_at)
         )
     return _("It settles with window {window}; settlement date {date}.").format(
         window=one.window, date=date

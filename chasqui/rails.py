@@ -82,7 +82,8 @@ def print_considered(considered: Sequence[Considered], currency: str) -> None:
 
 
 def _fee(one: Considered, currency: str) -> str:
-    return "" if one.fee is None else amount_text(one.fee, currency)
+    # A rail that is not for such a payment has no fee; what is free says so only if it is taken.
+    return amount_text(one.fee, currency) if one.fee or one.taken else ""
 
 
 def print_verdict(route: RouteAnswer, currency: str) -> None:

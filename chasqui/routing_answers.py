@@ -5,7 +5,7 @@ Amounts are in minor units. Unknown members are ignored: a newer country may say
 
 from msgspec import Struct
 
-from chasqui.answers import Considered, EntryRow, TimelineRow
+from chasqui.answers import Considered, EntryRow, OwedRow
 
 
 class RouteRefusal(Struct, frozen=True, kw_only=True):
@@ -32,7 +32,16 @@ class RouteAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Breaker(Struct, frozen=True, kw_only=True):
-    """A row of GET /breakers."""
+    """A row of GET /breakers.
+
+    Attributes:
+        requests, failed: since the last change of state.
+        rule: what opens it.
+        since: of this state; None: it never changed.
+        opens_at: when it opens if everything goes on failing.
+        half_opens_at: when an open one is tried again.
+        forced: an operator opened it, and must close it.
+    """
 
     participant: str
     rail: str
@@ -41,6 +50,9 @@ class Breaker(Struct, frozen=True, kw_only=True):
     failed: int = 0
     rule: str = ""
     since: str | None = None
+    opens_at: str | None = None
+    half_opens_at: str | None = None
+    forced: bool = False
 
 
 class BreakersAnswer(Struct, frozen=True):
@@ -69,26 +81,28 @@ class PaymentRow(Struct, frozen=True, kw_only=True):
     Attributes:
         status: ``ACSP`` until its cycle or queue settles, then ``ACSC`` or ``RJCT``.
         window: of the deferred rail; empty on the LBTR rail, which has a queue.
+        why: why it was rejected; empty if it was not.
+        considered: only in the answer to POST.
     """
 
     payment_id: str
-    status: str = ""
-    rail: str = ""
+    status: str
+    rail: str
     debtor_agent: str = ""
     creditor_agent: str = ""
+    debtor_cci: str = ""
+    creditor_cci: str = ""
     amount: int = 0
     fee: int = 0
     currency: str = "PEN"
+    description: str = ""
     window: str | None = None
+    instruction: str | None = None
     settlement_date: str | None = None
-    closes_at: str | None = None
+    why: str = ""
     created_at: str | None = None
-    decided_at: str | None = None
-    reason_code: str | None = None
-    explanation: str = ""
+    ended_at: str | None = None
     considered: tuple[Considered, ...] = ()
-    entries: tuple[EntryRow, ...] = ()
-    timeline: tuple[TimelineRow, ...] = ()
 
 
 class PaymentsPage(Struct, frozen=True):
@@ -98,10 +112,38 @@ class PaymentsPage(Struct, frozen=True):
     next: str | int | None = None
 
 
-class ReturnAnswer(Struct, frozen=True, kw_only=True):
-    """POST /transfers/{id}/returns."""
+class ReturnRow(Struct, frozen=True, kw_only=True):
+    """What went back of a transfer: POST /transfers/{id}/returns, and a row of GET.
+
+    Attributes:
+        left: what can still be returned.
+        windows: by ledger, the window of the dispute cycle that it settles in.
+    """
 
     return_id: str
-    amount: int | None = None
+    transfer_id: str = ""
+    debtor_agent: str = ""
+    creditor_agent: str = ""
+    amount: int = 0
     currency: str = "PEN"
-    window: str | None = None
+    reason: str = ""
+    at: str | None = None
+    left: int | None = None
+    windows: dict[str, str] = {}
+
+
+class ReturnsAnswer(Struct, frozen=True):
+    """GET /transfers/{id}/returns, and a page of GET /returns."""
+
+    returns: tuple[ReturnRow, ...] = ()
+    next: str | int | None = None
+
+
+class PaymentDetail(Struct, frozen=True, kw_only=True):
+    """GET /payments/{id}."""
+
+    payment: PaymentRow
+    considered: tuple[Considered, ...] = ()
+    entries: tuple[EntryRow, ...] = ()
+    owed: tuple[OwedRow, ...] = ()
+    returns: tuple[ReturnRow, ...] = ()

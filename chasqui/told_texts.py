@@ -7,6 +7,7 @@ here. A slot is named for what fills it: ``count``, ``least``, ``most``, ``limit
 
 from collections.abc import Mapping
 
+from chasqui import told_texts_clearing as clearing
 from chasqui.language import N_
 
 INSTITUTIONS = (
@@ -88,7 +89,6 @@ CLEARING_HOUSE = (
     N_("no accepted verification under this id: verify again with AV1"),
     N_("the verification is older than {count} s: verify again"),
     N_("differs from the verification quoted in referenceTransactionId"),
-    N_("above the limit of an immediate transfer, {limit} {currency}"),
     N_("the prefund of {code} does not cover it"),
     N_("refused by the creditor's agent"),
     N_("no certificate is trusted for the sender"),
@@ -332,6 +332,7 @@ LIBRARIES = (
 """Of the operating system, of msgspec and of the TOML reader: those that users meet."""
 
 OUR_OWN: Mapping[str, str] = {
+    **clearing.OUR_OWN,
     "check digits agree with entity, office and account": N_(
         "the check digits are wrong: compare all 20 digits"
     ),
@@ -356,6 +357,11 @@ TEMPLATES = frozenset(
         *SIGNATURES,
         *SETTINGS,
         *LIBRARIES,
+        *clearing.ROUTING,
+        *clearing.ORDERS,
+        *clearing.SETTLEMENT,
+        *clearing.FILES,
+        *clearing.NETWORK,
         *OUR_OWN,
     )
 )

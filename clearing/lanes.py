@@ -5,9 +5,6 @@ from typing import Any
 
 from scheme.ledger import Account, Entry
 
-DEBIT_COUNTS, CREDIT_COUNTS = 1, 2
-"""A lane's ``counted``: whether its lines count one transfer for their debit, for their credit."""
-
 _CACHED_MAX = 200_000
 _FIND = (
     'SELECT lane FROM lanes WHERE "window" = ? AND kind = ? AND ledger = ? AND currency = ? '
@@ -65,24 +62,6 @@ class Lanes:
         self._last += 1
         self._fresh.append((self._last, *columns))
         return self._last
-
-
-def counted_flags(entries: Sequence[Entry]) -> list[int]:
-    """Say of each entry of a transfer whether it counts one for its debit and its credit.
-
-    A transfer counts once for each window and position, whatever number of entries it has.
-    """
-    flags = []
-    for index, entry in enumerate(entries):
-        flag = DEBIT_COUNTS | CREDIT_COUNTS if entry.window else 0
-        for earlier in entries[:index]:
-            if earlier.window == entry.window:
-                if earlier.debit == entry.debit:
-                    flag &= ~DEBIT_COUNTS
-                if earlier.credit == entry.credit:
-                    flag &= ~CREDIT_COUNTS
-        flags.append(flag)
-    return flags
 
 
 def read_lanes(connection: Any, lanes: Iterable[int]) -> dict[int, Entry]:

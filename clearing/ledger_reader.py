@@ -1,11 +1,10 @@
 """What the ledger reads back: everything at the start, single keys while it runs."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-
 from msgspec.structs import replace
 
 from clearing.core.ledger_state import opposition_record
@@ -51,6 +50,7 @@ _INSTRUCTION = (
     "SELECT sequence, instruction_id, kind, subject, ledger, currency, debit, credit, minor, "
     "linked, state, reason, queued_ms, settled_ms FROM instructions"
 )
+_SETTLED = f"{_INSTRUCTION} WHERE state = 'SETTLED'"
 _QUEUED = f"{_INSTRUCTION} WHERE state = 'QUEUED' ORDER BY sequence"
 _BY_KEY = "SELECT transfer_id, record FROM transfers WHERE key = ?1 OR transfer_id = ?2"
 
@@ -192,6 +192,11 @@ def read_recorded(connection: Any) -> Recorded:
         instructions=[_instruction(row) for row in connection.execute(_QUEUED).fetchall()],
         last_sequence=connection.execute(sequences).fetchone()[0],
     )
+
+
+def read_settled(connection: Any) -> Iterator[Instruction]:
+    """Yield all payments that settled."""
+    return map(_instruction, connection.execute(_SETTLED))
 
 
 def read_held(connection: Any) -> list[Held]:

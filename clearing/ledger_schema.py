@@ -5,6 +5,8 @@ the number of its transfer, and says by its lane what the entries of a window an
 accounts have in common. ``entries`` shows them as one would write them on paper.
 """
 
+from clearing.core.recount import COUNTED_KINDS
+
 SCHEMA_VERSION = 2
 
 IS_OPEN = "state NOT IN ('CONFIRMED', 'REJECTED', 'CANCELLED', 'TOMBSTONE', 'ACSC', 'RJCT')"
@@ -18,11 +20,6 @@ LINES_PER_NUMBER = 16
 """Line ids that belong to one number: the entries of a posting, then what is only counted."""
 COUNTED_FROM = 8
 """First of them that is for what is only counted."""
-
-ORDERED, REJECTED, UNSEEN = "ordered", "rejected", "unseen"
-COUNTED_KINDS = (ORDERED, REJECTED, UNSEEN)
-"""Lines that move no money: orders of the cycles at their acceptance, transfers that were refused,
-and those refused before their creditor's agent could see them."""
 
 _ENTRIES_OF = f"""
     SELECT l.line_id AS entry_id, s.{{name}} AS transfer_id, a.kind AS kind, a.ledger AS ledger,

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Self
 
-from clearing.audit import audit
+from clearing.audit import audit, recount_window
 from clearing.core.audit import Audit
-from clearing.core.ledger_state import LedgerState, Write
-from clearing.ledger_reader import LedgerReader, read_held, read_positions
+from clearing.core.ledger_state import LedgerState
+from clearing.core.ledger_write import Held, Write
+from clearing.ledger_reader import LedgerReader, read_recorded
 from clearing.ledger_schema import SCHEMA, SCHEMA_VERSION
 from clearing.ledger_writer import GroupWriter
 from runtime.group_commit import GroupCommit, open_durable
@@ -17,8 +18,11 @@ from runtime.sqlite_file import check_whole, not_usable
 from scheme.errors import StoreError
 from scheme.ledger import (
     Account,
+    AdvanceWindow,
+    CloseWindow,
     Command,
     Duplicate,
+    Instruction,
     Position,
     Post,
     Refuse,
@@ -26,10 +30,13 @@ from scheme.ledger import (
     Remember,
     Reserve,
     Result,
+    Short,
+    Tally,
+    WindowStand,
 )
 from scheme.limits import GROUP_COMMANDS_MAX, LEDGER_QUEUE_MAX
 
-_RECORDED = (Post, Reserve, Remember, Refuse, Release)
+_RECORDED = (Post, Reserve, Remember, Refuse, Release, AdvanceWindow)
 
 
 class SqliteLedger:
@@ -40,6 +47,7 @@ class SqliteLedger:
             ``SetAlert`` and the notice in one ``apply``.
         on_high: told when an announced position is above its high watermark again, which ends
             the alert by itself.
+        on_released: told the window when the last transfer of a CLOSING one has ended.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class SqliteLedger:
         self._open_reader = open_reader
         self.on_low: Callable[[Position], None] | None = None
         self.on_high: Callable[[Position], None] | None = None
+        self.on_released: Callable[[str], None] | None = None
         self._commit: GroupCommit[Write] = GroupCommit(
             connection,
             GroupWriter(connection).write,
@@ -96,7 +105,7 @@ class SqliteLedger:
             _ensure_schema(connection, path, now_ms)
             reader = open_reader(path)
             unfinished.callback(reader.close)
-            state = LedgerState(read_positions(reader), read_held(reader), LedgerReader(reader))
+            state = LedgerState(read_recorded(reader), LedgerReader(reader))
             unfinished.pop_all()
         return cls(connection, reader, state, path, lambda: open_reader(path), on_failure)
 
@@ -104,25 +113,8 @@ class SqliteLedger:
         """Decide a batch at once and in order, and write it whole (see the port)."""
         if self._commit.has_failed:
             await self._commit.write()  # Never answered.
-        results: list[Result] = []
-        writes: list[Write] = []
-        must_wait = False
-        size = 0
-        try:
-            for command in batch:
-                result, write = self._state.decide(command)
-                results.append(result)
-                if write is not None:
-                    writes.append(write)
-                    size += _size(command)
-                    must_wait = must_wait or not _is_presumed(command)
-                else:
-                    must_wait = must_wait or type(result) is Duplicate
-        except BaseException as error:
-            if writes:
-                # Half a batch is decided, and a decision is never taken back: give up.
-                self._commit.fail(error)
-            raise
+        results, writes, size = self._decide(batch)
+        must_wait = any(_waits(*one) for one in zip(batch, results, strict=True))
         if must_wait:
             written = self._commit.write(*writes, size=size)
             self._announce()
@@ -132,6 +124,32 @@ class SqliteLedger:
             self._announce()
         return results
 
+    def note(self, batch: Sequence[Command]) -> Sequence[Result]:
+        """Decide a batch now; it is written whole with the next group, and nobody waits."""
+        results, writes, size = self._decide(batch)
+        if writes:
+            self._commit.submit(*writes, size=size)
+            self._announce()
+        return results
+
+    def _decide(self, batch: Sequence[Command]) -> tuple[list[Result], list[Write], int]:
+        results: list[Result] = []
+        writes: list[Write] = []
+        size = 0
+        try:
+            for command in batch:
+                result, write = self._state.decide(command)
+                results.append(result)
+                if write is not None:
+                    writes.append(write)
+                    size += _size(command)
+        except BaseException as error:
+            if writes:
+                # Half a batch is decided, and a decision is never taken back: give up.
+                self._commit.fail(error)
+            raise
+        return results, writes, size
+
     def _announce(self) -> None:
         for position in self._state.take_low():
             if self.on_low is not None:
@@ -139,6 +157,9 @@ class SqliteLedger:
         for position in self._state.take_high():
             if self.on_high is not None:
                 self.on_high(position)
+        for window in self._state.take_released():
+            if self.on_released is not None:
+                self.on_released(window)
 
     def position(self, account: Account) -> Position | None:
         """Return one position as decided."""
@@ -147,6 +168,57 @@ class SqliteLedger:
     def positions(self) -> tuple[Position, ...]:
         """Return all positions, the contra accounts included."""
         return tuple(self._state.positions.values())
+
+    def windows(self) -> tuple[WindowStand, ...]:
+        """Return all windows that are not at an end, as decided."""
+        return self._state.windows()
+
+    def window(self, window: str) -> WindowStand | None:
+        """Return any window, as decided."""
+        return self._state.window(window)
+
+    def past_windows(self, limit: int) -> tuple[WindowStand, ...]:
+        """Return windows whose end is on disk, newest first."""
+        return self._state.past_windows(limit)
+
+    def tallies(self, window: str) -> tuple[Tally, ...]:
+        """Return what a window has counted, by account."""
+        return self._state.tallies(window)
+
+    def batch(self, window: str) -> bytes | None:
+        """Return a window's batch, once it was made."""
+        return self._state.batch(window)
+
+    def held_in(self, window: str) -> tuple[Held, ...]:
+        """Return the transfers of a window that hold money, oldest first."""
+        return self._state.held_in(window)
+
+    def instructions(self) -> tuple[Instruction, ...]:
+        """Return the queue of payments in the ledgers of money, by sequence."""
+        return self._state.instructions()
+
+    def instruction(self, instruction_id: str) -> Instruction | None:
+        """Return any such payment."""
+        return self._state.instruction(instruction_id)
+
+    def instructions_of(self, subject: str) -> tuple[Instruction, ...]:
+        """Return the payments of one window or order, by sequence."""
+        return self._state.instructions_of(subject)
+
+    async def recount_window(self, window: str) -> tuple[Tally, ...]:
+        """Count a window anew from its lines on disk, in a thread.
+
+        What was decided before the call is on disk first.
+
+        Raises:
+            StoreError: the file is damaged, or cannot be read.
+        """
+        await self._commit.write()
+        return await asyncio.to_thread(self._recount_window, window)
+
+    def _recount_window(self, window: str) -> tuple[Tally, ...]:
+        with _named(self._path), closing(self._open_reader()) as connection:
+            return recount_window(connection, window)
 
     async def audit(self) -> Audit:
         """Recount what is on disk, in a thread and on a connection of its own.
@@ -190,8 +262,17 @@ def _is_presumed(command: Command) -> bool:
     return type(command) is Reserve and not command.write_ahead
 
 
+def _waits(command: Command, result: Result) -> bool:
+    """Tell whether an answer may only be given once what it says is on disk."""
+    if type(result) is Short:
+        return False
+    return type(result) is Duplicate or not _is_presumed(command)
+
+
 def _size(command: Command) -> int:
     size = len(command.record) if isinstance(command, _RECORDED) else 0
+    if type(command) is CloseWindow:
+        size = len(command.batch)
     for owed in command.owed:
         size += len(owed.body)
     return size
@@ -223,4 +304,7 @@ def _ensure_schema(connection: Any, path: str, now_ms: int) -> None:
         connection.execute("COMMIT")
     version = connection.execute("SELECT schema_version FROM meta").fetchone()[0]
     if version != SCHEMA_VERSION:
-        raise StoreError(f"{path}: schema {version}, but this program needs {SCHEMA_VERSION}")
+        hint = "start over with `chasqui reset`, or run the version that made it"
+        raise StoreError(
+            f"{path}: schema {version}, but this program needs {SCHEMA_VERSION}: {hint}"
+        )

@@ -13,15 +13,13 @@ import msgspec
 
 from clearing.core.instruction_state import instruction_entries
 from clearing.core.ledger_write import Write
+from clearing.core.recount import ORDERED, REJECTED, UNSEEN, counted_flags
 from clearing.core.tally import at_acceptance, at_posting
-from clearing.lanes import Lanes, counted_flags
+from clearing.lanes import Lanes
 from clearing.ledger_rows import Group, Row, statements
 from clearing.ledger_schema import (
     COUNTED_FROM,
     LINES_PER_NUMBER,
-    ORDERED,
-    REJECTED,
-    UNSEEN,
     mixed,
 )
 from scheme.ledger import (

@@ -109,7 +109,7 @@ class ClearingService:
         self.on_settled_cycle: Callable[[str, frozenset[str]], None] | None = None
         self.on_instruction_ended: Callable[[Instruction], None] | None = None
         self.on_owed: Callable[[Sequence[Owed]], None] | None = None
-        self.windows.on_settled = self._settled_cycle
+        self.windows.batches.on_settled = self._settled_cycle
         self.windows.on_owed = self._owed
         self.lbtr.on_ended = self._instruction_ended
 
@@ -199,6 +199,7 @@ class ClearingService:
             owed=self._notice_of_movement(before, after),
         )
         (result,) = await self._ledger.apply((command,))
+        await self.lbtr.pump()  # A drawdown may cover what waits for it.
         return _answered(result, command.digest, account)
 
     async def move_cash(

@@ -7,39 +7,29 @@ from datetime import datetime, timedelta
 import structlog
 from msgspec.structs import replace
 
+from clearing.batches import Batches, advanced
 from clearing.core.business_days import Calendar
 from clearing.core.netting import (
     BatchRefused,
     Charges,
     carried_balances,
     digest,
-    disagreement,
     has_traffic,
     make_batch,
 )
-from clearing.core.settlement import again
 from clearing.core.window import Window, cut_offs, ledger_of, window_after, window_at, window_of
 from clearing.lbtr import Lbtr
 from clearing.ports import LedgerStore
-from clearing.refusals import Refusal, conflict, invalid, unknown
+from clearing.refusals import Refusal, conflict, unknown
 from clearing.settlement import Settler
 from scheme.batch import (
-    AGREED,
     CLOSED,
     CLOSING,
-    FAILED,
     OPEN,
-    PARTIAL,
-    REFUSED,
-    SETTLED,
-    SETTLING,
-    Approval,
     Batch,
     Settlement,
-    decode_batch,
     decode_settlement,
     encode_batch,
-    encode_settlement,
 )
 from scheme.clock import Clock, from_ms, to_ms
 from scheme.errors import StoreError
@@ -66,8 +56,8 @@ NoticesOfWindow = Callable[[Batch, str], tuple[Owed, ...]]
 
 PREFUNDED = frozenset({NATIONAL, DALE})
 """Cycles whose balances are carried from one window to the next, and told to participants."""
-NAME_CHARACTERS_MAX = 64
-"""Longest name under which a batch is approved."""
+LET_RUN_TURNS = 20
+"""Turns of the loop between rolling and closing, for orders that were given the old window."""
 LOOK_S_MAX = 300.0
 """Longest time between two looks at the clock, in case the machine's was set forward."""
 RETRY_S = 10.0
@@ -83,7 +73,7 @@ class WindowKeeper:
 
     Attributes:
         on_owed: told of messages that are owed now, once they are on disk.
-        on_settled: told the end of an exchange cycle: its window, and the orders unwound.
+        batches: what becomes of the windows once they are closed.
     """
 
     def __init__(
@@ -113,7 +103,7 @@ class WindowKeeper:
         }
         self._open: dict[tuple[str, str], Window] = {}
         self._wake = asyncio.Event()
-        self._settler = Settler(
+        settler = Settler(
             ledger,
             lbtr,
             profile=profile,
@@ -121,8 +111,8 @@ class WindowKeeper:
             clock=clock,
             open_window=lambda cycle, currency: self.window(cycle, currency).id,
         )
+        self.batches = Batches(ledger, settler, approvals=profile.settlement.approvals, clock=clock)
         self.on_owed: Callable[[Sequence[Owed]], None] | None = None
-        self.on_settled: Callable[[str, frozenset[str]], None] | None = None
         ledger.on_released = lambda _: self.nudge()
         lbtr.on_moved = self.nudge
 
@@ -176,7 +166,10 @@ class WindowKeeper:
         """Keep the windows for ever."""
         while True:
             self._wake.clear()
-            timer = self._clock.call_at(await self._rooted_turn(), self._wake.set)
+            look_at = await self._rooted_turn()
+            if look_at <= self._clock.now():
+                continue  # It has come while the disk was busy.
+            timer = self._clock.call_at(look_at, self._wake.set)
             try:
                 await self._wake.wait()
             finally:
@@ -186,14 +179,17 @@ class WindowKeeper:
         """Do all that can be done now; return when to look again."""
         for cycle, currency in self._open:
             self.window(cycle, currency)
+        for _ in range(LET_RUN_TURNS):
+            await asyncio.sleep(0)
         await self._lbtr.drop_late()
+        await self._lbtr.pump()
         await self._close_what_can()
         now = self._clock.now()
         looks = [now + timedelta(seconds=LOOK_S_MAX)]
         looks += [window.closes_at for window in self._open.values()]
         looks += [at for at in (self._lbtr.next_closing(),) if at is not None]
         for stand in self._unended():
-            wake_ms = await self._take_further(stand)
+            wake_ms = await self.batches.take_further(stand)
             if wake_ms:
                 looks.append(from_ms(wake_ms))
         return min(looks)
@@ -345,118 +341,24 @@ class WindowKeeper:
                 counted[account] = Tally(window=stand.window, account=account)
         return list(counted.values())
 
-    # -- Audit, approvals, settlement ----------------------------------------------------------
-
-    async def _take_further(self, stand: WindowStand) -> int:
-        """Take a closed window on; return when to look again, or 0."""
-        if stand.state == CLOSED and await self._is_cleared(stand):
-            settlement = self._settlement(stand.window)
-            settling = replace(settlement, state=SETTLING)
-            await self._ledger.apply((self._advanced(stand.window, settling),))
-        elif stand.state != SETTLING:
-            return 0
-        wake_ms = await self._settler.settle(stand.window)
-        after = self._ledger.window(stand.window)
-        assert after is not None
-        if stand.cycle == DEFERRED and after.state in (SETTLED, PARTIAL):
-            unwound = decode_settlement(after.record, state=after.state).unwound
-            if self.on_settled is not None:
-                self.on_settled(stand.window, frozenset(unwound))
-        return wake_ms
-
-    async def _is_cleared(self, stand: WindowStand) -> bool:
-        """Tell whether a closed window may be settled: its recount agrees, people approved."""
-        settlement = decode_settlement(stand.record, state=stand.state)
-        if not settlement.audit:
-            settlement = await self._audited(stand.window)
-        enough = len(settlement.approvals) >= self._rules.approvals
-        return settlement.audit == AGREED and enough
-
-    async def _audited(self, window: str) -> Settlement:
-        data = self._ledger.batch(window)
-        assert data is not None
-        wrong = disagreement(decode_batch(data), await self._ledger.recount_window(window))
-        if wrong:
-            log.error("a batch is refused: the recount differs", window=window, cause=wrong)
-        verdict = REFUSED + wrong if wrong else AGREED
-        audited = replace(self._settlement(window), audit=verdict)
-        await self._ledger.apply((self._advanced(window, audited),))
-        return audited
+    # -- What people do about batches ----------------------------------------------------------
 
     async def approve(self, window_id: str, name: str) -> Settlement | Refusal:
-        """Note that a person approves a batch."""
-        name = name.strip()
-        stand = self._ledger.window(window_id)
-        if stand is None:
-            return _UNKNOWN_BATCH
-        if not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
-            hint = f"the name of who approves, 1 to {NAME_CHARACTERS_MAX} characters"
-            return invalid("the name is missing or too long", "as", hint)
-        settlement = decode_settlement(stand.record, state=stand.state)
-        refusal = self._no_approval(stand, settlement, name)
-        if refusal is not None:
-            return refusal
-        approval = Approval(name=name, at=to_ms(self._clock.now()))
-        approved = replace(settlement, approvals=(*settlement.approvals, approval))
-        await self._ledger.apply((self._advanced(window_id, approved),))
+        """Note that a person approves a batch, and look whether it can be settled now."""
+        answer = await self.batches.approve(window_id, name)
         self.nudge()
-        return approved
-
-    def _no_approval(self, stand: WindowStand, settlement: Settlement, name: str) -> Refusal | None:
-        if not self._rules.approvals:
-            hint = "settlement.approvals in the profile says how many people approve a batch"
-            return conflict("this profile wants no approval", "batch", hint)
-        if stand.state in (OPEN, CLOSING):
-            return _not_closed(stand)
-        if settlement.audit.startswith(REFUSED):
-            return conflict(
-                "the batch is refused: its recount differs",
-                "batch",
-                "GET /batches/{id} says how; nothing of it settles before they agree",
-            )
-        if any(one.name.casefold() == name.casefold() for one in settlement.approvals):
-            hint = "two different people approve a batch"
-            return conflict("this person has approved the batch already", "as", hint)
-        if stand.state != CLOSED or len(settlement.approvals) >= self._rules.approvals:
-            return conflict("the batch is approved already", "batch", f"it is {stand.state}")
-        return None
+        return answer
 
     async def retry(self, window_id: str) -> Settlement | Refusal:
         """Try once more, at a person's wish, what failed or was refused."""
-        stand = self._ledger.window(window_id)
-        if stand is None:
-            return _UNKNOWN_BATCH
-        settlement = decode_settlement(stand.record, state=stand.state)
-        if stand.state == FAILED:
-            anew = again(settlement)
-        elif stand.state == CLOSED and settlement.audit.startswith(REFUSED):
-            anew = replace(settlement, audit="")
-        elif stand.state == CLOSING and settlement.refused:
-            anew = replace(settlement, refused="")
-        else:
-            return conflict(
-                f"nothing failed: the batch is {stand.state}",
-                "batch",
-                "only what FAILED or was refused is tried again",
-            )
-        await self._ledger.apply((self._advanced(window_id, anew),))
+        answer = await self.batches.retry(window_id)
         self.nudge()
-        return anew
+        return answer
 
     # -- Small things --------------------------------------------------------------------------
 
-    def _settlement(self, window: str) -> Settlement:
-        stand = self._ledger.window(window)
-        assert stand is not None
-        return decode_settlement(stand.record, state=stand.state)
-
     def _advanced(self, window: str, settlement: Settlement) -> AdvanceWindow:
-        return AdvanceWindow(
-            window=window,
-            state=settlement.state,
-            at_ms=to_ms(self._clock.now()),
-            record=encode_settlement(settlement),
-        )
+        return advanced(window, settlement, to_ms(self._clock.now()))
 
 
 def _opening(window: Window, now: datetime) -> OpenWindow:
@@ -472,12 +374,3 @@ def _opening(window: Window, now: datetime) -> OpenWindow:
 
 
 _UNKNOWN_WINDOW = unknown("no window has this id", "window", "GET /windows lists them")
-_UNKNOWN_BATCH = unknown("no batch has this id", "batch", "GET /batches lists them")
-
-
-def _not_closed(stand: WindowStand) -> Refusal:
-    return conflict(
-        f"the window is not closed yet: it is {stand.state}",
-        "batch",
-        "its batch is made when nothing of it is in flight any more",
-    )

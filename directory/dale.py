@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
-from directory.core.alias import CLEARING_HOUSE, Entry, Refusal, asked_phone
+from directory.core.alias import Refusal, asked_phone
 from directory.core.dale import (
     Merged,
     Mismatch,
@@ -31,7 +31,6 @@ from directory.core.lookup import DirectoryAnswer
 from directory.core.quota import Quota
 from directory.core.registry import Order
 from directory.ports import AliasIndex, NationalDirectory
-from directory.service import DirectoryService, ListRefusal
 from scheme.clock import Clock, to_ms, wire_date_time
 from scheme.errors import NoAnswer, PeerError, StoreError
 from scheme.limits import DIRECTORY_PHONES_MAX
@@ -50,33 +49,6 @@ class LookedUp(Struct, frozen=True):
 
     partial: bool
     results: tuple[Merged, ...]
-
-
-class InProcess:
-    """NationalDirectory over the directory of this process."""
-
-    def __init__(self, directory: DirectoryService) -> None:
-        self._directory = directory
-
-    async def register(self, order: Order) -> Entry | Refusal:
-        """Forward an instruction."""
-        return await self._directory.register(order)
-
-    async def look_up(
-        self, participant: str, phones: Sequence[str]
-    ) -> Sequence[DirectoryAnswer] | Refusal:
-        """Ask about phones."""
-        answer = self._directory.look_up(participant, phones)
-        if isinstance(answer, ListRefusal):
-            return Refusal(ReasonCode.FF02, answer.field, answer.rule)
-        return answer
-
-    async def entry(self, phone: str, participant: str) -> Entry | None:
-        """Return what it has of a phone at an entity."""
-        for entry in self._directory.entries(phone):
-            if (entry.directory, entry.participant) == (CLEARING_HOUSE, participant):
-                return entry
-        return None
 
 
 class Dale:

@@ -1,21 +1,28 @@
 """The operator's view of the directory: routes that the switch mounts on its operator port."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
 from directory.core.alias import Entry, asked_phone
+from directory.core.dale import Mismatch
 from directory.service import DirectoryService
 from runtime.http_server import Request, Response
 from scheme.clock import from_ms
 from scheme.errors import StoreError
-from scheme.masking import mask_cci, mask_name
+from scheme.masking import mask_cci, mask_name, mask_phone
 
 RouteHandler = Callable[[Request, Mapping[str, str]], Awaitable[Response]]
 
 
-def routes(service: DirectoryService) -> dict[tuple[str, str], RouteHandler]:
-    """Return the handlers by method and path pattern."""
+def routes(
+    service: DirectoryService, mismatches: Callable[[], Sequence[Mismatch]]
+) -> dict[tuple[str, str], RouteHandler]:
+    """Return the handlers by method and path pattern.
+
+    Args:
+        mismatches: what only the coops' network knows.
+    """
 
     async def entries(request: Request, _: Mapping[str, str]) -> Response:
         phone = asked_phone(request.query.get("phone", ""))
@@ -43,7 +50,26 @@ def routes(service: DirectoryService) -> dict[tuple[str, str], RouteHandler]:
         document = {"bucket_size": size, "per_minute": per_minute, "quotas": rows}
         return Response(body=msgspec.json.encode(document))
 
-    return {("GET", "/directory/entries"): entries, ("GET", "/directory/quotas"): quotas}
+    async def unmatched(_: Request, __: Mapping[str, str]) -> Response:
+        try:
+            rows = [
+                {
+                    "phone": mask_phone(one.phone),
+                    "participant": one.participant,
+                    "since": from_ms(one.since_ms).isoformat(),
+                }
+                for one in mismatches()
+            ]
+        except StoreError:
+            hint = "see the log, then try again"
+            return _problem(503, "the directory cannot be read", field="", hint=hint)
+        return Response(body=msgspec.json.encode({"mismatches": rows}))
+
+    return {
+        ("GET", "/directory/entries"): entries,
+        ("GET", "/directory/quotas"): quotas,
+        ("GET", "/directory/mismatches"): unmatched,
+    }
 
 
 def _entry(entry: Entry) -> dict[str, str]:

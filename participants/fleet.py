@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from participants.agents.office import Office
+from participants.links.payments_port import PATH as PAYMENTS_PATH
 from participants.links.tin_http import BASE_PATH
 from participants.links.tin_http.port import TinPort
 from runtime.http_server import GuardedServer, Request, Response
@@ -52,14 +53,17 @@ class Station:
 
     Args:
         office: the institution.
-        wire: answers the clearing house.
+        wire: answers the clearing house on the TIN wire; payments: on the slow rails.
         control: answers the test hook.
         host: address to listen on.
     """
 
-    def __init__(self, office: Office, wire: TinPort, control: Answer, *, host: str) -> None:
+    def __init__(
+        self, office: Office, wire: TinPort, payments: Answer, control: Answer, *, host: str
+    ) -> None:
         self.office = office
         self._wire = wire
+        self._payments = payments
         self._control = control
         self._server = GuardedServer(self._answer, host=host, port=office.institution.entry.port)
 
@@ -83,6 +87,8 @@ class Station:
     async def _answer(self, request: Request) -> Response:
         if request.path.startswith(BASE_PATH):
             return await self._wire.answer(request)
+        if request.path.startswith(PAYMENTS_PATH):
+            return await self._payments(request)
         if request.path.startswith(CONTROL_PATH):
             return await self._control(request)
         return Response(404, b'{"error":"no such path here"}')

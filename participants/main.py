@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -27,6 +26,7 @@ from participants.core.book import Account, AccountStatus
 from participants.core.session import SessionState
 from participants.fleet import FleetRunner, Station, Tasks
 from participants.links.network_http.client import NetworkClient
+from participants.links.payments_port import PaymentsPort
 from participants.links.tin_http.client import TinClient
 from participants.links.tin_http.port import TinPort
 from participants.links.tin_http.seal import CLEARING_HOUSE, Seal
@@ -52,6 +52,9 @@ EXIT_COMMIT_FAILED = 70
 _OWN_NAME = "fleet"
 _NO_KEY = "none"
 """Key id where no key is shown: without TLS the network believes who a coop says it is."""
+
+_Network = Callable[[str], tuple[AiohttpClient, str]]
+"""From a coop to the connections and the key id with which it reaches its network."""
 
 
 class FleetProcess:
@@ -120,7 +123,10 @@ class FleetProcess:
                 entry.code, office.receivers(), seals[entry.code], variant=_variant(entry)
             )
             control = ControlApi(office.institution, office.debtor, office.sessions, books)
-            stations.append(Station(office, wire, control.answer, host=config.host))
+            payments = PaymentsPort(office.rail_payments, seals[entry.code])
+            stations.append(
+                Station(office, wire, payments.answer, control.answer, host=config.host)
+            )
         return FleetRunner(stations, tasks)
 
     def _office(
@@ -131,7 +137,7 @@ class FleetProcess:
         seal: Seal,
         tasks: Tasks,
         accounts: dict[str, list[Account]],
-        network: "_Network | None",
+        network: _Network | None,
     ) -> Office:
         code, fleet = entry.code, self._fleet
         today = wire_date(self._clock.now())
@@ -144,6 +150,11 @@ class FleetProcess:
             session=SessionState(code, (one.code for one in fleet.participant), books.facts(code)),
             directories=frozenset(
                 directory for one in fleet.participant for directory in one.directories
+            ),
+            network=frozenset(
+                one.code
+                for one in fleet.participant
+                if entry.is_tiered and one.ledger == entry.ledger and one.code != code
             ),
             spawn=tasks.spawn,
             has_magic=self._config.magic,
@@ -165,7 +176,7 @@ class FleetProcess:
         entry: Participant,
         http: AiohttpClient,
         seal: Seal,
-        network: "_Network | None",
+        network: _Network | None,
     ) -> ClearingHouse:
         house = TinClient(
             entry.code,
@@ -179,16 +190,16 @@ class FleetProcess:
         )
         if network is None or not entry.is_tiered:
             return house
-        client, key_id = network.of(entry.code)
+        client, key_id = network(entry.code)
         url = self._config.network_url
         return NetworkClient(entry.code, key_id, url, client, house, lambda: str(uuid4()))
 
-    def _network(self, http: AiohttpClient, stack: AsyncExitStack) -> "_Network | None":
+    def _network(self, http: AiohttpClient, stack: AsyncExitStack) -> _Network | None:
         """Return how coops reach their network, if it is served."""
         if not self._config.network_url:
             return None
         if not self._config.network_url.startswith("https://"):
-            return _Network(lambda _: (http, _NO_KEY))
+            return lambda _: (http, _NO_KEY)
         coops = [one.code for one in self._simulated if one.is_tiered]
         keys = self._pki(coops)
 
@@ -199,7 +210,7 @@ class FleetProcess:
             stack.push_async_callback(client.close)
             return client, thumbprint(identity.certificate)
 
-        return _Network(own_client)
+        return own_client
 
     def _seals(self, stack: AsyncExitStack) -> dict[str, Seal]:
         """Return what signs and verifies for each institution; keys only where one signs."""
@@ -222,13 +233,6 @@ class FleetProcess:
 
     def _pki(self, names: Sequence[str]) -> pki.Pki:
         return pki.open_pki(self._home / "pki", names, self._clock.now())
-
-
-@dataclass(frozen=True, slots=True)
-class _Network:
-    """How a coop reaches its network: ``of`` gives its connections and its key id."""
-
-    of: Callable[[str], tuple[AiohttpClient, str]]
 
 
 def first_accounts(fleet: Fleet, participants: frozenset[str]) -> list[Account]:

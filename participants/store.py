@@ -22,7 +22,10 @@ from participants.core.book import (
     DebitState,
     Movement,
     Posting,
+    RailPayment,
+    RailState,
     Recount,
+    Role,
 )
 from participants.core.payment import Spent
 from participants.core.session import Fact
@@ -37,6 +40,7 @@ from scheme.limits import GROUP_COMMANDS_MAX, LEDGER_QUEUE_MAX
 _ACCOUNT: Final = Account.__struct_fields__
 _CREDIT: Final = CreditOrder.__struct_fields__
 _DEBIT: Final = DebitOrder.__struct_fields__
+_RAIL: Final = RailPayment.__struct_fields__
 _POSTING: Final = ("participant", *Posting.__struct_fields__)
 
 _INTEGERS: Final = frozenset(
@@ -59,18 +63,20 @@ _SCHEMA: Final = (
     _table("accounts", _ACCOUNT, "cci"),
     _table("credits", _CREDIT, "participant, instruction_id"),
     _table("debits", _DEBIT, "participant, order_id"),
+    _table("payments", _RAIL, "participant, role, payment_id"),
     # Only ever added to: an order's second posting is not one, and the recount will miss it.
     _table("postings", _POSTING, "participant, role, order_id"),
     _table("facts", ("participant", "name", "value"), "participant, name"),
     "CREATE INDEX IF NOT EXISTS credits_by_change ON credits (participant, sequence)",
     "CREATE INDEX IF NOT EXISTS debits_by_change ON debits (participant, sequence)",
+    "CREATE INDEX IF NOT EXISTS payments_by_change ON payments (participant, sequence)",
     "CREATE INDEX IF NOT EXISTS credits_held ON credits (participant) WHERE state = 'HELD'",
     "CREATE INDEX IF NOT EXISTS debits_pending ON debits (participant) WHERE state = 'PENDING'",
     "CREATE UNIQUE INDEX IF NOT EXISTS debits_by_key ON debits (participant, key) WHERE key <> ''",
 )
 
 
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
 
 
 def _upsert(table: str, columns: Sequence[str]) -> str:
@@ -81,11 +87,16 @@ def _upsert(table: str, columns: Sequence[str]) -> str:
 _PUT_ACCOUNT: Final = _upsert("accounts", _ACCOUNT)
 _PUT_CREDIT: Final = _upsert("credits", _CREDIT)
 _PUT_DEBIT: Final = _upsert("debits", _DEBIT)
+_PUT_RAIL: Final = _upsert("payments", _RAIL)
 _PUT_BALANCE: Final = "UPDATE accounts SET balance = ?, held = ? WHERE cci = ?"
 _ADD_POSTING: Final = _upsert("postings", _POSTING).replace("OR REPLACE", "OR IGNORE")
 _PUT_FACT: Final = _upsert("facts", ("participant", "name", "value"))
 _GET_CREDIT: Final = (
     f"SELECT {', '.join(_CREDIT)} FROM credits WHERE participant = ? AND instruction_id = ?"  # noqa: S608
+)
+_GET_RAIL: Final = (
+    f"SELECT {', '.join(_RAIL)} FROM payments"  # noqa: S608
+    " WHERE participant = ? AND role = ? AND payment_id = ?"
 )
 _SEEDED: Final = "seeded"
 
@@ -120,7 +131,8 @@ class SqliteBooks:
         )
         row = reader.execute(
             "SELECT max(coalesce((SELECT max(sequence) FROM credits), 0),"
-            " coalesce((SELECT max(sequence) FROM debits), 0))"
+            " coalesce((SELECT max(sequence) FROM debits), 0),"
+            " coalesce((SELECT max(sequence) FROM payments), 0))"
         ).fetchone()
         self._sequence = int(row[0])
 
@@ -236,6 +248,11 @@ class SqliteBooks:
         row = self._reader.execute(_GET_CREDIT, (participant, instruction_id)).fetchone()
         return None if row is None else _credit(row)
 
+    def rail_payment(self, participant: str, role: Role, payment_id: str) -> RailPayment | None:
+        """Return a payment of a slow rail, or a return, as it is on disk."""
+        row = self._reader.execute(_GET_RAIL, (participant, role, payment_id)).fetchone()
+        return None if row is None else _rail(row)
+
     def debit_by_key(self, participant: str, key: str) -> DebitOrder | None:
         """Return the order made under an Idempotency-Key, as it is on disk."""
         query = (
@@ -247,7 +264,7 @@ class SqliteBooks:
 
     def movements(self, participant: str, after: int, limit: int) -> list[Movement]:
         """Return orders that changed after a number, by the number of their last change."""
-        rows = self._reader.execute(_MOVEMENTS, (participant, after, participant, after, limit))
+        rows = self._reader.execute(_MOVEMENTS, (*(participant, after) * 3, limit))
         return [_movement(row) for row in rows]
 
     async def recount(self, participant: str) -> Recount:
@@ -293,6 +310,8 @@ class SqliteBooks:
             write(_PUT_CREDIT, map(astuple, received.values()))
         if sent:
             write(_PUT_DEBIT, map(astuple, sent.values()))
+        rails = (change.rail_payment for change in changes)
+        write(_PUT_RAIL, (astuple(one) for one in rails if one is not None))
         if balances:
             write(_PUT_BALANCE, balances.values())
         if postings:
@@ -304,10 +323,13 @@ class SqliteBooks:
 # Orders that were cancelled before they came are no movements: nothing is known of them.
 _MOVEMENTS: Final = (
     "SELECT * FROM (SELECT sequence, instruction_id, reference, 'creditor', state, debtor_agent,"
-    " cci, amount, fee, settlement, currency, reason, at_ms FROM credits"
+    " cci, amount, fee, settlement, currency, reason, at_ms, 'tin' FROM credits"
     " WHERE participant = ? AND sequence > ? AND reference <> ''"
     " UNION ALL SELECT sequence, instruction_id, verification_id, 'debtor', state,"
-    " creditor_agent, cci, amount, fee, amount + fee, currency, reason, at_ms FROM debits"
+    " creditor_agent, cci, amount, fee, amount + fee, currency, reason, at_ms, 'tin' FROM debits"
+    " WHERE participant = ? AND sequence > ?"
+    " UNION ALL SELECT sequence, payment_id, '', role, state, counterparty, cci, amount, fee,"
+    " amount + fee, currency, reason, at_ms, rail FROM payments"
     " WHERE participant = ? AND sequence > ?) ORDER BY sequence LIMIT ?"
 )
 
@@ -333,9 +355,14 @@ def _debit(row: Sequence[Any]) -> DebitOrder:
     return msgspec.structs.replace(order, state=DebitState(order.state))
 
 
+def _rail(row: Sequence[Any]) -> RailPayment:
+    one = RailPayment(**dict(zip(_RAIL, row, strict=True)))
+    return msgspec.structs.replace(one, role=Role(one.role), state=RailState(one.state))
+
+
 def _movement(row: Sequence[Any]) -> Movement:
     (sequence, instruction_id, reference, role, state, counterparty, cci, amount, fee, settlement,
-     currency, reason, at_ms) = row  # fmt: skip
+     currency, reason, at_ms, rail) = row  # fmt: skip
     return Movement(
         sequence=sequence,
         instruction_id=instruction_id or None,
@@ -350,4 +377,5 @@ def _movement(row: Sequence[Any]) -> Movement:
         currency=CURRENCY_NAMES.get(currency, currency),
         reason_code=reason or None,
         at=lima(from_ms(at_ms)).isoformat(timespec="milliseconds"),
+        rail=rail,
     )

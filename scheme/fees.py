@@ -10,7 +10,9 @@ from scheme.profile import Fees, Plazas, Profile, Tariff
 
 _OFFICE_DIGITS: Final = 6
 _BASIS_POINTS: Final = 10_000
+NETWORK: Final = "network"
 TIN: Final = "tin"
+"""Rails by which an institution sends for its customers."""
 
 
 def plaza_name(cci: str, plazas: Plazas) -> str:

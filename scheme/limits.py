@@ -91,3 +91,10 @@ BULK_UNFINISHED_S = 60.0
 """Seconds that a bulk file may stand unchanged without its last line; then it is refused."""
 BULK_AT_ONCE = 256
 """Records of a bulk file on their way to the disk at the same time."""
+
+REPORT_PAGE_LINES = 2000
+"""Lines of the ledger read at once for a file of a batch."""
+STREAMS_MAX = 8
+"""Files of batches, and what-if replays, under way at the same time; more are refused for now."""
+WHAT_IF_NUMBERS_MAX = 8
+"""Numbers of windows compared in one what-if."""

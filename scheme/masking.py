@@ -127,6 +127,7 @@ _BY_NAME: Mapping[str, Mask] = {
     "eventdescription": _free_text,
     # Directory.
     "nm": _name_or_cci,
+    "ustrd": _free_text,
     "dsplnm": mask_name,
     "val": _alias,
     "value": _alias,
@@ -153,6 +154,7 @@ _BY_SUFFIX: tuple[tuple[str, Mask], ...] = (
     ("mobilenumber", mask_phone),
     ("addressline", mask_name),
 )
+_ACCOUNTS = frozenset({"DbtrAcct", "CdtrAcct"})
 _ORIGINAL = "originalmessage"
 _SIGNED = frozenset({"payload", "protected", "signature"})
 # A JSON member, its value a text (closed or torn off) or a number; or any long number.
@@ -178,10 +180,24 @@ def _object(message: Mapping[str, Any], depth: int) -> dict[str, Any]:
 
 
 def _member(name: str, value: Any, depth: int) -> Any:
+    if name in _ACCOUNTS and isinstance(value, Mapping):
+        return _account(value, depth)
     if name.lower() == _ORIGINAL and isinstance(value, str):
         return _text(value, depth - 1)
     mask = _mask_of(name)
     return _plain(value, depth) if mask is None else _masked(value, mask, depth)
+
+
+def _account(value: Mapping[str, Any], depth: int) -> Any:
+    """Mask an account of ISO 20022, wherever in it the number stands."""
+    if depth <= 0:
+        return _STAR * 4
+    return {
+        name: _account(one, depth - 1)
+        if isinstance(one, Mapping)
+        else _masked(one, mask_cci, depth - 1)
+        for name, one in value.items()
+    }
 
 
 def _plain(value: Any, depth: int) -> Any:

@@ -1,5 +1,6 @@
 """Dale in the switch's process: its part in the directory, its bulk folder and its port, joined."""
 
+import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
@@ -8,19 +9,23 @@ from directory.bulk import BulkFolder
 from directory.core.alias import Refusal
 from directory.core.dale import stands
 from directory.core.registry import Order
-from directory.dale import Dale, InProcess
+from directory.dale import Dale
 from directory.dale_store import DaleStore
+from directory.dale_upstream import InProcess
 from directory.service import DirectoryService
 from directory.store import DirectoryStore
 from runtime.http_guard import LOOPBACK
 from runtime.http_server import GuardedServer
+from scheme.cci import CciCheck
 from scheme.clock import Clock
-from scheme.network import Participant
+from scheme.network import Fleet, Participant
+from scheme.people import people
 from scheme.profile import Profile
 from switch.config import Config
 from switch.core.network_sessions import NetworkSessions
 from switch.edges.network_http import Messages, NetworkEdge
 from switch.keys import Keys
+from switch.network_desk import NetworkDesk
 from switch.network_requests import Requests
 
 BULK_FOLDER = Path("network") / "bulk"
@@ -97,10 +102,9 @@ class AccessNetwork:
         # In plain HTTP nobody proves who it is, so nobody from elsewhere is let in.
         host = config.host if is_tls else "127.0.0.1"
         edge = NetworkEdge(
-            self.dale,
+            NetworkDesk(self.dale, self._fleet),
             messages,
             members=self.members,
-            fleet=self._fleet,
             sessions=NetworkSessions(self._rules.session_s),
             requests=Requests(self._index),
             keys=keys.member_keys(self.members) if is_tls else None,
@@ -124,6 +128,31 @@ class AccessNetwork:
             return None
         outcome = await self._national.register(order)
         return outcome if isinstance(outcome, Refusal) else None
+
+
+async def open_directory(
+    home: Path, store: DirectoryStore, *, fleet: Fleet, profile: Profile, clock: Clock
+) -> tuple[DirectoryService, AccessNetwork]:
+    """Return the national directory over an open store, seeded, and the network before it.
+
+    Raises:
+        ConfigError: the network's folder cannot be made.
+        StoreError: the store cannot be written.
+    """
+    members = fleet.by_code()
+    directory = DirectoryService(
+        store,
+        clock=clock,
+        rules=profile.directory,
+        participants=members,
+        check=CciCheck(profile.cci.clearing_house),
+    )
+    if not store.is_seeded:
+        await directory.seed(people(fleet, random.Random(fleet.seed)))
+    network = await AccessNetwork.open(
+        home, store, directory, fleet=members, profile=profile, clock=clock
+    )
+    return directory, network
 
 
 def members_of(fleet: Mapping[str, Participant]) -> dict[str, Participant]:

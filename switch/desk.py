@@ -5,6 +5,7 @@ from typing import Any
 
 from scheme.clock import from_ms
 from scheme.network import Participant
+from scheme.profile import Profile
 from switch.echo import Echoes
 from switch.outbox import Outbox
 from switch.ports import TransferFilter
@@ -24,6 +25,7 @@ class OperatorDesk:
         self,
         *,
         fleet: Mapping[str, Participant],
+        profile: Profile,
         sessions: Sessions,
         store: SqliteStore,
         queries: Queries,
@@ -32,6 +34,7 @@ class OperatorDesk:
         waits: Callable[[], Sequence[str]],
     ) -> None:
         self._fleet = fleet
+        self._profile = profile
         self._sessions = sessions
         self._store = store
         self._queries = queries
@@ -60,6 +63,8 @@ class OperatorDesk:
                     "jws": one.jws,
                     "lane": one.lane,
                     "ledger": one.ledger,
+                    "sponsor": one.sponsor or None,
+                    "line": self._line(one),
                     "currencies": list(one.currencies),
                     "owed": owed.get(code, 0),
                     "last_echo": None
@@ -72,6 +77,13 @@ class OperatorDesk:
                 }
             )
         return rows
+
+    def _line(self, one: Participant) -> dict[str, int] | None:
+        """Return what a coop may owe its sponsor in the network, by currency."""
+        if not one.is_tiered:
+            return None
+        usual = self._profile.network.line
+        return {currency: one.line.get(currency, usual[currency]) for currency in one.currencies}
 
     def readiness(self) -> Sequence[str]:
         """Return what is still waited for: simulated institutions that are not signed on."""

@@ -93,7 +93,7 @@ class House:
         self.breakers = Breakers(profile.breaker, clock)
         self.preferences = PreferenceBook(facts, ledger=ledger)
         self.pathfinder = Pathfinder(
-            state=self._state,
+            network=self._state,
             fleet=fleet,
             profile=profile,
             clock=clock,

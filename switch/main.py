@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import gc
 import os
-import random
 import secrets
 import signal
 import ssl
@@ -19,9 +18,12 @@ import msgspec
 import structlog
 import uvloop
 
+from clearing.files_api import file_routes
 from clearing.http_api import routes as clearing_routes
 from clearing.ledger_sqlite import SqliteLedger
+from clearing.reports_reader import ReportReader
 from clearing.service import ClearingService
+from clearing.what_if import WhatIf
 from directory.http_api import routes as directory_routes
 from directory.qr import QrModule
 from directory.service import DirectoryService
@@ -35,25 +37,26 @@ from runtime.http_client import AiohttpClient
 from runtime.http_server import GuardedServer, Request, Response
 from runtime.signing import SigningPool
 from scheme.batch import Batch
-from scheme.cci import CciCheck
 from scheme.clock import to_ms
 from scheme.errors import ConfigError, StoreError
 from scheme.ledger import Owed, Position
 from scheme.network import Participant
-from scheme.people import people
 from scheme.profile import Profile
-from switch.access_network import AccessNetwork
+from switch.access_network import AccessNetwork, open_directory
 from switch.config import LOOPBACK, Config
 from switch.core.records import TransferRecord
 from switch.desk import OperatorDesk
 from switch.edges.operator_api import OperatorApi
 from switch.edges.peers_http import HttpPeers
+from switch.edges.routing_api import RoutingApi
 from switch.edges.tin_http import TinEdge
 from switch.envelope import Envelopes
 from switch.house import House
 from switch.keys import Keys
+from switch.movements import movement_of
 from switch.queries import Queries
 from switch.routes import OperatorEdge, RouteHandler
+from switch.slow_rails import SlowRails
 from switch.store import SqliteStore
 from switch.tasks import Tasks
 from switch.watermarks import Watermarks
@@ -166,17 +169,8 @@ class SwitchProcess:
         client = AiohttpClient(keys.client_tls())
         stack.push_async_callback(client.close)
         stack.push_async_callback(ledger.drain)
-        directory = DirectoryService(
-            aliases,
-            clock=clock,
-            rules=profile.directory,
-            participants=members,
-            check=CciCheck(profile.cci.clearing_house),
-        )
-        if not aliases.is_seeded:
-            await directory.seed(people(fleet, random.Random(fleet.seed)))
-        network = await AccessNetwork.open(
-            self._home, aliases, directory, fleet=members, profile=profile, clock=clock
+        directory, network = await open_directory(
+            self._home, aliases, fleet=fleet, profile=profile, clock=clock
         )
         clearing = ClearingService(
             ledger,
@@ -216,6 +210,8 @@ class SwitchProcess:
         tasks = Tasks(group)
         house = self._house(parts, tasks.spawn)
         expired = await house.recover()
+        rails = self._slow_rails(parts, house, tasks.spawn)
+        await rails.settler.resume()
         config = self._config
         tin_edge = self._tin_edge(parts, house)
         coops = parts.network.server(tin_edge, config, parts.keys, secrets.token_urlsafe)
@@ -227,7 +223,7 @@ class SwitchProcess:
             error_header=ERROR_HEADER,
         )
         operator = GuardedServer(
-            self._operator_edge(parts, house).handle,
+            self._operator_edge(parts, house, rails).handle,
             host=config.operator_host,
             port=config.operator_port,
         )
@@ -241,6 +237,7 @@ class SwitchProcess:
         _spare_the_collector()
         _announce(tin.port, operator.port, coops.port if coops is not None else None, expired)
         await self._stop.asked.wait()
+        rails.payments.stop()
         await self._drain(house, tin, parts.profile)
         if coops is not None:
             await coops.stop(1.0)
@@ -262,6 +259,7 @@ class SwitchProcess:
             clock=clock,
             started=parts.started,
             window_of=parts.clearing.window,
+            is_business_day=parts.clearing.is_business_day,
             on_posted=lambda record: _count_qr(parts.qr, record, spawn),
             spawn=spawn,
         )
@@ -278,6 +276,25 @@ class SwitchProcess:
         parts.ledger.on_high = self._watermarks.on_high
         parts.clearing.on_owed = house.outbox.take
         return house
+
+    def _slow_rails(self, parts: "_Parts", house: House, spawn: Callable[..., object]) -> SlowRails:
+        clearing = parts.clearing
+        rails = SlowRails(
+            ledger=parts.ledger,
+            store=parts.store,
+            outbox=house.outbox,
+            fleet=parts.members,
+            profile=parts.profile,
+            clock=self._clock,
+            state=lambda: house.sessions.state,
+            explain=house.pathfinder.explain,
+            window_of=clearing.window,
+            pump=lambda: spawn(clearing.lbtr.pump()),
+            spawn=spawn,
+        )
+        clearing.on_settled_cycle = rails.settler.on_settled_cycle
+        clearing.on_instruction_ended = rails.settler.on_instruction_ended
+        return rails
 
     def _notice_of_movement(self, before: Position, after: Position) -> tuple[Owed, ...]:
         assert self._watermarks is not None, "operators are served after the house is built"
@@ -299,7 +316,7 @@ class SwitchProcess:
             token=self._config.token,
         )
 
-    def _operator_edge(self, parts: "_Parts", house: House) -> OperatorEdge:
+    def _operator_edge(self, parts: "_Parts", house: House, rails: SlowRails) -> OperatorEdge:
         queries = Queries(
             parts.store,
             parts.wire_log,
@@ -309,6 +326,7 @@ class SwitchProcess:
         )
         desk = OperatorDesk(
             fleet=parts.members,
+            profile=parts.profile,
             sessions=house.sessions,
             store=parts.store,
             queries=queries,
@@ -318,16 +336,39 @@ class SwitchProcess:
         )
         routes = {
             **OperatorApi(desk, parts.members).routes(),
+            **RoutingApi(
+                pathfinder=house.pathfinder,
+                breakers=house.breakers,
+                preferences=house.preferences,
+                fleet=parts.members,
+            ).routes(),
             **{
                 route: _telling(house, handler)
                 for route, handler in clearing_routes(parts.clearing, parts.ledger).items()
             },
-            **directory_routes(parts.directory),
+            **self._file_routes(parts),
+            **rails.routes(),
+            **directory_routes(parts.directory, parts.network.dale.mismatches),
         }
         # On loopback only this machine's own users can call; elsewhere they show the token.
         host = self._config.operator_host
         token = "" if host in LOOPBACK else self._config.token
         return OperatorEdge(routes, hosts=frozenset({host}), token=token)
+
+    def _file_routes(self, parts: "_Parts") -> Mapping[tuple[str, str], RouteHandler]:
+        path = str(self._home / "ledger.db")
+        what_if = WhatIf(
+            lambda: ReportReader.open(path),
+            clock=self._clock,
+            profile=parts.profile,
+            members=parts.members,
+        )
+        return file_routes(
+            parts.ledger,
+            open_reader=lambda: ReportReader.open(path),
+            movement_of=movement_of,
+            what_if=what_if,
+        )
 
     async def _drain(self, house: House, tin_server: GuardedServer, profile: Profile) -> None:
         """Take no more orders; let those in flight end, for at most the CT expiry."""

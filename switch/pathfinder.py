@@ -1,29 +1,58 @@
-"""Finds the route of a transfer from what is known at this moment."""
+"""Finds the route of a transfer from what is known at this moment, and explains it."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
+
+from msgspec import Struct
 
 from scheme.clock import Clock
 from scheme.network import Participant
 from scheme.profile import Profile
 from switch.breakers import Breakers
-from switch.core.routing import NoRoute, Route, RouteRequest, RoutingState, route
+from switch.core import routing
+from switch.core.routing import NoRoute, Route, RouteRequest, RoutingState
+from switch.core.rules import Refusal
 from switch.core.sessions import NetworkState
 from switch.preferences import PreferenceBook
+
+
+class ConsideredRail(Struct, frozen=True, kw_only=True):
+    """One rail as people see it; ``fee`` in minor units."""
+
+    rail: str
+    taken: bool
+    rule: str
+    text: str
+    fee: int
+
+
+class Explained(Struct, frozen=True, kw_only=True):
+    """A route as people see it.
+
+    Attributes:
+        rail: None if no rail carries it; then ``refusal`` says why.
+        fee: of the rail taken, minor units.
+    """
+
+    rail: str | None
+    fee: int
+    plaza: str
+    refusal: Refusal | None
+    considered: tuple[ConsideredRail, ...]
 
 
 class Pathfinder:
     """Looks at sessions, breakers, preferences, hours and rules, and decides nothing itself.
 
     Args:
-        state: returns who is signed on and blocked at this moment.
+        network: returns who is signed on and blocked at this moment.
         is_business_day: by the calendar of the settlement windows.
     """
 
     def __init__(
         self,
         *,
-        state: Callable[[], NetworkState],
+        network: Callable[[], NetworkState],
         fleet: Mapping[str, Participant],
         profile: Profile,
         clock: Clock,
@@ -31,7 +60,7 @@ class Pathfinder:
         preferences: PreferenceBook,
         is_business_day: Callable[[date], bool],
     ) -> None:
-        self._state = state
+        self._network = network
         self._fleet = fleet
         self._profile = profile
         self._clock = clock
@@ -39,14 +68,42 @@ class Pathfinder:
         self._preferences = preferences
         self._is_business_day = is_business_day
 
-    def find(self, request: RouteRequest) -> Route | NoRoute:
-        """Return the rail that carries a transfer now, or why none does."""
-        state = RoutingState(
-            self._state(),
+    def state(self) -> RoutingState:
+        """Return what is known of the network at this moment."""
+        return RoutingState(
+            self._network(),
             self._fleet,
             self._preferences.table,
             self._breakers.refusing(),
             self._clock.now(),
             self._is_business_day,
         )
-        return route(request, state, self._profile)
+
+    def find(self, request: RouteRequest) -> Route | NoRoute:
+        """Return the rail that carries a transfer now, or why none does."""
+        return routing.route(request, self.state(), self._profile)
+
+    def explain(self, request: RouteRequest) -> Explained:
+        """Return the same with fees and plaza, for people."""
+        found = self.find(request)
+        fees = {one.rail: self._fee(one.rail, request) for one in found.considered}
+        taken = found.rail if isinstance(found, Route) else None
+        return Explained(
+            rail=taken,
+            fee=0 if taken is None else fees[taken],
+            plaza=routing.plaza(request, self._profile),
+            refusal=found.refusal if isinstance(found, NoRoute) else None,
+            considered=tuple(
+                ConsideredRail(
+                    rail=one.rail,
+                    taken=one.rail == taken,
+                    rule=one.verdict.rule,
+                    text=one.verdict.text,
+                    fee=fees[one.rail],
+                )
+                for one in found.considered
+            ),
+        )
+
+    def _fee(self, rail: str, request: RouteRequest) -> int:
+        return routing.fee(rail, request, self._profile)

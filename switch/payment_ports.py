@@ -1,67 +1,19 @@
 """What payments and returns need of the outside, and the shapes in which they answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
 from scheme.ledger import Account, Command, Instruction, Position, Result, WindowStand
 from switch.core.payment import PaymentRecord, PaymentState
-from switch.ports import EntryRow, TransferRow
+from switch.core.routing import RouteRequest
+from switch.pathfinder import ConsideredRail, Explained
+from switch.ports import EntryRow, OwedRow, TransferRow
 
-
-class RouteQuery(Struct, frozen=True, kw_only=True):
-    """A payment for which a rail is sought.
-
-    Attributes:
-        rail: ``auto``, or the one wanted.
-    """
-
-    debtor_agent: str
-    debtor_cci: str
-    creditor_agent: str
-    creditor_cci: str
-    amount: int
-    currency: str
-    rail: str
-
-
-class RouteChoice(Struct, frozen=True, kw_only=True):
-    """The rail that was chosen, or why there is none.
-
-    Attributes:
-        rail: empty if refused.
-        fee: minor units.
-        text: why it was refused; rule: the same as a slug; reason: as the TIN wire codes it.
-        considered: every rail looked at, as the operator is shown it.
-    """
-
-    rail: str = ""
-    fee: int = 0
-    rule: str = ""
-    text: str = ""
-    reason: str = ""
-    considered: Sequence[Mapping[str, Any]] = ()
-
-
-RouteOf = Callable[[RouteQuery], RouteChoice]
-
-
-class OpenWindow(Protocol):
-    """The window that is open now."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-
-    @property
-    def settlement_date(self) -> str:
-        """``yyyyMMdd``."""
-
-
-WindowOf = Callable[[str, str], OpenWindow]
-"""The window open now, by cycle and currency."""
+Explain = Callable[[RouteRequest], Explained]
+"""Finds the rail of a payment, with fees and reasons; ``switch.pathfinder`` has it."""
 
 
 class PaymentLedger(Protocol):
@@ -140,6 +92,9 @@ class PaymentStore(Protocol):
     def fact(self, name: str) -> bytes | None:
         """Return one fact by name."""
 
+    def owed(self, *, subject: str) -> Sequence[OwedRow]:
+        """Return what is owed about one transfer, oldest first."""
+
     def opposed_minor(self, transfer_id: str) -> int:
         """Return how much of a transfer was returned."""
 
@@ -173,7 +128,7 @@ class Refused(Struct, frozen=True, kw_only=True):
     field: str
     hint: str
     reason: str = ""
-    considered: Sequence[Mapping[str, Any]] | None = None
+    considered: Sequence[ConsideredRail] | None = None
 
 
 def invalid(error: str, field: str, hint: str) -> Refused:

@@ -8,10 +8,9 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 import structlog
-from msgspec import Struct
 
+from scheme.batch import decode_settlement
 from scheme.clock import Clock, to_ms
 from scheme.ledger import Command, Instruction, Owed, Post, Release
 from scheme.messages.payment import SETTLEMENT_FAILED
@@ -43,12 +42,6 @@ _START: Final = (0, "")
 
 Ending = tuple[PaymentRecord, Event]
 EventOf = Callable[[PaymentRecord], Event | None]
-
-
-class _Settlement(Struct, frozen=True):
-    """What of a window's settlement record is needed here."""
-
-    unwound: tuple[str, ...] = ()
 
 
 class PaymentSettler:
@@ -144,9 +137,7 @@ class PaymentSettler:
         stand = self._ledger.window(window)
         if stand is None or stand.state not in _END_STATES:
             return None
-        if not stand.record:
-            return frozenset()
-        return frozenset(msgspec.json.decode(stand.record, type=_Settlement).unwound)
+        return frozenset(decode_settlement(stand.record, state=stand.state).unwound)
 
     def _end_soon(self, payment: str, event: Event) -> None:
         """End one, together with all others of this turn of the loop."""

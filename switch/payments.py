@@ -31,20 +31,19 @@ from switch.core.payment import (
     pack_payment,
 )
 from switch.core.payment_messages import status_report
+from switch.core.routing import RouteRequest
 from switch.core.sessions import NetworkState
+from switch.pathfinder import Explained
 from switch.payment_ports import (
+    Explain,
     Fault,
     PaymentLedger,
     PaymentStore,
     Refused,
-    RouteChoice,
-    RouteOf,
-    RouteQuery,
-    WindowOf,
     invalid,
     shortage,
 )
-from switch.ports import Outbox
+from switch.ports import Outbox, WindowOf
 
 log = structlog.get_logger()
 
@@ -71,7 +70,7 @@ class PaymentDesk:
     """Accepts payments, or says why not.
 
     Args:
-        route: chooses the rail.
+        explain: chooses the rail.
         window_of: the window open now.
         accepted: told of each payment that is on disk, with its entries held.
     """
@@ -86,7 +85,7 @@ class PaymentDesk:
         profile: Profile,
         clock: Clock,
         state: Callable[[], NetworkState],
-        route: RouteOf,
+        explain: Explain,
         window_of: WindowOf,
         accepted: Callable[[PaymentRecord], None],
     ) -> None:
@@ -97,7 +96,7 @@ class PaymentDesk:
         self._check = CciCheck(profile.cci.clearing_house)
         self._clock = clock
         self._state = state
-        self._route = route
+        self._explain = explain
         self._window_of = window_of
         self._accepted = accepted
         self._in_flight: dict[str, tuple[str, asyncio.Future[bytes | Refused]]] = {}
@@ -214,34 +213,35 @@ class PaymentDesk:
                 return Refused(error=error, field="currency", hint=f"one of {held}")
         return None
 
-    def _chosen(self, order: PaymentOrder) -> RouteChoice | Refused:
-        choice = self._route(
-            RouteQuery(
-                debtor_agent=order.debtor_agent,
+    def _chosen(self, order: PaymentOrder) -> Explained | Refused:
+        found = self._explain(
+            RouteRequest(
+                debtor=order.debtor_agent,
+                creditor=ccis.participant_of(order.creditor_cci),
                 debtor_cci=order.debtor_cci,
-                creditor_agent=ccis.participant_of(order.creditor_cci),
                 creditor_cci=order.creditor_cci,
-                amount=order.amount,
                 currency=order.currency,
+                minor=order.amount,
                 rail=order.rail,
             )
         )
-        if not choice.rail:
+        refusal = found.refusal
+        if refusal is not None:
             return Refused(
-                error=choice.text,
-                field="amount" if "limit" in choice.rule else "rail",
+                error=refusal.text,
+                field="amount" if refusal.field == "amount" else "rail",
                 hint="considered says what each rail lacks",
-                reason=choice.reason,
-                considered=choice.considered,
+                reason=refusal.reason,
+                considered=found.considered,
             )
-        if choice.rail not in RAILS:
+        if found.rail not in RAILS:
             return Refused(
-                error=f"the rail is {choice.rail}, which does not enter here",
+                error=f"the rail is {found.rail}, which does not enter here",
                 field="rail",
                 hint="send it as AV1 and CT1",
-                considered=choice.considered,
+                considered=found.considered,
             )
-        return choice
+        return found
 
     # --- acceptance
 
@@ -285,14 +285,15 @@ class PaymentDesk:
         return record.answer
 
     def _prepared(
-        self, order: PaymentOrder, key: str, digest: str, choice: RouteChoice
+        self, order: PaymentOrder, key: str, digest: str, choice: Explained
     ) -> tuple[PaymentRecord, tuple[Entry, ...], Instruct | None]:
         now = self._clock.now()
         date, time = wire_date_time(now)
         creditor = self._fleet[ccis.participant_of(order.creditor_cci)]
         debtor = self._fleet[order.debtor_agent]
-        is_deferred = choice.rail == DEFERRED_RAIL
-        window = self._window_of(_SETTLES_ON[choice.rail], order.currency)
+        rail = choice.rail or ""
+        is_deferred = rail == DEFERRED_RAIL
+        window = self._window_of(_SETTLES_ON[rail], order.currency)
         identity = rules_of.payment_id(debtor.code, key, date, time)
         total = order.amount + choice.fee
         instruct = (
@@ -318,7 +319,7 @@ class PaymentDesk:
             amount=order.amount,
             fee=choice.fee,
             currency=order.currency,
-            rail=choice.rail,
+            rail=rail,
             description=order.description,
             window=window.id if is_deferred else "",
             # The LBTR settles on the day, or not at all.
@@ -371,7 +372,7 @@ def _digest(order: PaymentOrder) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
-def _answer(record: PaymentRecord, choice: RouteChoice) -> bytes:
+def _answer(record: PaymentRecord, choice: Explained) -> bytes:
     return msgspec.json.encode(
         {
             "payment_id": record.payment_id,

@@ -13,9 +13,12 @@ from scheme.clock import Clock, from_ms, to_ms
 from scheme.errors import BadSignature
 from scheme.masking import mask_message, mask_text
 from scheme.wire import jws
+from switch.core.payment import PAYMENT_STATES
 from switch.core.records import TransferRecord, VerificationRecord, unpack_transfer
+from switch.core.routing import told
 from switch.core.transfer import TransferState
 from switch.flight import Attempt, Flight
+from switch.payment_view import as_decision, as_transfer_line
 from switch.ports import EntryRow, OwedRow, TransferFilter, TransferRow
 from switch.wire_log import WireMessage
 
@@ -111,7 +114,8 @@ class Queries:
     async def _one(self, row: TransferRow) -> Row:
         line = _line(row)
         subjects = {row.transfer_id}
-        record = _record(row)
+        is_payment = row.state in PAYMENT_STATES
+        record = None if is_payment else _record(row)
         if record is not None:
             subjects |= {record.ct1.referenceTransactionId, record.cancellation_id} - {""}
             line |= _details(record)
@@ -119,11 +123,11 @@ class Queries:
         return {
             "transfer": line,
             "timeline": await self._timeline(subjects, row.created_ms),
-            "entries": [_entry(entry) for entry in self._store.entries(row.transfer_id)],
+            "entries": [entry_view(entry) for entry in self._store.entries(row.transfer_id)],
             "owed": [
                 self._owed(one, attempts) for one in self._store.owed(subject=row.transfer_id)
             ],
-            **_decision(record),
+            **(as_decision(row) if is_payment else _decision(record)),
         }
 
     async def _flying(self, flight: Flight) -> Row:
@@ -143,7 +147,12 @@ class Queries:
             "timeline": timeline,
             "entries": [],
             "owed": [],
-            "decision": {"rule": "", "decided_by": ""},
+            "decision": {
+                "rule": "",
+                "decided_by": "",
+                "rail": record.rail,
+                "considered": told(record.explanation),
+            },
             "explanation": "in flight: no outcome is on disk yet",
         }
 
@@ -162,7 +171,12 @@ class Queries:
             "timeline": await self._timeline({record.instruction_id}, record.created_ms),
             "entries": [],
             "owed": [],
-            "decision": {"rule": record.rule, "decided_by": ""},
+            "decision": {
+                "rule": record.rule,
+                "decided_by": "",
+                "rail": None,
+                "considered": [],
+            },
             "explanation": record.rule,
         }
 
@@ -241,6 +255,8 @@ def _record(row: TransferRow) -> TransferRecord | None:
 
 
 def _line(row: TransferRow) -> Row:
+    if row.state in PAYMENT_STATES:
+        return as_transfer_line(row)
     record = _record(row)
     decided = row.decided_ms or (record.decided_ms if record is not None else 0)
     return {
@@ -256,6 +272,9 @@ def _line(row: TransferRow) -> Row:
         "created_at": from_ms(row.created_ms).isoformat(),
         "decided_at": from_ms(decided).isoformat() if decided else None,
         "elapsed_ms": decided - row.created_ms if decided else None,
+        "rail": None if record is None else record.rail,
+        "window": None if record is None else record.window or record.network_window or None,
+        "network_window": None if record is None else record.network_window or None,
     }
 
 
@@ -270,7 +289,9 @@ def _details(record: TransferRecord) -> Row:
         "reference": ct1.transactionReference,
         "channel": ct1.channel,
         "settlement_date": record.settlement_date,
-        "window": record.window,
+        "window": record.window or record.network_window,
+        "network_window": record.network_window or None,
+        "rail": record.rail,
         "requested_creditor": record.requested_creditor,
         "cancellation_id": record.cancellation_id or None,
     }
@@ -280,18 +301,29 @@ def _decision(record: TransferRecord | None) -> Row:
     if record is None:
         text = "a tombstone: asked about, and not known; it is never issued or posted"
         return {
-            "decision": {"rule": "tombstone", "decided_by": "clearing_house"},
+            "decision": {
+                "rule": "tombstone",
+                "decided_by": "clearing_house",
+                "rail": None,
+                "considered": [],
+            },
             "explanation": text,
         }
     by = record.decided_by.replace("_", " ")
     text = f"decided by the {by}" + (f": {record.rule}" if record.rule else "")
     return {
-        "decision": {"rule": record.rule, "decided_by": record.decided_by},
+        "decision": {
+            "rule": record.rule,
+            "decided_by": record.decided_by,
+            "rail": record.rail,
+            "considered": told(record.explanation),
+        },
         "explanation": text,
     }
 
 
-def _entry(entry: EntryRow) -> Row:
+def entry_view(entry: EntryRow) -> Row:
+    """Return one posted entry as operators see it."""
     return {
         "kind": entry.kind,
         "ledger": entry.ledger,

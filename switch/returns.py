@@ -28,12 +28,11 @@ from switch.payment_ports import (
     PaymentLedger,
     PaymentStore,
     Refused,
-    WindowOf,
     invalid,
     shortage,
 )
 from switch.payments import KEY_CHARACTERS_MAX
-from switch.ports import EntryRow, Outbox, TransferRow
+from switch.ports import EntryRow, Outbox, TransferRow, WindowOf
 
 log = structlog.get_logger()
 

@@ -12,7 +12,6 @@ from scheme.ledger import Owed
 from scheme.limits import PAGE_ROWS_MAX
 from switch.core.payment import (
     PAYMENT_STATES,
-    RETURN_FACT,
     PaymentRecord,
     PaymentState,
     unpack_payment,
@@ -28,7 +27,7 @@ from switch.payment_ports import OppositionRow, PaymentFilter, StoredPayment
 from switch.ports import EntryRow, OwedRow, StoredTransfer, TransferFilter, TransferRow
 
 _TRANSFER = "SELECT transfer_id, state, reason, creditor_agent, record FROM transfers WHERE "
-_IS_OPEN = "state NOT IN ('CONFIRMED', 'REJECTED', 'CANCELLED', 'TOMBSTONE')"
+_IS_OPEN = "state NOT IN ('CONFIRMED', 'REJECTED', 'CANCELLED', 'TOMBSTONE', 'ACSC', 'RJCT')"
 """Said in the very words of the ledger's partial index, or SQLite would read the whole table."""
 _OUTBOX = "SELECT owed_id, participant, message, subject, body, due_ms, parked_ms FROM outbox"
 
@@ -80,11 +79,23 @@ class SqliteStore:
     ) -> tuple[list[StoredPayment], str | None]:
         """Return a page of payments, youngest first, and where the next one begins.
 
-        A page may be short, even empty, though another follows: the window is looked for among
-        a bounded number of rows.
+        A page may be short, even empty, though another follows: a window's payments are looked
+        for among a bounded number of rows.
         """
+        found: list[StoredPayment] = []
+        after: str | None = wanted.after or _BEHIND_PAYMENTS
+        for _ in range(_PAYMENT_PAGES_MAX):
+            page, after = self._payments(wanted, after or "", limit=limit - len(found))
+            found += page
+            if after is None or len(found) >= limit or not wanted.window:
+                break
+        return found, after
+
+    def _payments(
+        self, wanted: PaymentFilter, after: str, *, limit: int
+    ) -> tuple[list[StoredPayment], str | None]:
         # Ids of payments begin with a letter and then the time, so the key's own tree lists them.
-        clauses, values = ["transfer_id >= 'P' AND transfer_id < ?"], [wanted.after or "Q"]
+        clauses, values = ["transfer_id >= 'P' AND transfer_id < ?"], [after]
         if wanted.status:
             clauses.append("state=?")
             values.append(wanted.status)
@@ -288,26 +299,19 @@ class SqliteStore:
         )
         return [EntryRow(*row) for row in rows]
 
-    def net_of_window(self, window: str, owner: str) -> int:
-        """Return what a window has added to an owner's balance so far, in minor units."""
-        row = self._one(
-            "SELECT coalesce(sum(CASE WHEN credit=?2 THEN minor ELSE -minor END), 0)"
-            " FROM entries WHERE window=?1 AND (credit=?2 OR debit=?2)",
-            (window, owner),
-        )
-        return int(row[0]) if row else 0
-
     def _one(self, query: str, values: tuple[Any, ...]) -> Any:
         return self._connection.execute(query, values).fetchone()
 
 
+_BEHIND_PAYMENTS = "Q"
+"""Ids of payments begin with the letter before."""
+_PAYMENT_PAGES_MAX = 40
 _PAYMENT = (
-    "SELECT transfer_id, state, record FROM transfers"
-    f" WHERE state IN ({', '.join(repr(state.value) for state in PaymentState)}) AND "  # noqa: S608
+    "SELECT transfer_id, state, record FROM transfers WHERE state IN ('ACSP', 'ACSC', 'RJCT') AND "
 )
 _RETURNS = (
     "SELECT transfer_id, opposite_of, minor, at_ms, value FROM oppositions"
-    f" LEFT JOIN facts ON name = '{RETURN_FACT}' || transfer_id"  # noqa: S608 - a constant
+    " LEFT JOIN facts ON name = 'return:' || transfer_id"
 )
 _LIST = (
     "SELECT transfer_id, state, reason, debtor_agent, creditor_agent, currency, minor,"

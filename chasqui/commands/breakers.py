@@ -9,16 +9,16 @@ from chasqui.answers import Done
 from chasqui.exits import Misused
 from chasqui.language import N_
 from chasqui.options import argument, command, option
-from chasqui.output import as_json, local_second, table
+from chasqui.output import as_json, local_second, paragraph, table
 from chasqui.rails import RAILS, rail_name
 from chasqui.routing_answers import Breaker, BreakersAnswer
 from chasqui.session import Session, pass_session
 from chasqui.told import told
 
 _STATES: Mapping[str, str] = {
-    "closed": N_("closed: in use"),
-    "open": N_("open: not used"),
-    "half_open": N_("half open: on trial"),
+    "closed": N_("closed"),
+    "open": N_("open"),
+    "half_open": N_("half-open"),
 }
 _WANTED: Mapping[str, str] = {"open": "open", "close": "closed"}
 
@@ -61,7 +61,7 @@ def breakers_command(
         as_json({"participant": code, "rail": rail, "state": state})
         return
     text = _("The breaker of {code} on the rail {rail} is {state}.")
-    click.echo(text.format(code=code, rail=rail_name(rail), state=_short(state)))
+    click.echo(text.format(code=code, rail=rail_name(rail), state=_state(state)))
 
 
 def _list(session: Session, participant: str | None, *, in_json: bool) -> None:
@@ -71,18 +71,38 @@ def _list(session: Session, participant: str | None, *, in_json: bool) -> None:
         as_json(found)
         return
     if not found:
-        click.echo(_("No breaker has anything to tell: no rail has failed."))
+        click.echo(_("Nobody has been asked for anything yet: all breakers are closed."))
         return
-    headings = (_("At"), _("Rail"), _("State"), _("Failed"), _("Since"), _("Rule"))
-    table(headings, [_row(one) for one in found], right="lllr")
+    headings = (_("At"), _("Rail"), _("State"), _("Since"), _("Failed"), _("Next"))
+    table(headings, [_row(one) for one in found], right="llllr")
+    for rule in dict.fromkeys(one.rule for one in found if one.rule):
+        codes = sorted({one.participant for one in found if one.rule == rule})
+        text = _("{codes}: opens when {rule}").format(codes=", ".join(codes), rule=told(rule))
+        paragraph(text)
 
 
 def _row(one: Breaker) -> tuple[str, ...]:
-    state = _(_STATES[one.state]) if one.state in _STATES else one.state
-    failed = _("{failed} of {count}").format(failed=one.failed, count=one.requests)
-    since = local_second(one.since)
-    return (one.participant, rail_name(one.rail), state, failed, since, told(one.rule))
+    failed = _("{failed} of {count}").format(failed=f"{one.failed:,}", count=f"{one.requests:,}")
+    return (
+        one.participant,
+        rail_name(one.rail),
+        _state(one.state),
+        local_second(one.since) if one.since else "",
+        failed if one.requests else "",
+        _next(one),
+    )
 
 
-def _short(state: str) -> str:
-    return _("open") if state == "open" else _("closed")
+def _next(one: Breaker) -> str:
+    """Return what a breaker does next by itself, and when."""
+    if one.forced:
+        return _("until an operator closes it")
+    if one.half_opens_at:
+        return _("tried again {time}").format(time=local_second(one.half_opens_at))
+    if one.opens_at:
+        return _("opens {time}").format(time=local_second(one.opens_at))
+    return ""
+
+
+def _state(state: str) -> str:
+    return _(_STATES[state.lower()]) if state.lower() in _STATES else state

@@ -14,9 +14,8 @@ from chasqui.options import argument, command, json_option, option
 from chasqui.orders import ACCEPTED, REJECTED, SETTLED, is_order
 from chasqui.output import Amount, amount_text, as_json, local_second, table
 from chasqui.rails import rail_name
-from chasqui.routing_answers import PaymentRow, ReturnAnswer
+from chasqui.routing_answers import PaymentRow, ReturnRow
 from chasqui.session import Session, pass_session
-from scheme.reasons import ReasonCode
 
 _FLAGS = {"amount": "--amount", "reason": "--reason", "Idempotency-Key": "--idempotency-key"}
 
@@ -75,13 +74,14 @@ def _row(one: PaymentRow, *, with_day: bool) -> tuple[str, ...]:
 @command(
     "return",
     help=N_(
-        "Give a posted transfer back, whole or in part.\n\n"
-        "The posting stays; its opposite is posted in the dispute cycle's window."
+        "Give a settled transfer back, whole or in part.\n\n"
+        "What was posted stays posted; a return is a posting the other way, which settles in the "
+        "dispute cycle's window. The fee is not returned."
     ),
 )
 @argument("instruction_id")
-@option("--amount", type=Amount(), help=N_("How much (default: all of it)."))
-@option("--reason", default=ReasonCode.AC06.value, metavar="CODE", help=N_("Reason code."))
+@option("--amount", type=Amount(), help=N_("How much (default: the whole transfer)."))
+@option("--reason", default="FOCR", metavar="CODE", help=N_("Why, as ISO 20022 has it, e.g. DUPL."))
 @option("--idempotency-key", metavar="KEY", help=N_("Repeats with this key move money once."))
 @json_option
 @pass_session
@@ -97,30 +97,35 @@ def return_command(
     """Post the opposite of part of a transfer."""
     country = session.country()
     original = _original(country, instruction_id)
-    minor = amount or original.amount
-    body = {"amount": minor, "reason": reason}
+    body = {"amount": amount or original.amount, "reason": reason.upper()}
     headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
     path = f"/transfers/{instruction_id}/returns"
     try:
-        answer = country.operator.post(path, body, ReturnAnswer, headers)
+        answer = country.operator.post(path, body, ReturnRow, headers)
     except Failure as failure:
         raise failure.said_in(original.currency).about(_FLAGS) from failure
     if in_json:
         as_json(answer)
         return
-    text = _("Returned: {amount} to {debtor}, from {creditor}.")
-    shown = amount_text(minor, original.currency)
-    ends = {"debtor": original.debtor_agent, "creditor": original.creditor_agent}
-    click.secho(text.format(amount=shown, **ends), fg="green", bold=True)
-    if answer.window:
-        click.echo(_("Window: {window}").format(window=answer.window))
-    click.echo(as_called(_("Details: chasqui show {subject}").format(subject=answer.return_id)))
+    text = _("Returned: {amount} from {creditor} to {debtor}.").format(
+        amount=amount_text(answer.amount, answer.currency),
+        creditor=original.creditor_agent,
+        debtor=original.debtor_agent,
+    )
+    click.secho(text, fg="green", bold=True)
+    if answer.left is not None:
+        left = amount_text(answer.left, answer.currency)
+        click.echo(_("Left of the transfer: {amount}").format(amount=left))
+    if answer.windows:
+        windows = ", ".join(answer.windows.values())
+        click.echo(_("It settles with: {windows}").format(windows=windows))
+    click.echo(as_called(_("Details: chasqui show {subject}").format(subject=instruction_id)))
 
 
 def _original(country: Country, identity: str) -> Transfer | PaymentRow:
     """Return what is to be given back: it says how much, and in which currency."""
     if is_order(identity):
-        return country.payment(identity)
+        return country.payment(identity).payment
     transfer = country.detail(identity).transfer
     if transfer is None:
         raise Misused(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from gettext import gettext as _
+from pathlib import Path
 
 import click
 from msgspec import structs
@@ -38,7 +39,8 @@ _LOOK_S = 0.5
         "Compare the ledger with itself and with the books.\n\n"
         "Every currency of every ledger sums to zero, every position equals its entries. With "
         "--books each order is compared with the books of both its institutions, through their "
-        "test hooks, and each book is recounted; what still travels is waited for."
+        "test hooks, and each book is recounted; what still travels is waited for. With --file "
+        "an institution's own file of a batch is compared with the ledger's instead."
     ),
 )
 @option("--books", "with_books", is_flag=True, help=N_("Compare the institutions' own books too."))
@@ -57,6 +59,15 @@ _LOOK_S = 0.5
     metavar="CODE",
     help=N_("Leave this one's book out; may be given several times."),
 )
+@option(
+    "--file",
+    "theirs",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help=N_("Compare this reconciliation file with the ledger's, movement by movement."),
+)
+@option("--batch", metavar="BATCH", help=N_("Which batch the file is of."))
+@option("--participant", metavar="CODE", help=N_("Which institution the file is of."))
 @option("--json", "in_json", is_flag=True, help=N_("Print one JSON object."))
 @pass_session
 @click.pass_context
@@ -67,10 +78,18 @@ def reconcile_command(
     with_books: bool,
     wait_s: float,
     skip: tuple[str, ...],
+    theirs: Path | None,
+    batch: str | None,
+    participant: str | None,
     in_json: bool,
 ) -> None:
     """Audit, compare, and say what differs."""
     country = session.country()
+    if theirs is not None:
+        from chasqui.file_reconciling import reconcile_file  # Late: it is needed for files only.
+
+        operator = country.operator
+        ctx.exit(reconcile_file(operator, theirs, batch, participant, in_json=in_json))
     skipped = frozenset(country.participant(code).code for code in skip)
     audit = country.operator.get("/audit", Audit)
     seen = _settled(country, wait_s, skipped) if with_books else _Seen()
@@ -112,7 +131,7 @@ def _settled(country: Country, wait_s: float, skipped: frozenset[str]) -> _Seen:
     while True:
         everyone = [one for one in country.participants() if one.code not in skipped]
         books, lost = _read_books(country, everyone)
-        comparison = compare(country.transfers(), books)
+        comparison = compare(country.transfers(), books, country.returns())
         never_sent = frozenset(one for one in comparison.findings if one.text == NEVER_SENT)
         # The book was read before the ledger, so an order may be younger than the look at it.
         new, before = never_sent - before, never_sent

@@ -101,9 +101,13 @@ def _print(
     country: Country, payer: str, payee: str, amount: int, currency: str, route: RouteAnswer
 ) -> None:
     everyone = {one.code: one.name for one in country.participants()}
-    codes = (one if _is_code(one) else participant_of(one) for one in (payer, payee))
-    ends = " -> ".join(f"{code} {everyone.get(code, '')}".rstrip() for code in codes)
-    click.secho(f"{amount_text(amount, currency)}  {ends}", bold=True)
+    click.secho(amount_text(amount, currency), bold=True)
+    ends = ((_("From"), payer), (_("To"), payee))
+    width = max(len(name) for name, _end in ends)
+    for name, end in ends:
+        code = end if _is_code(end) else participant_of(end)
+        click.echo(f"  {name:<{width}}  {code} {everyone.get(code, '')}".rstrip())
+    click.echo()
     print_considered(route.considered, currency)
     print_verdict(route, currency)
     if route.rail and not (_is_code(payer) or _is_code(payee)):

@@ -170,8 +170,8 @@ def _movement(name: str, help_text: str) -> click.Command:
 
 _PATHS: Mapping[str, str] = {"deposit": "deposit", "withdraw": "withdrawal"}
 _DONE: Mapping[str, str] = {
-    "deposit": N_("{amount} went into the account of {code} in {ledger}."),
-    "withdraw": N_("{amount} left the account of {code} in {ledger}."),
+    "deposit": N_("{amount} went into the account of {code} ({ledger})."),
+    "withdraw": N_("{amount} left the account of {code} ({ledger})."),
 }
 deposit_command = _movement(
     "deposit",

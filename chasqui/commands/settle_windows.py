@@ -66,18 +66,15 @@ def print_windows(found: tuple[Window, ...], *, in_json: bool) -> None:
     if not found:
         click.echo(_("No windows."))
         return
-    headings = (_("Window"), _("State"), _("Closes"), _("Closed"), _("In flight"))
-    table(headings, [_row(one) for one in found], right="llllr")
-
-
-def _row(one: Window) -> tuple[str, ...]:
-    return (
-        one.window,
-        one.state,
-        local_ms(one.closes_ms),
-        local_ms(one.closed_ms),
-        str(one.held) if one.held else "",
-    )
+    columns = {
+        _("Window"): [one.window for one in found],
+        _("State"): [one.state for one in found],
+        _("Closes"): [local_ms(one.closes_ms) for one in found],
+        _("Closed"): [local_ms(one.closed_ms) if one.closed_ms else "" for one in found],
+        _("In flight"): [f"{one.held:,}" if one.held else "" for one in found],
+    }
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
+    table(tuple(shown), tuple(zip(*shown.values(), strict=True)), right="llllr")
 
 
 @command(

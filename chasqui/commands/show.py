@@ -24,7 +24,7 @@ from chasqui.output import (
     table,
 )
 from chasqui.rails import print_considered, rail_name
-from chasqui.routing_answers import PaymentRow
+from chasqui.routing_answers import PaymentRow, ReturnRow
 from chasqui.session import Session, pass_session
 from chasqui.timeline import print_bodies, print_messages
 from chasqui.told import told
@@ -32,7 +32,7 @@ from chasqui.verdicts import own_rule, verdict
 
 _KINDS: Mapping[str, str] = {
     "principal": N_("principal"),
-    "interbank_fee": N_("interbank fee"),
+    "interbank_fee": N_("fee"),
     "opposite": N_("returned"),
     "settlement": N_("settlement"),
 }
@@ -62,7 +62,7 @@ def show_command(
             raise Misused(_("There is no transfer yet."), _("Make one with: chasqui send"))
         instruction_id = latest.instruction_id
     if is_order(instruction_id):
-        _show_order(country, instruction_id, verbose=verbose, in_json=in_json)
+        _show_order(country, instruction_id, in_json=in_json)
         return
     detail = country.detail(instruction_id)
     if in_json:
@@ -79,15 +79,17 @@ def show_command(
         paragraph(line)
 
 
-def _show_order(country: Country, identity: str, *, verbose: bool, in_json: bool) -> None:
-    one = country.payment(identity)
+def _show_order(country: Country, identity: str, *, in_json: bool) -> None:
+    detail = country.payment(identity)
     if in_json:
-        as_json(one)
+        as_json(detail)
         return
+    one = detail.payment
     _print_order(one)
-    _print_timeline(one.timeline, verbose=verbose)
-    _print_rails(one.considered, one.currency)
-    _print_entries(one.entries)
+    _print_rails(detail.considered, one.currency)
+    _print_entries(detail.entries)
+    _print_returns(detail.returns)
+    _print_owed(detail.owed)
     print_ending(one, amount=one.amount, currency=one.currency)
 
 
@@ -97,9 +99,11 @@ def _print_order(one: PaymentRow) -> None:
         (_("Amount"), amount_text(one.amount, one.currency)),
         (_("Fee"), amount_text(one.fee, one.currency) if one.fee else ""),
         (_("From -> to"), f"{one.debtor_agent} -> {one.creditor_agent}"),
+        (_("Accounts"), f"{one.debtor_cci} -> {one.creditor_cci}"),
         (_("Rail"), rail_name(one.rail)),
         (_("Created"), local_second(one.created_at)),
-        (_("Decided"), local_second(one.decided_at) if one.decided_at else ""),
+        (_("Ended"), local_second(one.ended_at) if one.ended_at else ""),
+        (_("Payment in the queue"), one.instruction or ""),
         (_("Settlement date"), day_text(one.settlement_date) if one.settlement_date else ""),
         (_("Window"), one.window or ""),
     ]
@@ -167,6 +171,16 @@ def _print_entries(entries: Sequence[EntryRow]) -> None:
     ]
     headings = (_("Ledger"), _("Posting"), _("From -> to"), _("Amount"), _("Window"))
     table(headings, rows, right="lllr")
+
+
+def _print_returns(returns: Sequence[ReturnRow]) -> None:
+    for one in returns:
+        line = _("Returned: {amount}, {time}, {reason}").format(
+            amount=amount_text(one.amount, one.currency),
+            time=local_second(one.at),
+            reason=one.reason or "-",
+        )
+        click.secho(line, fg="yellow")
 
 
 def _print_owed(owed: Sequence[OwedRow]) -> None:

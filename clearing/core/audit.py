@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from scheme.ledger import Account, Position
+from clearing.core.recount import by_position
+from clearing.core.tally import FIELDS, account_key
+from scheme.ledger import Account, Position, Tally
 
 
 class LedgerSum(Struct, frozen=True, kw_only=True):
@@ -19,8 +21,11 @@ class Difference(Struct, frozen=True, kw_only=True):
     """One figure that is recorded differently from what a recount gives.
 
     Attributes:
-        what: ``balance``, ``reserved``, ``sum``; or ``postings`` (lines of a transfer).
-        subject: the position, as ``ledger/currency/owner``; or the transfer's id.
+        what: ``balance``, ``reserved``, ``sum``; ``postings`` (entries of a transfer);
+            ``prefund`` (a position is not its prefund and what is not settled yet); or a figure
+            of a window's tally, e.g. ``sent_accepted_minor``.
+        subject: the position, as ``ledger/currency/owner``, of a tally with its window before
+            it; or the transfer's id.
     """
 
     what: str
@@ -47,6 +52,8 @@ class Recount(Struct, frozen=True, kw_only=True):
         balances: from the entries; reserved: from the reserved transfers' entries.
         postings: for each transfer with a wrong number of entries: how many it should have and
             how many it has.
+        backed: what prefunded positions must be.
+        recorded_tallies: as kept; tallies: from single rows.
     """
 
     balances: Mapping[Account, int]
@@ -54,6 +61,9 @@ class Recount(Struct, frozen=True, kw_only=True):
     postings: Mapping[str, tuple[int, int]]
     entries: int
     transfers: int
+    backed: Mapping[Account, int] = {}
+    recorded_tallies: tuple[Tally, ...] = ()
+    tallies: tuple[Tally, ...] = ()
 
 
 def compare(positions: Sequence[Position], recount: Recount) -> Audit:
@@ -74,6 +84,9 @@ def compare(positions: Sequence[Position], recount: Recount) -> Audit:
         Difference(what="postings", subject=transfer_id, recorded=has, recounted=should)
         for transfer_id, (should, has) in sorted(recount.postings.items())
     ]
+    backed = {account: recorded_balances.get(account, 0) for account in recount.backed}
+    differences += _differences("prefund", backed, recount.backed)
+    differences += tally_differences(recount.recorded_tallies, recount.tallies)
     return Audit(
         clean=not differences,
         sums=sums,
@@ -82,6 +95,29 @@ def compare(positions: Sequence[Position], recount: Recount) -> Audit:
         entries=recount.entries,
         transfers=recount.transfers,
     )
+
+
+def tally_differences(
+    recorded: Sequence[Tally], recounted: Sequence[Tally]
+) -> tuple[Difference, ...]:
+    """Return each figure in which tallies differ from a recount; one that is missing is zero."""
+    kept, anew = by_position(recorded), by_position(recounted)
+    found = []
+    for key in sorted(kept.keys() | anew.keys(), key=lambda one: (one[0], account_key(one[1]))):
+        window, account = key
+        nothing = Tally(window=window, account=account)
+        one, other = kept.get(key, nothing), anew.get(key, nothing)
+        found += [
+            Difference(
+                what=field,
+                subject=f"{window} {_subject(account)}",
+                recorded=getattr(one, field),
+                recounted=getattr(other, field),
+            )
+            for field in FIELDS
+            if getattr(one, field) != getattr(other, field)
+        ]
+    return tuple(found)
 
 
 def _sums(positions: Sequence[Position]) -> tuple[LedgerSum, ...]:
@@ -98,7 +134,7 @@ def _sums(positions: Sequence[Position]) -> tuple[LedgerSum, ...]:
 def _differences(
     what: str, recorded: Mapping[Account, int], recounted: Mapping[Account, int]
 ) -> list[Difference]:
-    accounts = sorted(recorded.keys() | recounted.keys(), key=_subject)
+    accounts = sorted(recorded.keys() | recounted.keys(), key=account_key)
     return [
         Difference(
             what=what,

@@ -55,17 +55,23 @@ from scheme.ledger import (
 class _Known:
     """A transfer in memory: it holds money, or its outcome is not on disk yet."""
 
-    __slots__ = ("entries", "is_held", "is_posted", "key", "number", "record", "windows")
+    __slots__ = ("at_end", "entries", "is_held", "is_posted", "key", "number", "record", "windows")
 
     def __init__(
-        self, key: str, record: bytes, entries: tuple[Entry, ...], number: int, *, held: bool
+        self,
+        key: str,
+        record: bytes,
+        entries: tuple[Entry, ...],
+        windows: tuple[str, ...],
+        number: int,
     ) -> None:
         self.key = key
         self.record = record
         self.entries = entries
         self.number = number
-        self.windows = windows_of(entries) if held else ()
-        self.is_held = held
+        self.windows = windows
+        self.at_end = at_posting(entries)
+        self.is_held = True
         self.is_posted = False
 
 
@@ -98,10 +104,11 @@ class LedgerState:
         self._movements: dict[str, str] = {}
         self._oppositions: dict[str, Oppose] = {}
         for one in recorded.held:
-            known = _Known(one.key, one.record, one.entries, one.number, held=True)
+            windows = windows_of(one.entries)
+            known = _Known(one.key, one.record, one.entries, windows, one.number)
             self._know(one.transfer_id, known)
             self._windows.hold(known.windows)
-            self._tallies.weigh(at_posting(one.entries))
+            self._tallies.weigh(known.windows, sum(entry.minor for entry in one.entries))
         self._deciders: dict[type, Callable[[Any], Decision]] = {
             Reserve: self._reserve,
             Post: self._post,
@@ -214,20 +221,21 @@ class LedgerState:
         if duplicate is not None:
             return duplicate, None
         entries = command.entries
-        self._tallies.admit(entries)
+        windows = windows_of(entries)
+        minor = sum([one.minor for one in entries])
+        self._tallies.admit(windows, minor)
         changes = posting.reserve(self.positions, entries)
         if isinstance(changes, Short):
             return changes, None
         self._book.change(changes)
         number = self._numbers.transfer()
-        known = _Known(command.key, command.record, entries, number, held=True)
+        known = _Known(command.key, command.record, entries, windows, number)
         self._know(command.transfer_id, known)
-        self._windows.hold(known.windows)
-        self._tallies.weigh(entries)
-        orders = at_acceptance(entries)
-        if not orders:
+        self._windows.hold(windows)
+        self._tallies.weigh(windows, minor)
+        if known.at_end is entries:
             return APPLIED, Write(command, entries, changes, number)
-        counted = self._tallies.count(orders, SENT_ACCEPTED, RECEIVED_ACCEPTED)
+        counted = self._tallies.count(at_acceptance(entries), SENT_ACCEPTED, RECEIVED_ACCEPTED)
         return APPLIED, Write(command, entries, changes, number, counted)
 
     def _post(self, command: Post) -> Decision:
@@ -236,7 +244,7 @@ class LedgerState:
         entries = known.entries
         changes = posting.post(self.positions, entries, held=True)
         self._book.change(changes)
-        counted = self._tallies.count(at_posting(entries), SENT_ACCEPTED, RECEIVED_ACCEPTED)
+        counted = self._tallies.count(known.at_end, SENT_ACCEPTED, RECEIVED_ACCEPTED)
         return APPLIED, Write(command, entries, changes, known.number, counted)
 
     def _release(self, command: Release) -> Decision:
@@ -244,7 +252,7 @@ class LedgerState:
         changes = posting.release(self.positions, known.entries)
         self._book.change(changes)
         received = RECEIVED_REJECTED if command.was_received else None
-        counted = self._tallies.count(at_posting(known.entries), SENT_REJECTED, received)
+        counted = self._tallies.count(known.at_end, SENT_REJECTED, received)
         return APPLIED, Write(command, known.entries, changes, known.number, counted)
 
     def _end(self, command: Post | Release) -> _Known:
@@ -268,10 +276,12 @@ class LedgerState:
             entries = ()
         for entry in entries:
             posting.check(entry)
-        self._tallies.admit(entries)
-        self._tallies.weigh(entries)
+        self._tallies.admit_entries(entries)
+        self._tallies.weigh_entries(entries)
         number = self._numbers.transfer()
-        self._know(command.transfer_id, _Known(command.key, command.record, (), number, held=False))
+        known = _Known(command.key, command.record, (), (), number)
+        known.is_held = False
+        self._know(command.transfer_id, known)
         counted = self._tallies.count(entries, SENT_REJECTED, None)
         return APPLIED, Write(command, entries, NO_CHANGES, number, counted)
 
@@ -303,12 +313,12 @@ class LedgerState:
         if command.minor > left:
             return Short(original[0].credit, left), None
         entries = posting.opposites(original, command.minor, command.windows)
-        self._tallies.admit(entries)
+        self._tallies.admit_entries(entries)
         changes = posting.oppose(self.positions, entries)
         if isinstance(changes, Short):
             return changes, None
         self._book.change(changes)
-        self._tallies.weigh(entries)
+        self._tallies.weigh_entries(entries)
         self._oppositions[command.transfer_id] = command
         counted = self._tallies.count(entries, SENT_ACCEPTED, RECEIVED_ACCEPTED)
         return APPLIED, Write(command, entries, changes, self._numbers.posting(), counted)
@@ -328,12 +338,12 @@ class LedgerState:
         if digest is not None:
             return Duplicate(command.movement_id, digest.encode()), None
         entries = command.entries
-        self._tallies.admit(entries)
+        self._tallies.admit_entries(entries)
         changes = posting.move(self.positions, entries)
         if isinstance(changes, Short):
             return changes, None
         self._book.change(changes)
-        self._tallies.weigh(entries)
+        self._tallies.weigh_entries(entries)
         self._movements[command.movement_id] = command.digest
         counted = self._tallies.count_moved(entries)
         return APPLIED, Write(command, entries, changes, self._numbers.posting(), counted)
@@ -362,11 +372,11 @@ class LedgerState:
             window=command.window,
         )
         posting.check(entry)
-        self._tallies.admit((entry,))
+        self._tallies.admit_entries((entry,))
         changes = posting.post(changes, (entry,), held=False)
         checked_range(changes)
         self._book.change(changes)
-        self._tallies.weigh((entry,))
+        self._tallies.weigh_entries((entry,))
         opening = ((account, entry.minor),)
         counted = self._tallies.open_with(entry.window, opening) if entry.window else ()
         return APPLIED, Write(command, (entry,), changes, self._numbers.posting(), counted)

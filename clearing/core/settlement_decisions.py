@@ -118,10 +118,10 @@ class SettlementDecisions:
             return short, None
         after = tuple(settled(one, command.at_ms, self._aimed(one)) for one in queued)
         entries = tuple(entry for one in after for entry in instruction_entries(one))
-        self._tallies.admit(entries)
+        self._tallies.admit_entries(entries)
         changes = posting.post(self._book.positions, entries, held=False)
         checked_range(changes)
-        self._tallies.weigh(entries)
+        self._tallies.weigh_entries(entries)
         self._book.change(changes)
         self._instructions.put(after)
         write = Write(

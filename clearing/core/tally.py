@@ -121,26 +121,38 @@ class Tallies:
         """Tell whether every window of these entries still counts."""
         return not any(one.window and self.book(one.window).is_sealed for one in entries)
 
-    def admit(self, entries: Sequence[Entry]) -> None:
-        """Check that entries may be counted, now or later; change nothing.
+    def admit(self, windows: Iterable[str], minor: int) -> None:
+        """Check that so much may be counted in these windows, now or later; change nothing.
 
         Raises:
             AssertionError: a window has its batch, or its sums would leave
                 ``LEDGER_SUM_MINOR_MAX``.
         """
-        for entry in entries:
-            if entry.window:
-                book = self.book(entry.window)
-                assert not book.is_sealed, "the window has its batch: nothing enters it any more"
-                assert book.gross_minor + entry.minor <= LEDGER_SUM_MINOR_MAX, (
-                    f"window {entry.window} would pass LEDGER_SUM_MINOR_MAX"
-                )
+        for window in windows:
+            book = self._books.get(window) or self.book(window)
+            assert not book.is_sealed, "the window has its batch: nothing enters it any more"
+            assert book.gross_minor + minor <= LEDGER_SUM_MINOR_MAX, (
+                f"window {window} would pass LEDGER_SUM_MINOR_MAX"
+            )
 
-    def weigh(self, entries: Sequence[Entry]) -> None:
+    def weigh(self, windows: Iterable[str], minor: int) -> None:
+        """Add an admitted amount to the bound of these windows' figures."""
+        for window in windows:
+            self.book(window).gross_minor += minor
+
+    def admit_entries(self, entries: Iterable[Entry]) -> None:
+        """Check that these entries may be counted; change nothing.
+
+        Raises:
+            AssertionError: as of ``admit``.
+        """
+        for window, minor in _by_window(entries).items():
+            self.admit((window,), minor)
+
+    def weigh_entries(self, entries: Iterable[Entry]) -> None:
         """Add admitted entries to the bound of their windows' figures."""
-        for entry in entries:
-            if entry.window:
-                self.book(entry.window).gross_minor += entry.minor
+        for window, minor in _by_window(entries).items():
+            self.weigh((window,), minor)
 
     def count(self, entries: Sequence[Entry], sent: int, received: int | None) -> Counted:
         """Count one transfer: once for each window and position, with all its value.
@@ -150,25 +162,30 @@ class Tallies:
         """
         senders: list[Counter] = []
         receivers: list[Counter] = []
+        book: WindowBook | None = None
         for entry in entries:
-            if not entry.window:
+            window = entry.window
+            if not window:
                 continue
-            book = self.book(entry.window)
-            counter = book.counter(entry.debit)
-            counter.counts[sent + 1] += entry.minor
+            if book is None or book.window != window:
+                book = self._books.get(window) or self.book(window)
+            minor = entry.minor
+            counter = book.counters.get(entry.debit) or book.counter(entry.debit)
+            counts = counter.counts
+            counts[sent + 1] += minor
             if counter not in senders:
                 senders.append(counter)
-                counter.counts[sent] += 1
+                counts[sent] += 1
             if received is not None:
-                counter = book.counter(entry.credit)
-                counter.counts[received + 1] += entry.minor
+                counter = book.counters.get(entry.credit) or book.counter(entry.credit)
+                counts = counter.counts
+                counts[received + 1] += minor
                 if counter not in receivers:
                     receivers.append(counter)
-                    counter.counts[received] += 1
-        return tuple(
-            (one, tuple(one.counts))
-            for one in (*senders, *(other for other in receivers if other not in senders))
-        )
+                    counts[received] += 1
+        if receivers:
+            senders += [one for one in receivers if one not in senders]
+        return tuple([(one, tuple(one.counts)) for one in senders])
 
     def count_moved(self, entries: Sequence[Entry]) -> Counted:
         """Count what was funded to a position or drawn from it, entry by entry."""
@@ -195,12 +212,18 @@ class Tallies:
         return tuple(changed)
 
 
+def _by_window(entries: Iterable[Entry]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for entry in entries:
+        if entry.window:
+            sums[entry.window] = sums.get(entry.window, 0) + entry.minor
+    return sums
+
+
 def at_posting(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """Return what is counted when a transfer ends: all but the orders of the cycles."""
-    for entry in entries:
-        if entry.debit.ledger == DEFERRED:
-            return tuple(one for one in entries if one.debit.ledger != DEFERRED)
-    return entries
+    orders = at_acceptance(entries)
+    return tuple(one for one in entries if one not in orders) if orders else entries
 
 
 def at_acceptance(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:

@@ -56,8 +56,9 @@ class Needs(Struct, frozen=True, kw_only=True):
 
     Attributes:
         sent, received: of payments that were not blocked; net: received less sent.
-        liquidity: money it has to bring: with netting the sum of its net debits, window by
-            window; without, its deepest point of the day.
+        paid_in: sum of its net debits, window by window; 0 without netting.
+        liquidity: money it has to have at the start of the day, if what it is paid serves again:
+            its deepest point after a window's end; without netting after any payment.
         peak: most that others waited for from it at one moment, before it was settled.
         blocked: how many of its payments the cap blocked; blocked_minor: their value.
     """
@@ -65,6 +66,7 @@ class Needs(Struct, frozen=True, kw_only=True):
     participant: str
     sent: int
     received: int
+    paid_in: int
     liquidity: int
     peak: int
     blocked: int
@@ -83,7 +85,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
         participants: by code.
         payments, gross: number and value of what was not blocked.
         blocked, blocked_minor: of what the cap blocked.
-        liquidity: of all participants together.
+        paid_in, liquidity: of all participants together.
         peak: the largest of their peaks.
         unpaid: what the failing participant did not pay in, all windows together.
         bearers: who bears it; ``uncovered`` where the rules are exhausted.
@@ -95,6 +97,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
     gross: int
     blocked: int
     blocked_minor: int
+    paid_in: int
     liquidity: int
     peak: int
     unpaid: int
@@ -122,6 +125,8 @@ class Replay:
         self._received_before: list[int] = []
         self._peak: list[int] = []
         self._paid_in: list[int] = []
+        self._settled: list[int] = []
+        self._deepest: list[int] = []
         self._blocked: list[int] = []
         self._blocked_minor: list[int] = []
         self._payments = 0
@@ -162,12 +167,13 @@ class Replay:
         """Settle the last window and return what the day came to."""
         self._settle()
         is_gross = self._rules.offsetting == NONE
-        needed = self._peak if is_gross else self._paid_in
+        needed = self._peak if is_gross else self._deepest
         rows = tuple(
             Needs(
                 participant=code,
                 sent=self._sent[at],
                 received=self._received[at],
+                paid_in=self._paid_in[at],
                 liquidity=needed[at],
                 peak=self._peak[at],
                 blocked=self._blocked[at],
@@ -183,6 +189,7 @@ class Replay:
             gross=sum(self._sent),
             blocked=sum(self._blocked),
             blocked_minor=sum(self._blocked_minor),
+            paid_in=sum(self._paid_in),
             liquidity=sum(needed),
             peak=max(self._peak, default=0),
             unpaid=self._unpaid,
@@ -201,6 +208,8 @@ class Replay:
             self._received_before,
             self._peak,
             self._paid_in,
+            self._settled,
+            self._deepest,
             self._blocked,
             self._blocked_minor,
         ):
@@ -222,6 +231,8 @@ class Replay:
         for at, minor in enumerate(self._net):
             if minor < 0:
                 self._paid_in[at] -= minor
+            self._settled[at] += minor
+            self._deepest[at] = max(self._deepest[at], -self._settled[at])
             self._net[at] = 0
         self._received_before[:] = self._received
         self._orders.clear()

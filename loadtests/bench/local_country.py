@@ -51,7 +51,8 @@ class LocalCountry:
         self._cores = cores
         self._clock = clock
         self._stack = ExitStack()
-        self.tin_port, self.operator_port, *self._fleet_ports = free_ports(40)
+        ports = free_ports(40)
+        self.tin_port, self.operator_port, self._network_port, *self._fleet_ports = ports
         self.operations = Operations(f"http://127.0.0.1:{self.operator_port}")
         self.switch: Child
         self.fleet: Child
@@ -112,6 +113,7 @@ class LocalCountry:
             "profile": PROFILE,
             "tin_port": self.tin_port,
             "operator_port": self.operator_port,
+            "network_port": self._network_port,
             "wire_log": self._mode.wire_log,
             "lifeline": True,
             "log_level": "info",

@@ -48,7 +48,7 @@ class Checks:
 
     def run(self) -> tuple[tuple[Settled, ...], tuple[Claim, ...]]:
         """Return every batch and every claim."""
-        files = FileChecks(self._country, self._batches, self._recounts, self._folder)
+        files = FileChecks(self._country, self._batches, self._folder)
         claims = [
             self._claim("the ledger agrees with itself", self._audit),
             self._claim("what was told is what the ledger has", self._told),
@@ -136,7 +136,8 @@ class Checks:
 
     def _chained(self) -> tuple[int, list[str]]:
         by_id = {one.batch.batch: one.batch for one in self._batches}
-        checked, found = 0, []
+        checked = 0
+        found: list[str] = []
         for batch in by_id.values():
             following = by_id.get(batch.next_window)
             if following is None or batch.cycle not in _PREFUNDED:
@@ -152,7 +153,8 @@ class Checks:
         return checked, found
 
     def _paid_once(self) -> tuple[int, list[str]]:
-        checked, found = 0, []
+        checked = 0
+        found: list[str] = []
         for one in self._batches:
             checked += len(one.instructions)
             found += _not_paid_once(one)
@@ -174,7 +176,8 @@ class Checks:
 
     def _prefunds(self) -> tuple[int, list[str]]:
         accounts = listing.money(self._api)
-        checked, found = 0, []
+        checked = 0
+        found: list[str] = []
         for (ledger, code), balance in listing.positions(self._api).items():
             prefund = accounts.get((_PREFUNDED.get(ledger, ""), f"{code}:prefund"))
             if prefund is None:
@@ -191,7 +194,9 @@ class Checks:
             for order_id, (order, status) in self._payments.items()
             if status != ("RJCT" if order_id in unwound else "ACSC")
         ]
-        told = {one.order_id for one in self._book.of_way(DEFERRED, "lbtr") if one.outcome == PENDING}
+        told = {
+            one.order_id for one in self._book.of_way(DEFERRED, "lbtr") if one.outcome == PENDING
+        }
         found += [f"{one}: told, and not listed" for one in told - self._payments.keys()]
         found += [f"{one}: listed, and nobody was told" for one in self._payments.keys() - told]
         if not any(one.settlement.state in {PARTIAL, FAILED} for one in self._batches):
@@ -201,9 +206,7 @@ class Checks:
 
 def _not_paid_once(one: SettledBatch) -> Iterable[str]:
     """Hold the instructions of a batch against its nets: paid in, paid out, each once."""
-    settlement = one.settlement
-    nets = settlement.nets
-    owed = nets if nets is not None else {r.participant: r.net for r in one.batch.participants}
+    owed = one.nets
     moved = dict.fromkeys(owed, 0)
     for step in one.instructions:
         if step.state != "SETTLED":
@@ -213,7 +216,7 @@ def _not_paid_once(one: SettledBatch) -> Iterable[str]:
         payer = step.debit if sign < 0 else step.credit
         code = payer.removesuffix(":prefund")
         moved[code] = moved.get(code, 0) + sign * step.amount
-    borne = {bearer.failing for bearer in settlement.bearers}
+    borne = {bearer.failing for bearer in one.settlement.bearers}
     for code, net in owed.items():
         if code not in borne and moved.get(code, 0) != net:
             yield f"{one.batch.batch}: {code}: net {net}, settled {moved.get(code, 0)}"

@@ -16,9 +16,7 @@ def call(country: DayCountry, *words: str) -> tuple[int, str, str]:
     """Run a command; return its exit code and what it said."""
     command = [sys.executable, "-m", "chasqui", "--home", str(country.home), "--lang", "en"]
     command += ["--operator-url", f"http://127.0.0.1:{country.operator_port}", *words]
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=_WAIT_S
-    )
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_WAIT_S)
     return done.returncode, done.stdout, done.stderr
 
 

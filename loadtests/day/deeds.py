@@ -17,6 +17,7 @@ _CURRENCY = "PEN"
 _STRIKE_S = (0.0, 0.4)
 _RETURNS_IN_THOUSAND = 1
 _LOOK_S = 0.1
+_SETTLE_S_MAX = 120.0
 _DONE = frozenset({200, 201, 202})
 _CONFLICT = 409
 
@@ -75,18 +76,25 @@ class Operator:
         self._strike()
         self.wait_until_settled()
 
-    def wait_until_settled(self, seconds: float = 120.0) -> None:
+    def wait_until_settled(self, *cycles: str) -> None:
         """Approve what waits for approval, until every window that was closed is at an end.
+
+        Args:
+            cycles: only theirs; none: all.
 
         Raises:
             Unanswered: not in time.
         """
-        deadline = time.monotonic() + seconds
-        while waiting := [one for one in self.windows() if one["state"] not in ENDS | {OPEN}]:
+        deadline = time.monotonic() + _SETTLE_S_MAX
+        while waiting := [
+            one
+            for one in self.windows()
+            if one["state"] not in ENDS | {OPEN} and (not cycles or one["cycle"] in cycles)
+        ]:
             for one in waiting:
                 self._approve(one)
             if time.monotonic() > deadline:
-                raise Unanswered(f"not settled in {seconds:.0f} s: {waiting}")
+                raise Unanswered(f"not settled in {_SETTLE_S_MAX:.0f} s: {waiting}")
             time.sleep(_LOOK_S)
 
     def windows(self) -> list[Mapping[str, Any]]:
@@ -129,7 +137,8 @@ class Operator:
         self._withdrawn[code] = cents
 
     def _deposit(self, code: str) -> None:
-        # What was bought with it in the meantime is not asked for again.
+        # Money that came while its pay-in still waits in the queue would save it.
+        self.wait_until_settled("deferred")
         self._lbtr(code, "deposit", self._withdrawn.pop(code))
 
     def _lbtr(self, code: str, what: str, cents: int) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from loadtests.day.calls import Api
-from loadtests.day.reckoning import DEFERRED, PAID, Order
+from loadtests.day.reckoning import DEFERRED, PAID, PAYMENT_STATES, Order
 from scheme.batch import Batch, Settlement
 
 _PAGE = 500
@@ -32,6 +32,13 @@ class SettledBatch(Struct, frozen=True, kw_only=True):
     settlement: Settlement
     instructions: tuple[Instruction, ...]
 
+    @property
+    def nets(self) -> dict[str, int]:
+        """What was settled of each participant: its net, less what was unwound."""
+        if self.settlement.nets is not None:
+            return self.settlement.nets
+        return {row.participant: row.net for row in self.batch.participants}
+
 
 def pages(api: Api, name: str) -> Iterator[Mapping[str, Any]]:
     """Yield all rows of a list that comes in pages."""
@@ -48,6 +55,8 @@ def transfers(api: Api) -> dict[str, tuple[Order, str]]:
     """Return every immediate transfer and its state, by its id."""
     found = {}
     for row in pages(api, "transfers"):
+        if row["state"] in PAYMENT_STATES:
+            continue
         order = Order(
             order_id=row["instruction_id"],
             rail=row["rail"] or "tin",

@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 everything agrees to the cent; 1 something differs; 3 a process or an answer was missing.
     """
     asked = _parser().parse_args(arguments)
-    console = Console(highlight=False, width=None)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=report.WIDTH)
     plan = Plan(
         transfers=asked.transfers,
         seed=asked.seed,
@@ -44,9 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         folder = asked.report or Path("build/day")
         try:
-            found = uvloop.run(
-                live(plan, home.resolve(), folder, SystemClock(), console.print)
-            )
+            found = uvloop.run(live(plan, home.resolve(), folder, SystemClock(), console.print))
         except (NotReady, NoSuchAnswer, Unanswered) as error:
             console.print(f"day: {error}", style="red", markup=False)
             return EXIT_NO_ANSWER

@@ -37,7 +37,9 @@ class Payments:
         self._port = operator_port
         self._book = book
         self._rng = random.Random(f"{seed}:payments")
-        self._left = {one.cci: one.balance - _KEPT_CENTS for own in everyone.values() for one in own}
+        self._left = {
+            one.cci: one.balance - _KEPT_CENTS for own in everyone.values() for one in own
+        }
         self._people = [one for own in everyone.values() for one in own]
         self._payees = [one for one in self._people if one.participant != FAILING]
         self._made = 0
@@ -112,4 +114,3 @@ class Payments:
                 fee=int(answer.get("fee", 0)) if accepted else 0,
             )
         )
-

@@ -14,6 +14,7 @@ from scheme.batch import Batch, BatchRow, Counted
 
 TIN, NETWORK, DEFERRED = "tin", "network", "deferred"
 PAID = frozenset({"POSTED", "CONFIRMED"})
+PAYMENT_STATES = frozenset({"ACSP", "ACSC", "RJCT"})
 _UNRECEIVED = frozenset({"FF07", "AM04"})
 """Reasons of the clearing house itself: the creditor's agent never saw the order."""
 

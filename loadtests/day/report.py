@@ -8,9 +8,10 @@ from msgspec import Struct, field
 from rich.console import Console
 from rich.table import Table
 
-from scheme.batch import Batch, Bearer
+from scheme.batch import Batch, BatchRow, Bearer
 
-_WIDTH = 132
+WIDTH = 140
+"""Columns that a batch's table needs."""
 
 
 class Settled(Struct, frozen=True, kw_only=True):
@@ -63,7 +64,7 @@ def write(report: Report, folder: Path) -> None:
     content = msgspec.json.format(msgspec.json.encode(report))
     (folder / "day.json").write_bytes(content + b"\n")
     with (folder / "day.txt").open("w", encoding="utf-8") as file:
-        show(report, Console(file=file, width=_WIDTH, highlight=False))
+        show(report, Console(file=file, width=WIDTH, highlight=False))
 
 
 def show(report: Report, console: Console) -> None:
@@ -83,17 +84,18 @@ def show(report: Report, console: Console) -> None:
 
 def _show_batch(one: Settled, console: Console) -> None:
     batch = one.batch
-    table = Table(title=f"{batch.batch}: {one.state}", title_justify="left", min_width=_WIDTH - 2)
+    rows = [row for row in batch.participants if _is_busy(row)]
+    if not rows:
+        console.print(f"{batch.batch}: {one.state}, nothing in it", markup=False)
+        return
+    table = Table(title=f"{batch.batch}: {one.state}", title_justify="left", min_width=WIDTH - 2)
     table.add_column("Participant")
     for title in (
         "Opening", "Sent", "Value", "Rejected", "Received", "Value", "Rejected", "Net",
         "Funded", "Drawn", "New opening",
     ):  # fmt: skip
         table.add_column(title, justify="right")
-    for row in batch.participants:
-        busy = row.sent.accepted.count or row.received.accepted.count or row.sent.rejected.count
-        if not (busy or row.funded.count or row.drawn.count):
-            continue
+    for row in rows:
         table.add_row(
             row.participant, soles(row.opening),
             str(row.sent.accepted.count), soles(row.sent.accepted.value),
@@ -119,6 +121,11 @@ def _show_batch(one: Settled, console: Console) -> None:
     if one.unwound:
         console.print(f"  {one.unwound} orders were given back", markup=False)
     console.print()
+
+
+def _is_busy(row: BatchRow) -> bool:
+    counted = (row.sent.accepted, row.sent.rejected, row.received.accepted, row.received.rejected)
+    return any(one.count for one in (*counted, row.funded, row.drawn))
 
 
 def _show_claims(claims: Sequence[Claim], console: Console) -> None:

@@ -15,7 +15,7 @@ from runtime.files import load_fleet
 from scheme.network import Behaviour, Participant
 
 PERU = Path(__file__).resolve().parents[2] / "scheme" / "profiles" / "peru.toml"
-GUARANTEE_FUND = 100_000
+GUARANTEE_FUND = 10_000
 """Cents: too little for the participant that cannot pay, so that its orders are unwound."""
 
 # Who waits for a peer waits for moments only.

@@ -109,13 +109,14 @@ class DebtorDesk:
 
     async def _agreed(self, walk: Walk, request: PaymentRequest) -> tuple[Payee, Terms]:
         payee, amount = await self._payee(walk, request)
-        fees = self._own.profile.fees
-        table = fees.same_plaza if payee.pays_fee else fees.alias
-        terms = Terms(
+        terms = payment.terms_of(
+            request.payer,
+            payee,
             amount=amount,
-            fee=table.get(request.currency, 0),
             currency=request.currency,
             description=request.description,
+            network=self._own.network,
+            profile=self._own.profile,
         )
         self._check(request.payer, payee, terms)
         return payee, terms

@@ -28,6 +28,7 @@ class Institution:
         reach: makes its way to the clearing house, ``house``.
         rng: decides latencies, and the two free digits of a retrieval reference.
         accounts: by CCI.
+        network: codes of the other coops of its network; empty unless it is one.
         phones: CCI of the account that stands for a phone here.
         directories: codes that stand for an entity not known yet.
         spawn: runs a task of the institution until it ends or the fleet stops.
@@ -44,6 +45,7 @@ class Institution:
     session: SessionState
     directories: frozenset[str]
     spawn: Spawn
+    network: frozenset[str] = frozenset()
     has_magic: bool = True
     latency_ms: float | None = None
     accounts: dict[str, Account] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from participants.agents.creditor import CreditorDesk
 from participants.agents.debtor import DebtorDesk
 from participants.agents.institution import Institution
+from participants.agents.rail_payments import RailPaymentsDesk
 from participants.agents.sessions import SessionDesk
 from participants.core.book import Account, CreditOrder, DebitOrder
 from participants.core.payment import Spent
@@ -62,6 +63,7 @@ class Office:
             institution, pending=holdings.pending, spent_today=holdings.spent_today
         )
         self.sessions = SessionDesk(institution)
+        self.rail_payments = RailPaymentsDesk(institution)
 
     def resume(self) -> None:
         """Take up what was open when the process ended, and open the session."""

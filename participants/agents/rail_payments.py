@@ -9,8 +9,7 @@ import structlog
 
 from participants.agents.institution import Institution
 from participants.core import rail_payment as rules
-from participants.core.book import Account, Change, Role, balance_of
-from participants.core.rail_payment import RailPayment, RailState
+from participants.core.book import Account, Change, RailPayment, RailState, Role, balance_of
 from scheme.clock import to_ms
 from scheme.messages import payment as iso
 

@@ -166,6 +166,50 @@ class Role(StrEnum):
     REFUND = "refund"
 
 
+class RailState(StrEnum):
+    """Where a payment stands in this book."""
+
+    PENDING = "PENDING"
+    FINAL = "FINAL"
+    REJECTED = "REJECTED"
+    REFUSED = "REFUSED"
+    UNAPPLIED = "UNAPPLIED"
+
+
+class RailPayment(Struct, kw_only=True, frozen=True, gc=False):
+    """A payment or return as this book has it.
+
+    Attributes:
+        payment_id: the clearing house's id of it; of a return, the return's.
+        role: debtor gives, creditor gets.
+        currency: PEN or USD.
+        rail: ``deferred``, ``lbtr`` or ``return``.
+        original: the transfer that a return takes back, else empty.
+        reason: why it was rejected, returned or could not be applied.
+        at_ms: last change.
+    """
+
+    participant: str
+    payment_id: str
+    role: Role
+    state: RailState
+    counterparty: str
+    cci: str
+    amount: int
+    fee: int
+    currency: str
+    rail: str
+    original: str = ""
+    reason: str = ""
+    at_ms: int = 0
+    sequence: int = 0
+
+    @property
+    def total(self) -> int:
+        """What a debtor's customer pays."""
+        return self.amount + self.fee
+
+
 class Posting(Struct, frozen=True, gc=False):
     """What an order did to an account's balance. Written once per order and role, never changed.
 
@@ -191,7 +235,7 @@ class Change(Struct, kw_only=True, frozen=True, gc=False):
     participant: str
     credit: CreditOrder | None = None
     debit: DebitOrder | None = None
-    rail_payment: "RailPayment | None" = None
+    rail_payment: RailPayment | None = None
     balances: tuple[Balance, ...] = ()
     postings: tuple[Posting, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()

@@ -7,7 +7,7 @@ from msgspec import Struct
 from participants.core.book import Account, AccountStatus, DebitState
 from participants.core.candidates import is_own
 from participants.core.session import SessionState
-from scheme import cci
+from scheme import cci, fees
 from scheme.codes import (
     CURRENCY_NUMBERS,
     ApplicationCriteria,
@@ -49,12 +49,17 @@ class Payee(Struct, frozen=True, kw_only=True):
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """What is paid, in minor units."""
+    """What is paid, in minor units.
+
+    Attributes:
+        plaza: of the two accounts, by which the fee was found.
+    """
 
     amount: int
     fee: int
     currency: str
     description: str = ""
+    plaza: str = ApplicationCriteria.SAME_PLAZA
 
     @property
     def total(self) -> int:
@@ -83,6 +88,31 @@ class Objection(Struct, frozen=True):
 
     field: str
     text: str
+
+
+def terms_of(
+    payer: Account,
+    payee: Payee,
+    *,
+    amount: int,
+    currency: str,
+    description: str,
+    network: frozenset[str],
+    profile: Profile,
+) -> Terms:
+    """Return what a payment costs: by plaza nationally, at the network's tariff inside it.
+
+    Args:
+        network: codes of the coops that are reached without leaving the payer's network.
+    """
+    plaza = ApplicationCriteria.SAME_PLAZA
+    if not payee.pays_fee:
+        fee = fees.alias_fee(currency, profile)
+    else:
+        plaza = fees.plaza_between(payer.cci, payee.cci, profile.plazas)
+        rail = fees.NETWORK if payee.code in network else fees.TIN
+        fee = fees.rail_fee(rail, amount, currency, plaza, profile.fees)
+    return Terms(amount=amount, fee=fee, currency=currency, description=description, plaza=plaza)
 
 
 def objection(
@@ -192,7 +222,7 @@ def order(
         transactionType=asked.transactionType,
         feeAmount=terms.fee,
         feeCode=profile.fees.code,
-        applicationCriteria=ApplicationCriteria.SAME_PLAZA,
+        applicationCriteria=terms.plaza,
         debtorTypeOfPerson=asked.debtorTypeOfPerson,
         debtorName=payer.name,
         debtorIdCode=payer.document_code,

@@ -12,62 +12,16 @@ the table changes nothing. UNAPPLIED: the account is not here, and nobody's bala
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from participants.core.book import Posting, Role
+from participants.core.book import Posting, RailPayment, RailState, Role
 from scheme.messages.payment import ACCEPTED, REJECTED, SETTLED
 from scheme.reasons import ReasonCode
 
 RETURN_RAIL: Final = "return"
 UNKNOWN_ACCOUNT: Final = ReasonCode.AC01.value
-
-
-class RailState(StrEnum):
-    """Where a payment stands in this book."""
-
-    PENDING = "PENDING"
-    FINAL = "FINAL"
-    REJECTED = "REJECTED"
-    REFUSED = "REFUSED"
-    UNAPPLIED = "UNAPPLIED"
-
-
-class RailPayment(Struct, kw_only=True, frozen=True, gc=False):
-    """A payment or return as this book has it.
-
-    Attributes:
-        payment_id: the clearing house's id of it; of a return, the return's.
-        role: debtor gives, creditor gets.
-        currency: PEN or USD.
-        rail: ``deferred``, ``lbtr`` or ``return``.
-        original: the transfer that a return takes back, else empty.
-        reason: why it was rejected, returned or could not be applied.
-        at_ms: last change.
-    """
-
-    participant: str
-    payment_id: str
-    role: Role
-    state: RailState
-    counterparty: str
-    cci: str
-    amount: int
-    fee: int
-    currency: str
-    rail: str
-    original: str = ""
-    reason: str = ""
-    at_ms: int = 0
-    sequence: int = 0
-
-    @property
-    def total(self) -> int:
-        """What a debtor's customer pays."""
-        return self.amount + self.fee
 
 
 _S = RailState
@@ -82,9 +36,7 @@ STATUS_TABLE: Final[Mapping[tuple[RailState | None, str], RailState]] = {
 _DEBITED: Final = frozenset({_S.PENDING, _S.FINAL, _S.REJECTED})
 
 
-def after_status(
-    known: RailState | None, status: str, *, has_account: bool
-) -> RailState | None:
+def after_status(known: RailState | None, status: str, *, has_account: bool) -> RailState | None:
     """Return the debtor's side after a pacs.002, or None if it changes nothing."""
     target = STATUS_TABLE.get((known, status))
     if target in _DEBITED and known is None and not has_account:

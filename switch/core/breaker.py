@@ -25,9 +25,9 @@ _PERCENT: Final = 100
 class BreakerState(StrEnum):
     """Whether requests pass."""
 
-    CLOSED = "CLOSED"
-    OPEN = "OPEN"
-    HALF_OPEN = "HALF_OPEN"
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
 
 
 class Breaker(Struct, frozen=True, gc=False, kw_only=True):

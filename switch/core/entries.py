@@ -2,7 +2,7 @@
 
 A coop of the network has no national position: what it sends outside goes to its sponsor in the
 network's ledger, and from its sponsor to the other side nationally. Both legs are held and posted
-together (docs/routing.md#legs).
+together (docs/routing.md#tiers).
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Final
 from scheme.ledger import DALE, DEFERRED, NATIONAL, SPONSOR, Account, Entry
 from scheme.money import CURRENCY_BY_CODE
 from scheme.network import Participant
-from switch.core.rails import Rail
+from switch.core.rails import BY_NAME, Rail
 from switch.core.records import TransferRecord
 
 DEFERRED_RAIL: Final = Rail.DEFERRED.value
@@ -40,7 +40,7 @@ def legs(rail: str, debtor: Participant, creditor: Participant) -> tuple[Leg, ..
     by the sponsors' own books, because it is settled in them; of an LBTR order only the coops'
     legs are here, the rest is an instruction between current accounts.
     """
-    match Rail(rail):
+    match BY_NAME[rail]:
         case Rail.ON_US:
             return ()
         case Rail.NETWORK:

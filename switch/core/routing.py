@@ -20,7 +20,7 @@ from scheme.profile import Profile
 from scheme.reasons import ReasonCode
 from switch.core import rules
 from switch.core.entries import is_internal
-from switch.core.rails import AUTO, EVERY, IMMEDIATE, Rail
+from switch.core.rails import AUTO, BY_NAME, EVERY, IMMEDIATE, Rail
 from switch.core.rules import Refusal
 from switch.core.sessions import NetworkState
 
@@ -101,14 +101,10 @@ WOULD_CARRY: Final = _against("would_carry", "it would carry it; it is entered b
 TWO_INSTITUTIONS: Final = _against("two_institutions", "debtor and creditor bank apart")
 ONE_INSTITUTION: Final = _against("one_institution", "debtor and creditor bank together")
 NOT_IN_NETWORK: Final = _against("not_in_network", "not both are coops of one network")
-_SETTING_ASIDE: Final = frozenset(
-    one.rule
-    for one in (
-        *(NOT_ASKED, NOT_PREFERRED, OTHER_WIRE),
-        *(TWO_INSTITUTIONS, ONE_INSTITUTION, NOT_IN_NETWORK),
-    )
+_SET_ASIDE: Final = frozenset(one.rule for one in (NOT_ASKED, NOT_PREFERRED, OTHER_WIRE))
+_NOT_FOR_IT: Final = frozenset(
+    one.rule for one in (TWO_INSTITUTIONS, ONE_INSTITUTION, NOT_IN_NETWORK)
 )
-"""What says that a rail is not for such a transfer, rather than that it fails it just now."""
 
 
 class _Case(Struct, frozen=True, gc=False):
@@ -125,8 +121,8 @@ def route(request: RouteRequest, state: RoutingState, profile: Profile) -> Route
     considered: list[Considered] = []
     taken: Rail | None = None
     for name in _order(preferred, profile):
-        rail = Rail(name)
-        verdict = NOT_NEEDED
+        rail = BY_NAME[name]
+        verdict = NOT_NEEDED if preferred is None or rail in preferred else NOT_PREFERRED
         if taken is None:
             against = _obstacle(rail, case)
             if against is None:
@@ -148,18 +144,24 @@ def _order(preferred: tuple[str, ...] | None, profile: Profile) -> tuple[str, ..
 
 def _refused(case: _Case, considered: list[Considered]) -> NoRoute:
     """Say what failed the first rail that is for such a transfer, and which one would carry it."""
-    verdicts = [one.verdict for one in considered]
-    first = next((one for one in verdicts if one.rule not in _SETTING_ASIDE), verdicts[0])
+    first = min((one.verdict for one in considered), key=_remoteness)
     free = replace(case.request, rails=EVERY)
     for at, one in enumerate(considered):
         if one.verdict is not OTHER_WIRE:
             continue
-        if _obstacle(Rail(one.rail), replace(case, request=free)) is None:
+        if _obstacle(BY_NAME[one.rail], replace(case, request=free)) is None:
             considered[at] = Considered(one.rail, WOULD_CARRY)
             text = f"{first.text}; the rail {one.rail} would carry it: POST /payments"
             first = replace(first, text=text)
             break
     return NoRoute(first, tuple(considered))
+
+
+def _remoteness(verdict: Refusal) -> int:
+    """Rank how little a verdict says of why the transfer fails; ``min`` keeps the first."""
+    if verdict.rule in _SET_ASIDE:
+        return 2
+    return 1 if verdict.rule in _NOT_FOR_IT else 0
 
 
 def _obstacle(rail: Rail, case: _Case) -> Refusal | None:

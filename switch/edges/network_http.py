@@ -4,24 +4,18 @@ The calls are our own design (docs/wire/network.md); the messages inside are tho
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Final, Literal, Protocol
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from directory.core.alias import Refusal, registered_phone
-from directory.core.dale import Registered
-from directory.core.registry import Instruction, Order
-from directory.dale import LookedUp
 from runtime.http_guard import foreign
 from runtime.http_server import Request, Response
 from scheme.clock import Clock, from_ms, to_ms
 from scheme.errors import StoreError
-from scheme.limits import NETWORK_KEY_ID_CHARACTERS_MAX
-from scheme.network import Participant
-from scheme.reasons import ReasonCode
+from switch.core.network_calls import AliasCall, LookupCall, SessionCall
 from switch.core.network_sessions import MemberKey, NetworkSessions
 from switch.network_requests import OtherContent, Requests
 from switch.routes import Problem, as_json, problem
@@ -35,23 +29,23 @@ _UUID: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
 )
 _BEARER: Final = "Bearer "
-_WALLETS: Final[Mapping[str, str]] = {"0901": "YAPE", "0902": "PLIN"}
-_NAME_CHARACTERS_MAX: Final = 140
-
-Text = Annotated[str, Meta(max_length=_NAME_CHARACTERS_MAX)]
 
 
-class Dale(Protocol):
-    """The access network's part in the directory."""
+class Desk(Protocol):
+    """The network's part in the directory."""
 
-    def registration_id(self, coop: str) -> str:
-        """Return the id of a new instruction."""
+    def check(self, asked: AliasCall) -> None:
+        """Raise Problem for an alias that cannot be one."""
 
-    async def register(self, order: Order) -> Registered:
-        """Carry out an instruction on both sides."""
+    async def register(self, coop: str, asked: AliasCall) -> Mapping[str, Any]:
+        """Carry an instruction out on both sides; return what became of it."""
 
-    async def look_up(self, coop: str, phones: list[str]) -> LookedUp | Refusal:
-        """Return who can be paid at each phone."""
+    async def look_up(self, coop: str, asked: LookupCall) -> Mapping[str, Any]:
+        """Return who can be paid at each phone.
+
+        Raises:
+            Problem: the lookup is refused.
+        """
 
 
 class Messages(Protocol):
@@ -61,32 +55,11 @@ class Messages(Protocol):
         """Answer a message of a coop."""
 
 
-class _SessionCall(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    request_id: str
-    participant: str
-    key_id: Annotated[str, Meta(min_length=1, max_length=NETWORK_KEY_ID_CHARACTERS_MAX)]
-
-
-class _AliasCall(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    request_id: str
-    action: Literal["NEWR", "AMND", "DEAC"]
-    phone: str
-    cci: str | None = None
-    display_name: Text = ""
-    holder_type: Literal["", "N", "J"] = ""
-
-
-class _LookupCall(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    request_id: str
-    phones: list[str]
-
-
 class NetworkEdge:
     """Serves the coops of the access network.
 
     Args:
-        members: the coops, by code.
-        fleet: all participants, for their names.
+        members: codes of the coops.
         keys: of the coops, where sessions are opened over TLS; None: plain HTTP, where a coop
             is believed who it is.
         hosts: names under which a plain port may be addressed.
@@ -95,11 +68,10 @@ class NetworkEdge:
 
     def __init__(
         self,
-        dale: Dale,
+        desk: Desk,
         messages: Messages,
         *,
-        members: Mapping[str, Participant],
-        fleet: Mapping[str, Participant],
+        members: Collection[str],
         sessions: NetworkSessions,
         requests: Requests,
         keys: Mapping[str, MemberKey] | None,
@@ -107,10 +79,9 @@ class NetworkEdge:
         hosts: frozenset[str],
         new_token: Callable[[], str],
     ) -> None:
-        self._dale = dale
+        self._desk = desk
         self._messages = messages
         self._members = members
-        self._fleet = fleet
         self._sessions = sessions
         self._requests = requests
         self._keys = keys
@@ -157,7 +128,7 @@ class NetworkEdge:
     # --- the session
 
     async def _session(self, request: Request) -> Response:
-        asked = _body(request, _SessionCall)
+        asked = _body(request, SessionCall)
         coop = asked.participant
         if coop not in self._members:
             hint = 'a coop is one whose entry in the fleet file says ledger = "dale"'
@@ -220,62 +191,24 @@ class NetworkEdge:
 
     async def _register(self, request: Request) -> Response:
         coop = self._coop(request)
-        asked = _body(request, _AliasCall)
+        asked = _body(request, AliasCall)
         _check_id(asked.request_id, "requestId")
-        phone = registered_phone(asked.phone)
-        if phone is None:
-            hint = "+51 and nine digits, the first a 9"
-            raise Problem(400, "no mobile phone", field="phone", hint=hint)
+        self._desk.check(asked)
 
         async def registered() -> Response:
-            order = Order(
-                instruction=Instruction(asked.action),
-                phone=phone,
-                participant=coop,
-                cci=asked.cci,
-                registration_id=self._dale.registration_id(coop),
-                display_name=asked.display_name,
-                holder_type=asked.holder_type,
-            )
-            return as_json(_said(asked.request_id, await self._dale.register(order)))
+            return as_json(await self._desk.register(coop, asked))
 
         return await self._once(coop, asked.request_id, "aliases", asked, registered, durably=True)
 
     async def _look_up(self, request: Request) -> Response:
         coop = self._coop(request)
-        asked = _body(request, _LookupCall)
+        asked = _body(request, LookupCall)
         _check_id(asked.request_id, "requestId")
 
         async def looked_up() -> Response:
-            found = await self._dale.look_up(coop, asked.phones)
-            if isinstance(found, Refusal):
-                return _refused(found)
-            return as_json(self._found(asked.request_id, found))
+            return as_json(await self._desk.look_up(coop, asked))
 
         return await self._once(coop, asked.request_id, "lookups", asked, looked_up)
-
-    def _found(self, request_id: str, found: LookedUp) -> Mapping[str, Any]:
-        results = [
-            {
-                "phone": one.phone,
-                "entities": [
-                    {
-                        "code": payable.code,
-                        "name": self._name(payable.code),
-                        "route": payable.route,
-                        "directory": payable.directory,
-                    }
-                    for payable in one.entities
-                ],
-            }
-            for one in found.results
-        ]
-        return {"requestId": request_id, "partial": found.partial, "results": results}
-
-    def _name(self, code: str) -> str:
-        member = self._fleet.get(code)
-        # A code that we do not know either is shown by its number.
-        return member.name if member is not None else _WALLETS.get(code, code)
 
     # --- messages
 
@@ -303,28 +236,6 @@ class NetworkEdge:
     ) -> Response:
         content = call.encode() + b"\0" + msgspec.json.encode(asked)
         return await self._requests.once(coop, request_id.lower(), content, make, durably=durably)
-
-
-def _said(request_id: str, done: Registered) -> Mapping[str, Any]:
-    answer: dict[str, Any] = {
-        "requestId": request_id,
-        "status": done.status,
-        "registrationId": done.registration_id,
-        "upstream": done.upstream,
-        "network": done.network,
-    }
-    if done.reason is not None:
-        answer |= {"reason": done.reason, "field": done.field, "rule": done.rule}
-    return answer
-
-
-def _refused(refusal: Refusal) -> Response:
-    if refusal.reason is ReasonCode.FF07:
-        hint = "FF07: only waiting helps; phones that nobody knows cost most"
-        return problem(429, refusal.rule, field=refusal.field, hint=hint)
-    if refusal.reason is ReasonCode.DNOR:
-        return problem(403, refusal.rule, field="participant", hint="DNOR")
-    return problem(400, "this cannot be looked up", field=refusal.field, hint=refusal.rule)
 
 
 def _check_id(text: str, field: str) -> None:

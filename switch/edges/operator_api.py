@@ -11,6 +11,7 @@ from runtime.http_server import Request, Response
 from scheme.clock import to_ms
 from scheme.limits import PAGE_ROWS_MAX
 from scheme.network import Participant
+from switch.core.payment import PaymentState
 from switch.core.transfer import TransferState
 from switch.ports import TransferFilter
 from switch.routes import Problem, RouteHandler, as_json, read_json
@@ -25,6 +26,7 @@ _TRANSFER_QUERY: Final = (
     *("state", "participant", "debtor", "creditor", "reason"),
     *("amount", "since", "until", "limit", "after"),
 )
+_STATES: Final = (*TransferState, *PaymentState)
 _WIRE_QUERY: Final = ("participant", "limit")
 
 
@@ -240,8 +242,8 @@ def _limit(query: Mapping[str, str], *, hint: str) -> int:
 
 def _state(query: Mapping[str, str]) -> str | None:
     state = query.get("state")
-    if state is not None and state not in TransferState.__members__:
-        raise Problem(400, f"one of {', '.join(TransferState)}", field="state")
+    if state is not None and state not in _STATES:
+        raise Problem(400, f"one of {', '.join(_STATES)}", field="state")
     return state
 
 

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from runtime.http_server import Request, Response
-from scheme.clock import from_ms
 from scheme.limits import PAGE_ROWS_MAX
-from scheme.masking import mask_cci, mask_text
 from switch.core.payment import PAYMENT_STATES
-from switch.payment_ports import Fault, PaymentFilter, PaymentStore, Refused, StoredPayment
+from switch.payment_ports import Fault, PaymentFilter, PaymentStore, Refused
+from switch.payment_view import considered_of, payment_view
 from switch.payments import PaymentDesk, PaymentOrder
+from switch.queries import entry_view
 from switch.returns import ReturnDesk, ReturnOrder
 from switch.routes import Problem, RouteHandler, as_json, problem, read_json
 
@@ -66,16 +64,14 @@ class PaymentsApi:
         if found is None:
             hint = "GET /payments lists them; an immediate transfer is at /transfers/{id}"
             return problem(404, "no payment has this id", field="payment", hint=hint)
-        answer = msgspec.json.decode(found.record.answer)
         owed = self._store.owed(subject=found.record.payment_id)
         returns = self._returns.of_transfer(found.record.payment_id)
         return as_json(
             {
                 "payment": payment_view(found),
-                "considered": answer["considered"],
+                "considered": considered_of(found.record),
                 "entries": [
-                    {**msgspec.structs.asdict(one), "posted_at": from_ms(one.posted_ms).isoformat()}
-                    for one in self._store.entries(found.record.payment_id)
+                    entry_view(one) for one in self._store.entries(found.record.payment_id)
                 ],
                 "owed": [
                     {
@@ -104,30 +100,6 @@ class PaymentsApi:
     async def _all_returns(self, request: Request, _: Mapping[str, str]) -> Response:
         query = _only(request, ("after", "limit"))
         return as_json(self._returns.page(_after(query), limit=_limit(query)))
-
-
-def payment_view(payment: StoredPayment) -> dict[str, Any]:
-    """Return a payment as operators see it: amounts in minor units, persons masked."""
-    record = payment.record
-    return {
-        "payment_id": record.payment_id,
-        "status": payment.state,
-        "rail": record.rail,
-        "debtor_agent": record.debtor_agent,
-        "debtor_cci": mask_cci(record.debtor_cci),
-        "creditor_agent": record.creditor_agent,
-        "creditor_cci": mask_cci(record.creditor_cci),
-        "amount": record.amount,
-        "fee": record.fee,
-        "currency": record.currency,
-        "description": mask_text(record.description) if record.description else "",
-        "window": record.window or None,
-        "instruction": record.instruction or None,
-        "settlement_date": record.settlement_date,
-        "why": record.why,
-        "created_at": from_ms(record.created_ms).isoformat(),
-        "ended_at": from_ms(record.ended_ms).isoformat() if record.ended_ms else None,
-    }
 
 
 def _answer(answer: bytes | Refused, status: int) -> Response:

@@ -14,6 +14,7 @@ from scheme.errors import BadSignature, MalformedMessage, NoAnswer, NotConnected
 from scheme.ledger import Owed
 from scheme.messages import AV2, AV3, CT2, CT3, CTC2, ET1, ET2, Message
 from scheme.network import Participant
+from scheme.wire import pacs_json
 from scheme.wire.tin_json import decode, encode
 from switch.core import answers
 from switch.envelope import Envelopes, unwrap
@@ -124,7 +125,8 @@ class HttpPeers:
             return url
         if not peer.base_url:
             raise NotConnected("the participant has no address")
-        url = f"{peer.base_url}{BASE_PATH}{_PATHS.get(name, name)}"
+        path = pacs_json.PATH if name in pacs_json.NAMES else BASE_PATH
+        url = f"{peer.base_url}{path}{_PATHS.get(name, name)}"
         self._urls[peer.code, name] = url
         return url
 

@@ -58,6 +58,14 @@ class Model:
         self.state[name] = "posted" if posted else "released"
         self.left[name] = self.entries[name][0].minor
 
+    def can_give_back(self, name: str, minor: int) -> bool:
+        net: Counter[Account] = Counter()
+        for entry in self.entries[name]:
+            if entry.kind == "principal":
+                net[entry.credit] -= minor
+                net[entry.debit] += minor
+        return all(self.balance[one] - self.reserved[one] >= -net[one] for one in net)
+
     def names(self, state: str) -> list[str]:
         return sorted(name for name, now in self.state.items() if now == state)
 
@@ -108,7 +116,7 @@ class World:
 
     def _oppose(self, name: str) -> tuple[Command, bool]:
         minor = self.rng.randrange(1, 150)
-        expected = minor <= self.model.left[name]
+        expected = minor <= self.model.left[name] and self.model.can_give_back(name, minor)
         if expected:
             self.model.left[name] -= minor
             for entry in self.model.entries[name]:

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from scheme.errors import NoAnswer, NotConnected
-from scheme.ledger import Oppose, Owed, Short
+from scheme.ledger import NATIONAL, Oppose, Owed, Short
 from scheme.messages import CT3, CT4, Message
 from scheme.wire.tin_json import decode
 from switch.flight import UnknownOutcome
@@ -18,16 +18,20 @@ from switch.ports import Delivery
 from tests.support.switch_world import (
     PREFUND,
     START,
+    WINDOW,
+    FixedWindow,
     ScriptedPeers,
     World,
     accept_order,
     accept_query,
+    an_open_window,
     fixed_window,
     fleet,
     refuse_order,
     world,
 )
 
+NEXT_WINDOW = "national-PEN-20260116-1"
 ORDER = "2026011510161209704191000124"
 
 
@@ -268,7 +272,7 @@ async def test_rule_9_money_goes_back_by_a_new_posting_of_at_most_what_is_left(o
             transfer_id=name,
             opposite_of=ct4.instructionId,
             minor=minor,
-            window="national-PEN-20260116",
+            windows={NATIONAL: WINDOW},
             at_ms=1,
         )
 
@@ -385,20 +389,19 @@ async def test_rule_12_a_failed_commit_is_never_acknowledged_and_ends_the_proces
 async def test_rule_13_the_window_of_the_reservation_stays_that_of_the_posting(
     tmp_path: Path,
 ) -> None:
-    windows = [fixed_window("PEN")]
-    async with world(tmp_path, window_of=lambda _: windows[-1]) as one:
+    windows = [fixed_window(NATIONAL, "PEN")]
+    async with world(tmp_path, window_of=lambda _, __: windows[-1]) as one:
         answer = never()
         one.peers.on_ct2.append(answer)
         told = one.start(one.ct1(await reference(one)))
         await one.settle()
-        windows.append(("national-PEN-20260116", "20260116"))
+        await one.ledger.apply((replace(an_open_window(NATIONAL), window=NEXT_WINDOW),))
+        windows.append(FixedWindow(NEXT_WINDOW, "20260116"))
         answer.set_result(accept_order)
         await one.settle()
         ct4 = decode((await told).body, CT4)
         assert one.peers.orders()[0].settlementDate == "20260115"
         assert ct4.settlementDate == "20260115"
-        assert {entry.window for entry in one.store.entries(ct4.instructionId)} == {
-            "national-PEN-20260115"
-        }
+        assert {entry.window for entry in one.store.entries(ct4.instructionId)} == {WINDOW}
         later = await one.pay(av_trace="000300", trace="000301")
         assert later.settlementDate == "20260116"

@@ -15,17 +15,21 @@ from openapi_spec_validator import validate
 
 from clearing.http_api import routes as clearing_routes
 from clearing.service import ClearingService
+from directory.core.dale import Mismatch
 from directory.http_api import routes as directory_routes
 from directory.wire import DirectoryWire
 from runtime.files import load_profile
 from runtime.http_server import Request, Response
 from scheme.network import Fleet
+from switch.core.payment import PaymentState
 from switch.core.transfer import TransferState
 from switch.desk import OperatorDesk
 from switch.edges.operator_api import OperatorApi
+from switch.edges.routing_api import RoutingApi
 from switch.ports import Delivery
 from switch.queries import Queries
 from switch.routes import OperatorEdge, Routes
+from switch.slow_rails import SlowRails
 from switch.wire_log import WireLog
 from tests.support.directory_fakes import MemoryDirectoryStore, a_service, golden
 from tests.support.switch_world import ScriptedPeers, World, fleet, refuse_order, world
@@ -70,6 +74,10 @@ class Country:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self._send("POST", path, {}, json.dumps(document).encode(), sent | named)
 
+    async def put(self, path: str, document: object, **headers: str) -> Response:
+        sent = _HOST | {"Content-Type": "application/json"} | headers
+        return await self._send("PUT", path, {}, json.dumps(document).encode(), sent)
+
     async def _send(
         self, method: str, path: str, query: Mapping[str, str], body: bytes, headers: Any
     ) -> Response:
@@ -93,6 +101,7 @@ async def a_country(folder: Path, peers: ScriptedPeers | None = None) -> AsyncIt
         )
         desk = OperatorDesk(
             fleet=members,
+            profile=load_profile("peru"),
             sessions=house.sessions,
             store=made.store,
             queries=queries,
@@ -107,13 +116,33 @@ async def a_country(folder: Path, peers: ScriptedPeers | None = None) -> AsyncIt
             clock=made.clock,
             notice_of_movement=lambda _, __: (),
         )
-        await clearing.open_positions()
+        await clearing.start()
         directory = a_service(MemoryDirectoryStore())
         await DirectoryWire(directory).answer(golden("prxy.001-new"))
+        rails = SlowRails(
+            ledger=made.ledger,
+            store=made.store,
+            outbox=house.outbox,
+            fleet=members,
+            profile=load_profile("peru"),
+            clock=made.clock,
+            state=lambda: house.sessions.state,
+            explain=house.pathfinder.explain,
+            window_of=clearing.window,
+            pump=lambda: None,
+            spawn=lambda _: None,
+        )
         routes = {
+            **rails.routes(),
             **OperatorApi(desk, members).routes(),
-            **clearing_routes(clearing),
-            **directory_routes(directory),
+            **RoutingApi(
+                pathfinder=house.pathfinder,
+                breakers=house.breakers,
+                preferences=house.preferences,
+                fleet=members,
+            ).routes(),
+            **clearing_routes(clearing, made.ledger),
+            **directory_routes(directory, lambda: (Mismatch("900000101", "0970", 0),)),
         }
         yield Country(OperatorEdge(routes, hosts=frozenset({"198.51.100.7"})), routes, made)
         await log.close()
@@ -156,7 +185,8 @@ def test_every_schema_is_used() -> None:
 
 
 def test_the_states_are_those_of_the_table() -> None:
-    assert _DOCUMENT["components"]["schemas"]["TransferState"]["enum"] == list(TransferState)
+    states = _DOCUMENT["components"]["schemas"]["TransferState"]["enum"]
+    assert states == [*TransferState, *PaymentState]
 
 
 async def test_it_is_served_as_it_is_written(tmp_path: Path) -> None:
@@ -173,6 +203,8 @@ async def test_what_is_read_fits_its_schema(tmp_path: Path) -> None:
             fits(await country.get(path), ("GET", path), 200)
         fits(await country.get("/participants/0970"), ("GET", "/participants/{code}"), 200)
         fits(await country.get("/directory/quotas"), ("GET", "/directory/quotas"), 200)
+        path = "/directory/mismatches"
+        assert fits(await country.get(path), ("GET", path), 200)["mismatches"]
         last = fits(await country.get("/wire?participant=0970&limit=5"), ("GET", "/wire"), 200)
         assert [one["message"] for one in last["messages"]] == ["AV1"]
         entries = await country.get("/directory/entries?phone=900000101")
@@ -294,3 +326,53 @@ async def test_a_foreign_page_is_refused_as_documented(tmp_path: Path) -> None:
     async with a_country(tmp_path) as country:
         foreign = await country.get("/participants", Origin="http://evil.example")
         fits(foreign, ("GET", "/participants"), 403)
+
+
+async def test_routing_fits_its_schemas(tmp_path: Path) -> None:
+    async with a_country(tmp_path) as country:
+        await country.world.pay()
+        operation = ("GET", "/routes")
+        carried = await country.get("/routes?from=0970&to=0971&amount=2550")
+        assert fits(carried, operation, 200)["rail"] == "tin"
+        large = await country.get("/routes?from=0970&to=0971&amount=99999999&currency=USD&rail=tin")
+        assert fits(large, operation, 200)["refused"]["rule"] == "above_limit"
+        fits(await country.get("/breakers"), ("GET", "/breakers"), 200)
+        force = ("POST", "/breakers/{code}/{rail}")
+        opened = await country.post("/breakers/0971/tin", {"state": "open"})
+        assert fits(opened, force, 200)["forced"]
+        fits(await country.post("/breakers/0971/lbtr", {"state": "open"}), force, 400)
+        fits(await country.post("/breakers/0971/tin", {"state": "ajar"}), force, 400)
+        fits(await country.post("/breakers/9999/tin", {"state": "open"}), force, 404)
+        put, wish = ("PUT", "/preferences"), {"debtor": "0970", "creditor": "0971"}
+        preferred = await country.put("/preferences", wish | {"rails": ["deferred"]})
+        fits(preferred, put, 200)
+        kept = fits(await country.get("/preferences"), ("GET", "/preferences"), 200)
+        assert kept["preferences"] == [wish | {"rails": ["deferred"]}]
+        fits(await country.put("/preferences", wish | {"rails": ["pigeon"]}), put, 400)
+        fits(await country.put("/preferences", wish | {"rails": ["tin", "tin"]}), put, 400)
+        fits(await country.put("/preferences", {"debtor": "0970"}), put, 400)
+        stranger = {"debtor": "9999", "creditor": "0971", "rails": []}
+        fits(await country.put("/preferences", stranger), put, 404)
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "status"),
+    [
+        ("from=0970&to=0971", "amount", 400),
+        ("from=0970&to=0971&amount=0", "amount", 400),
+        ("from=0970&to=0971&amount=1.5", "amount", 400),
+        ("from=0970&to=0971&amount=1&currency=EUR", "currency", 400),
+        ("from=0970&to=0971&amount=1&rail=pigeon", "rail", 400),
+        ("from=0970&to=0971&amount=1&rial=tin", "rial", 400),
+        ("to=0971&amount=1", "from", 400),
+        ("from=0970&to=9710&amount=1", "to", 404),
+        ("from=0970&to=97100220030040050213&amount=1", "", 200),
+        ("from=0970&to=9710022003004005021x&amount=1", "to", 400),
+    ],
+)
+async def test_a_route_that_cannot_be_asked_for_names_its_field(
+    query: str, field: str, status: int, tmp_path: Path
+) -> None:
+    async with a_country(tmp_path) as country:
+        answer = fits(await country.get(f"/routes?{query}"), ("GET", "/routes"), status)
+        assert answer.get("field", "") == field

@@ -39,6 +39,10 @@ async def above_limit(_: World, changes: dict[str, Any]) -> None:
     changes["amount"] = 3_000_001
 
 
+async def down(one: World, _: dict[str, Any]) -> None:
+    one.house.breakers.force("0971", "tin", is_open=True)
+
+
 async def overloaded(one: World, _: dict[str, Any]) -> None:
     one.house.router._in_flight_max = 0
 
@@ -54,6 +58,7 @@ ROWS: list[tuple[Breaks, str, str]] = [
     (other_debtor, "FF02", "debtorId: "),
     (creditor_off, "FF07", "creditorParticipantCode: "),
     (above_limit, "FF07", "amount: above"),
+    (down, "AB05", "creditorParticipantCode: 0971 counts as down on the rail tin"),
     (overloaded, "FF07", "root: the clearing house is overloaded"),
     (short, "FF07", "amount: the prefund"),
 ]

@@ -200,7 +200,9 @@ def watermarks(one: World) -> Watermarks:
         fleet=fleet(),
         clock=one.clock,
         head=one.house.sessions.head,
-        net_of_window=lambda position: one.store.net_of_window(WINDOW, position.account.owner),
+        since_opening=lambda of: sum(
+            tally.net_minor for tally in one.ledger.tallies(WINDOW) if tally.account == of
+        ),
         spawn=one.house._spawn,
     )
     one.ledger.on_low = made.on_low
@@ -272,4 +274,5 @@ async def fund(one: World, made: Watermarks, minor: int, name: str) -> None:
         minor=minor,
         window=WINDOW,
     )
-    await one.ledger.apply((Move(movement_id=name, entry=entry, digest=name, at_ms=1, owed=owed),))
+    move = Move(movement_id=name, entries=(entry,), digest=name, at_ms=1, owed=owed)
+    await one.ledger.apply((move,))

@@ -23,6 +23,7 @@ from scheme.ledger import (
 )
 from scheme.limits import GROUP_COMMANDS_MAX
 from tests.support.ledger_fakes import (
+    WINDOW,
     a_move,
     a_post,
     a_refuse,
@@ -256,7 +257,7 @@ async def test_an_audit_finds_what_was_tampered_with(open_ledger: Open, path: st
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("UPDATE positions SET balance = balance + 1 WHERE owner = '0002'")
         connection.execute("UPDATE positions SET reserved = 3 WHERE owner = '0970'")
-        connection.execute("DELETE FROM entries WHERE transfer_id = 't-1'")
+        connection.execute("DELETE FROM lines WHERE line_id BETWEEN 16 AND 31")
 
     audit = await ledger.audit()
 
@@ -267,6 +268,10 @@ async def test_an_audit_finds_what_was_tampered_with(open_ledger: Open, path: st
         ("balance", "national/PEN/0970"),
         ("reserved", "national/PEN/0970"),
         ("postings", "t-1"),
+        ("sent_accepted", f"{WINDOW} national/PEN/0970"),
+        ("sent_accepted_minor", f"{WINDOW} national/PEN/0970"),
+        ("received_accepted", f"{WINDOW} national/PEN/0002"),
+        ("received_accepted_minor", f"{WINDOW} national/PEN/0002"),
     }
 
 
@@ -320,7 +325,7 @@ async def test_a_reservation_that_cannot_be_read_back_stops_the_start(
     ledger = await a_ledger(open_ledger)
     await ledger.apply((a_reserve("t-1", write_ahead=True),))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE transfers SET entries = x'c1'")
+        connection.execute("UPDATE transfers SET legs = x'c1'")
 
     with pytest.raises(StoreError, match="t-1"):
         SqliteLedger.open(path, on_failure=_impossible, now_ms=0)
@@ -373,7 +378,7 @@ async def test_an_audit_of_a_file_damaged_meanwhile_says_so(open_ledger: Open, p
 def test_the_moment_of_its_making_stands_in_the_file(open_ledger: Open, path: str) -> None:
     open_ledger()
 
-    assert rows(path, "SELECT * FROM meta") == [(1, 7)]
+    assert rows(path, "SELECT * FROM meta") == [(2, 7)]
 
 
 def test_a_file_that_cannot_be_made_durable_is_refused() -> None:

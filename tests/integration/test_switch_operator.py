@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from runtime.files import load_profile
 from runtime.http_server import Request
 from scheme.ledger import StrikeOff
 from switch.desk import OperatorDesk
@@ -39,6 +40,7 @@ class Operator:
         )
         desk = OperatorDesk(
             fleet=fleet(),
+            profile=load_profile("peru"),
             sessions=house.sessions,
             store=one.store,
             queries=queries,
@@ -423,5 +425,7 @@ async def test_reads_use_an_index(operator: Operator, call: Any) -> None:
     connection.set_trace_callback(None)
     for text in texts:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
-        scans = [step for step in plan if step.startswith("SCAN") and "CONSTANT" not in step]
+        # Over a view it is the few rows that the searches below it have found.
+        few = ("SCAN CONSTANT ROW", "SCAN entries")
+        scans = [step for step in plan if step.startswith("SCAN") and step not in few]
         assert not scans, (text, plan)

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ import psutil
 
 from loadtests.bench.child import Child
 from loadtests.bench.operations import Operations
+from loadtests.bench.settings_files import write_toml
 
 ROOT = Path(__file__).resolve().parents[2]
 PERU = ROOT / "scheme" / "profiles" / "peru.toml"
@@ -49,6 +51,13 @@ INSTITUTIONS: Mapping[str, str] = {
     "0971": 'kind = "coop"',
     "0988": 'kind = "emoney"\ncurrencies = ["PEN"]',
 }
+# The same with Dale: two coops of the network, and the sponsor that settles for them.
+TIERED: Mapping[str, str] = {
+    **INSTITUTIONS,
+    "0970": 'kind = "coop"\nledger = "dale"\nsponsor = "0987"',
+    "0971": 'kind = "coop"\nledger = "dale"\nsponsor = "0987"',
+    "0987": 'kind = "sponsor"',
+}
 _LOAD_CODES = ("0980", "0981", "0982", "0983", "0984")
 
 
@@ -64,22 +73,35 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def write_profile(path: Path, timers: Mapping[str, object]) -> None:
-    """Write the usual rules with some of their timers changed."""
-    lines = []
-    left = dict(timers)
-    for line in PERU.read_text(encoding="utf-8").splitlines():
-        name = line.partition(" = ")[0]
-        lines.append(f"{name} = {json.dumps(left.pop(name))}" if name in left else line)
-    assert not left, f"no such timers: {sorted(left)}"
-    path.write_text("\n".join(lines), encoding="utf-8")
+def write_profile(
+    path: Path, timers: Mapping[str, object], rules: Mapping[str, Any] | None = None
+) -> None:
+    """Write the usual rules with some of their timers, and other sections' rules, changed."""
+    usual: dict[str, Any] = tomllib.loads(PERU.read_text(encoding="utf-8"))
+    merge(usual, {"timers": timers, **(rules or {})})
+    write_toml(path, usual)
 
 
-def write_fleet(path: Path, ports: Mapping[str, int], *, customers: int) -> None:
+def merge(into: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Change some values of a tree of tables."""
+    for name, value in changes.items():
+        if isinstance(value, Mapping) and name in into:
+            merge(into[name], value)
+        else:
+            into[name] = value
+
+
+def write_fleet(
+    path: Path,
+    ports: Mapping[str, int],
+    *,
+    customers: int,
+    institutions: Mapping[str, str] = INSTITUTIONS,
+) -> None:
     """Write a small fleet: institutions on these ports, and the load agents."""
     entries = [
         f'code = "{code}"\nname = "INSTITUCION SIMULADA {code}"\nport = {port}\n'
-        f"customers = {customers}\n{INSTITUTIONS[code]}\n"
+        f"customers = {customers}\n{institutions[code]}\n"
         for code, port in ports.items()
     ] + [
         f'code = "{code}"\nname = "AGENTE DE CARGA SIMULADO {code}"\nkind = "load"\n'
@@ -110,23 +132,32 @@ class Country:
 
     Args:
         home: its folder, made here.
-        timers: changes to the profile's timers.
+        timers: changes to the profile's timers; rules: to its other sections.
+        institutions: lines of the fleet file, by code.
     """
 
     def __init__(
-        self, home: Path, *, timers: Mapping[str, object] = HURRIED, customers: int = 20
+        self,
+        home: Path,
+        *,
+        timers: Mapping[str, object] = HURRIED,
+        rules: Mapping[str, Any] | None = None,
+        institutions: Mapping[str, str] = INSTITUTIONS,
+        customers: int = 20,
     ) -> None:
         self.home = home
         home.mkdir(parents=True)
-        self.tin_port, self.operator_port, *fleet = free_ports(2 + len(INSTITUTIONS))
-        self.ports = dict(zip(INSTITUTIONS, fleet, strict=True))
+        ports = free_ports(3 + len(institutions))
+        self.tin_port, self.operator_port, self.network_port, *fleet = ports
+        self.ports = dict(zip(institutions, fleet, strict=True))
         self.profile = home / "hurried.toml"
         self.fleet_file = home / "fleet.toml"
-        write_profile(self.profile, timers)
-        write_fleet(self.fleet_file, self.ports, customers=customers)
+        write_profile(self.profile, timers, rules)
+        write_fleet(self.fleet_file, self.ports, customers=customers, institutions=institutions)
         (home / "chasqui.toml").write_text(
             f'[up]\nprofile = "hurried.toml"\ntin_port = {self.tin_port}\n'
-            f"operator_port = {self.operator_port}\nlatency_ms = 0.0\n"
+            f"operator_port = {self.operator_port}\nnetwork_port = {self.network_port}\n"
+            "latency_ms = 0.0\n"
         )
         self.operations = Operations(f"http://127.0.0.1:{self.operator_port}")
 
@@ -309,7 +340,11 @@ class HandStartedCountry(Country):
 
     def _settings(self, module: str) -> str:
         own: Mapping[str, dict[str, object]] = {
-            "switch": {"tin_port": self.tin_port, "operator_port": self.operator_port},
+            "switch": {
+                "tin_port": self.tin_port,
+                "operator_port": self.operator_port,
+                "network_port": self.network_port,
+            },
             "participants": {"switch_url": f"http://127.0.0.1:{self.tin_port}", "latency_ms": 0.0},
         }
         common: dict[str, object] = {

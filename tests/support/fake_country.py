@@ -85,6 +85,12 @@ def running() -> Iterator[FakeCountry]:
             self._serve(None)
 
         def do_POST(self) -> None:
+            self._take()
+
+        def do_PUT(self) -> None:
+            self._take()
+
+        def _take(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             self._serve(json.loads(self.rfile.read(length) or b"null"))
 

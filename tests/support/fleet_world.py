@@ -20,6 +20,8 @@ from participants.core.book import (
     CreditOrder,
     DebitOrder,
     Movement,
+    RailPayment,
+    Role,
 )
 from participants.core.qr_reading import QrReading, QrRefused
 from participants.core.session import SessionState
@@ -158,6 +160,13 @@ class MemoryBooks:
         for change in self._saved():
             if change.debit is not None and key and change.debit.key == key:
                 return change.debit
+        return None
+
+    def rail_payment(self, participant: str, role: Role, payment_id: str) -> RailPayment | None:
+        for change in self._saved():
+            one = change.rail_payment
+            if one is not None and (one.role, one.payment_id) == (role, payment_id):
+                return one
         return None
 
     def movements(self, participant: str, after: int, limit: int) -> list[Movement]:

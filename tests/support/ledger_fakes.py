@@ -1,18 +1,46 @@
 """A ledger in memory, and short ways to say commands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from clearing.core.audit import Audit, Recount, compare
-from clearing.core.ledger_state import RESERVED, LedgerState, Write, opposition_record
+from clearing.core.instruction_state import SETTLED, instruction_entries
+from clearing.core.ledger_state import LedgerState, opposition_record
+from clearing.core.ledger_write import Recorded, Write
 from clearing.core.posting import holds
+from clearing.core.recount import (
+    COUNTED_KINDS,
+    ORDERED,
+    REJECTED,
+    UNSEEN,
+    LaneTotal,
+    backed_balances,
+    balances,
+    counted_flags,
+    tallies,
+)
+from clearing.core.tally import WindowBook, at_acceptance, at_posting
+from clearing.core.window_state import ENDED, SEALED
 from scheme.ledger import (
+    DALE,
+    DEFERRED,
+    LBTR,
     NATIONAL,
+    RESERVED,
+    SPONSOR,
     Account,
+    AdvanceWindow,
+    CloseWindow,
     Command,
+    DropInstructions,
     Duplicate,
     Entry,
+    Instruct,
+    Instruction,
     Move,
     OpenPosition,
+    OpenWindow,
     Oppose,
     Owed,
     Position,
@@ -21,9 +49,17 @@ from scheme.ledger import (
     Release,
     Reserve,
     Result,
+    SettleInstructions,
+    Tally,
+    WindowStand,
 )
 
-WINDOW = "national-PEN-20261123"
+WINDOW = "national-PEN-20261123-1"
+
+
+def window_of(ledger: str, currency: str = "PEN", number: int = 1) -> str:
+    """Name a window of a ledger of obligations; the ledgers of money have none."""
+    return "" if ledger in (LBTR, SPONSOR) else f"{ledger}-{currency}-20261123-{number}"
 
 
 def an_account(owner: str, ledger: str = NATIONAL, currency: str = "PEN") -> Account:
@@ -38,13 +74,14 @@ def an_entry(
     kind: str = "principal",
     ledger: str = NATIONAL,
     currency: str = "PEN",
+    window: str | None = None,
 ) -> Entry:
     return Entry(
         kind=kind,
         debit=an_account(debit, ledger, currency),
         credit=an_account(credit, ledger, currency),
         minor=minor,
-        window=WINDOW,
+        window=window_of(ledger, currency) if window is None else window,
     )
 
 
@@ -64,7 +101,7 @@ def an_opening(
         low_minor=low,
         high_minor=high,
         cap_minor=cap,
-        window=WINDOW,
+        window=window_of(ledger, currency),
         at_ms=0,
     )
 
@@ -76,6 +113,8 @@ def a_reserve(
     write_ahead: bool = False,
     record: bytes = b"reserved",
     owed: tuple[Owed, ...] = (),
+    state: str = RESERVED,
+    rail: str = "tin",
 ) -> Reserve:
     chosen = entries or (an_entry("0970", "0002", 100),)
     return Reserve(
@@ -83,7 +122,8 @@ def a_reserve(
         key=f"key-{name}" if key is None else key,
         entries=chosen,
         write_ahead=write_ahead,
-        state=RESERVED,
+        rail=rail,
+        state=state,
         record=record,
         debtor_agent=chosen[0].debit.owner,
         creditor_agent=chosen[0].credit.owner,
@@ -98,14 +138,24 @@ def a_post(name: str, *, record: bytes = b"posted", owed: tuple[Owed, ...] = ())
     return Post(transfer_id=name, state="POSTED", record=record, at_ms=2, owed=owed)
 
 
-def a_release(name: str, *, record: bytes = b"rejected") -> Release:
-    return Release(transfer_id=name, state="REJECTED", record=record, reason="AB05", at_ms=2)
+def a_release(name: str, *, record: bytes = b"rejected", was_received: bool = True) -> Release:
+    return Release(
+        transfer_id=name,
+        state="REJECTED",
+        record=record,
+        reason="AB05",
+        at_ms=2,
+        was_received=was_received,
+    )
 
 
-def a_refuse(name: str, *, key: str | None = None, record: bytes = b"refused") -> Refuse:
+def a_refuse(
+    name: str, *entries: Entry, key: str | None = None, record: bytes = b"refused"
+) -> Refuse:
     return Refuse(
         transfer_id=name,
         key=f"key-{name}" if key is None else key,
+        entries=entries,
         state="REJECTED",
         record=record,
         reason="FF07",
@@ -118,13 +168,80 @@ def a_refuse(name: str, *, key: str | None = None, record: bytes = b"refused") -
 
 
 def an_oppose(name: str, original: str, minor: int) -> Oppose:
-    return Oppose(transfer_id=name, opposite_of=original, minor=minor, window=WINDOW, at_ms=3)
+    windows = {ledger: window_of(ledger) for ledger in (NATIONAL, DALE, DEFERRED)}
+    return Oppose(transfer_id=name, opposite_of=original, minor=minor, windows=windows, at_ms=3)
 
 
 def a_move(name: str, debit: str, credit: str, minor: int, *, digest: str = "digest") -> Move:
     kind = "funding" if debit == "lbtr" else "drawdown"
     entry = an_entry(debit, credit, minor, kind=kind)
-    return Move(movement_id=name, entry=entry, digest=digest, at_ms=4)
+    return Move(movement_id=name, entries=(entry,), digest=digest, at_ms=4)
+
+
+def an_open_window(
+    window: str = WINDOW, *, cycle: str = NATIONAL, currency: str = "PEN"
+) -> OpenWindow:
+    return OpenWindow(
+        window=window,
+        cycle=cycle,
+        currency=currency,
+        settlement_date="20261123",
+        number=int(window.rpartition("-")[2]),
+        opens_ms=0,
+        closes_ms=100,
+    )
+
+
+def an_advance_window(state: str, window: str = WINDOW, *, record: bytes = b"") -> AdvanceWindow:
+    return AdvanceWindow(window=window, state=state, at_ms=6, record=record)
+
+
+def a_close_window(
+    window: str = WINDOW,
+    next_window: str | None = None,
+    *openings: tuple[Account, int],
+    batch: bytes = b"{}",
+) -> CloseWindow:
+    stem, _, number = window.rpartition("-")
+    return CloseWindow(
+        window=window,
+        batch=batch,
+        digest="0" * 64,
+        next_window=next_window or f"{stem}-{int(number) + 1}",
+        openings=openings,
+        at_ms=7,
+    )
+
+
+def an_instruct(
+    name: str,
+    debit: str,
+    credit: str,
+    minor: int,
+    *,
+    ledger: str = LBTR,
+    kind: str = "pay_in",
+    subject: str = WINDOW,
+    linked: tuple[Entry, ...] = (),
+) -> Instruct:
+    return Instruct(
+        instruction_id=name,
+        kind=kind,
+        subject=subject,
+        debit=an_account(debit, ledger),
+        credit=an_account(credit, ledger),
+        minor=minor,
+        linked=linked,
+        at_ms=8,
+    )
+
+
+def a_settle(*names: str) -> SettleInstructions:
+    return SettleInstructions(instruction_ids=names, at_ms=9)
+
+
+def a_drop(*names: str, reason: str = "unwound") -> DropInstructions:
+    return DropInstructions(instruction_ids=names, reason=reason, at_ms=9)
 
 
 def an_owed(owed_id: str, *, participant: str = "0002", body: bytes = b"{}") -> Owed:
@@ -148,6 +265,11 @@ class _Memory:
         self.oppositions: dict[str, Oppose] = {}
         self.entries: dict[str, tuple[Entry, ...]] = {}
         self.held: dict[str, tuple[Entry, ...]] = {}
+        self.stands: dict[str, WindowStand] = {}
+        self.batches: dict[str, CloseWindow] = {}
+        self.counters: dict[tuple[str, Account], Tally] = {}
+        self.payments: dict[str, Instruction] = {}
+        self.lines: list[LaneTotal] = []
 
     def transfer(self, key: str, transfer_id: str) -> Duplicate | None:
         return self.transfers.get(self.keys.get(key, transfer_id))
@@ -169,28 +291,96 @@ class _Memory:
     def postings(self, transfer_id: str) -> tuple[Entry, ...]:
         return self.entries.get(transfer_id, ())
 
+    def window(self, window: str) -> WindowStand | None:
+        return self.stands.get(window)
+
+    def past_windows(self, limit: int) -> tuple[WindowStand, ...]:
+        ended = [one for one in self.stands.values() if one.state in ENDED]
+        newest = sorted(ended, key=lambda w: (w.closed_ms, w.settlement_date, w.number))
+        return tuple(newest[::-1][:limit])
+
+    def book(self, window: str) -> WindowBook:
+        stand = self.stands.get(window)
+        kept = [one for one in self.counters.values() if one.window == window]
+        return WindowBook(window, kept, sealed=stand is not None and stand.state in SEALED)
+
+    def batch(self, window: str) -> bytes | None:
+        one = self.batches.get(window)
+        return None if one is None else one.batch
+
+    def instruction(self, instruction_id: str) -> Instruction | None:
+        return self.payments.get(instruction_id)
+
+    def instructions_of(self, subject: str) -> tuple[Instruction, ...]:
+        found = [one for one in self.payments.values() if one.subject == subject]
+        return tuple(sorted(found, key=lambda one: one.sequence))
+
     def keep(self, write: Write) -> None:
         match write.command:
-            case Reserve() | Refuse() as command:
-                self.keys[command.key] = command.transfer_id
-                self.transfers[command.transfer_id] = Duplicate(command.transfer_id, command.record)
-                if isinstance(command, Reserve):
-                    self.held[command.transfer_id] = write.entries
-            case Post() | Release() as command:
-                self.transfers[command.transfer_id] = Duplicate(command.transfer_id, command.record)
-                del self.held[command.transfer_id]
-                if isinstance(command, Post):
-                    self.entries[command.transfer_id] = write.entries
+            case Reserve() | Refuse() | Post() | Release() as command:
+                self.keep_transfer(command, write.entries)
             case Move() as command:
                 self.movements[command.movement_id] = command.digest
-                self.entries[command.movement_id] = write.entries
+                self.post(command.movement_id, write.entries, flags=3)
             case Oppose() as command:
                 self.oppositions[command.transfer_id] = command
-                self.entries[command.transfer_id] = write.entries
+                self.post(command.transfer_id, write.entries)
             case OpenPosition() as command:
-                self.entries[f"prefund:{command.account}"] = write.entries
+                self.post(f"prefund:{command.account}", write.entries, flags=0)
+            case SettleInstructions():
+                for one in write.instructions:
+                    self.post(one.instruction_id, instruction_entries(one), flags=3)
             case _:
                 pass
+        if isinstance(write.command, CloseWindow):
+            self.batches[write.command.window] = write.command
+        if write.stand is not None:
+            self.stands[write.stand.window] = write.stand
+        for counter, _ in write.counted:
+            self.counters[counter.window, counter.account] = counter.tally()
+        for one in write.instructions:
+            self.payments[one.instruction_id] = one
+
+    def keep_transfer(
+        self, command: Reserve | Refuse | Post | Release, entries: tuple[Entry, ...]
+    ) -> None:
+        self.transfers[command.transfer_id] = Duplicate(command.transfer_id, command.record)
+        match command:
+            case Reserve():
+                self.keys[command.key] = command.transfer_id
+                self.held[command.transfer_id] = entries
+                self.count(at_acceptance(entries), ORDERED)
+            case Refuse():
+                self.keys[command.key] = command.transfer_id
+                self.count(entries, UNSEEN)
+            case Post():
+                del self.held[command.transfer_id]
+                self.post(command.transfer_id, entries)
+            case Release():
+                del self.held[command.transfer_id]
+                kind = REJECTED if command.was_received else UNSEEN
+                self.count(at_posting(entries), kind)
+
+    def post(self, name: str, entries: tuple[Entry, ...], *, flags: int | None = None) -> None:
+        self.entries[name] = entries
+        for entry, flag in zip(entries, counted_flags(entries), strict=True):
+            self.line(entry, entry.kind, flag if flags is None else flags)
+
+    def count(self, entries: tuple[Entry, ...], kind: str) -> None:
+        for entry, flag in zip(entries, counted_flags(entries), strict=True):
+            self.line(entry, kind, flag)
+
+    def line(self, entry: Entry, kind: str, counted: int) -> None:
+        entry = replace(entry, kind=kind)
+        self.lines.append(LaneTotal(entry=entry, counted=counted, lines=1, minor=entry.minor))
+
+    def recounted(self) -> tuple[Tally, ...]:
+        openings = [
+            (one.next_window, account, minor)
+            for one in self.batches.values()
+            for account, minor in one.openings
+        ]
+        return tallies(self.lines, openings)
 
 
 class MemoryLedger:
@@ -202,11 +392,24 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self._memory = _Memory()
-        self._state = LedgerState((), (), self._memory)
+        self._state = LedgerState(Recorded(), self._memory)
         self.applied: list[Command] = []
         self.is_full = False
+        self.on_released: Callable[[str], None] | None = None
+        self.window = self._state.window
+        self.windows = self._state.windows
+        self.past_windows = self._state.past_windows
+        self.tallies = self._state.tallies
+        self.batch = self._state.batch
+        self.held_in = self._state.held_in
+        self.instructions = self._state.instructions
+        self.instruction = self._state.instruction
+        self.instructions_of = self._state.instructions_of
 
     async def apply(self, batch: Sequence[Command]) -> Sequence[Result]:
+        return self.note(batch)
+
+    def note(self, batch: Sequence[Command]) -> Sequence[Result]:
         results = []
         for command in batch:
             result, write = self._state.decide(command)
@@ -215,6 +418,9 @@ class MemoryLedger:
                 self.applied.append(command)
                 self._memory.keep(write)
                 self._state.forget((write,))
+        for window in self._state.take_released():
+            if self.on_released is not None:
+                self.on_released(window)
         return results
 
     def position(self, account: Account) -> Position | None:
@@ -223,22 +429,30 @@ class MemoryLedger:
     def positions(self) -> tuple[Position, ...]:
         return tuple(self._state.positions.values())
 
+    async def recount_window(self, window: str) -> tuple[Tally, ...]:
+        return tuple(one for one in self._memory.recounted() if one.window == window)
+
     async def audit(self) -> Audit:
-        balances: dict[Account, int] = {}
-        lines = [entry for entries in self._memory.entries.values() for entry in entries]
-        for entry in lines:
-            balances[entry.debit] = balances.get(entry.debit, 0) - entry.minor
-            balances[entry.credit] = balances.get(entry.credit, 0) + entry.minor
+        memory = self._memory
+        money = [one for one in memory.lines if one.entry.kind not in COUNTED_KINDS]
         reserved: dict[Account, int] = {}
-        for entries in self._memory.held.values():
+        for entries in memory.held.values():
             for account, minor in holds(entries).items():
                 reserved[account] = reserved.get(account, 0) + minor
+        ended = {name for name, one in memory.stands.items() if one.state in ENDED}
+        live = memory.stands.keys() - ended
+        settled = [
+            one for one in memory.payments.values() if one.state == SETTLED and one.subject in live
+        ]
         recount = Recount(
-            balances=balances,
+            balances=balances(memory.lines),
             reserved=reserved,
             postings={},
-            entries=len(lines),
-            transfers=len(self._memory.transfers),
+            entries=len(money),
+            transfers=len(memory.transfers),
+            backed=backed_balances(self.positions(), memory.lines, ended.__contains__, settled),
+            recorded_tallies=tuple(memory.counters.values()),
+            tallies=memory.recounted(),
         )
         return compare(self.positions(), recount)
 

@@ -20,21 +20,22 @@ from runtime.clock import ManualClock
 from runtime.files import load_profile
 from scheme.clock import to_ms
 from scheme.errors import StoreError
-from scheme.ledger import NATIONAL, Account, OpenPosition, Owed
+from scheme.ledger import DALE, NATIONAL, Account, Command, OpenPosition, OpenWindow, Owed
 from scheme.messages import AV1, AV2, AV3, AV4, CT1, CT2, CT3, CT4, ET1, ET2, PSR1, PSR2, Message
 from scheme.network import Participant
 from scheme.profile import Profile
 from scheme.wire.tin_json import decode
 from switch.flight import Answer
 from switch.house import House
-from switch.ports import Delivery
+from switch.ports import Delivery, WindowOf
 from switch.store import SqliteStore
 from switch.tasks import Tasks
 from tests.support.forgetful_disk import ForgetfulDisk
 
+SATURDAY = 5
 START = datetime(2026, 1, 15, 15, 15, 0, tzinfo=UTC)
 """10:15:00 in Lima, fifteen seconds before the first example of the wire."""
-WINDOW = "national-PEN-20260115"
+WINDOW = "national-PEN-20260115-1"
 PREFUND = 1_000_000_00
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -45,17 +46,29 @@ def golden(name: str) -> bytes:
 
 
 def fleet(**changes: Any) -> dict[str, Participant]:
-    """Return the small network of the tests: 0970 pays 0971, 0988 listens too."""
+    """Return the small network of the tests: 0970 pays 0971, 0988 listens too.
+
+    All of them settle for themselves; ``tiered_fleet`` has coops behind a sponsor.
+    """
     members = {
         code: Participant(
             code=code,
             name=f"SIMULADA {code}",
-            kind="coop",
+            kind="bank",
             simulated=False,
             url=f"http://127.0.0.1:1/{code}",
         )
         for code in ("0970", "0971", "0988", "0002")
     }
+    return {code: replace(one, **changes.get(code, {})) for code, one in members.items()}
+
+
+def tiered_fleet(**changes: Any) -> dict[str, Participant]:
+    """Return the same with 0970 and 0971 as coops of the network, behind 0987."""
+    behind = {"kind": "coop", "ledger": DALE, "sponsor": "0987"}
+    members = fleet(**{"0970": behind, "0971": behind})
+    sponsor = replace(members["0002"], code="0987", name="SIMULADA 0987", kind="sponsor")
+    members = {**members, "0987": sponsor}
     return {code: replace(one, **changes.get(code, {})) for code, one in members.items()}
 
 
@@ -222,15 +235,15 @@ class World:
         row = self.store.row(instruction)
         return "" if row is None else row.state
 
-    def balance(self, owner: str) -> int:
+    def balance(self, owner: str, ledger: str = NATIONAL) -> int:
         """Return a balance in memory."""
-        position = self.ledger.position(account(owner))
+        position = self.ledger.position(account(owner, ledger))
         assert position is not None
         return position.balance_minor
 
-    def available(self, owner: str) -> int:
+    def available(self, owner: str, ledger: str = NATIONAL) -> int:
         """Return what is available in memory."""
-        position = self.ledger.position(account(owner))
+        position = self.ledger.position(account(owner, ledger))
         assert position is not None
         return position.available_minor
 
@@ -337,9 +350,9 @@ def _drop(_: object, __: str, ___: Any) -> Any:
     raise structlog.DropEvent
 
 
-def account(owner: str) -> Account:
-    """Return the PEN position of an owner in the national ledger."""
-    return Account(ledger=NATIONAL, currency="PEN", owner=owner)
+def account(owner: str, ledger: str = NATIONAL) -> Account:
+    """Return the PEN position of an owner."""
+    return Account(ledger=ledger, currency="PEN", owner=owner)
 
 
 @asynccontextmanager
@@ -352,7 +365,8 @@ async def world(
     start: datetime = START,
     signed_on: bool = True,
     prefund: int = PREFUND,
-    window_of: Callable[[str], tuple[str, str]] | None = None,
+    line: int = PREFUND,
+    window_of: WindowOf | None = None,
     is_fresh: bool = True,
     clock: ManualClock | None = None,
     forgetful: ForgetfulDisk | None = None,
@@ -377,7 +391,7 @@ async def world(
             connect_reader=None if forgetful is None else forgetful.connect_reader,
             now_ms=to_ms(start),
         )
-        await ledger.apply(_openings(members, prefund, start))
+        await ledger.apply(_openings(members, prefund, line, start))
         store = SqliteStore(path) if forgetful is None else _StoreOn(forgetful)
         try:
             async with asyncio.TaskGroup() as group:
@@ -392,6 +406,7 @@ async def world(
                     clock=clock,
                     started=start,
                     window_of=window_of or fixed_window,
+                    is_business_day=lambda day: day.weekday() < SATURDAY,
                     spawn=tasks.spawn,
                 )
                 made = World(house, ledger, store, peers, clock, disk)
@@ -442,9 +457,17 @@ class _MortalTasks(Tasks):
                 work.close()
 
 
-def fixed_window(currency: str) -> tuple[str, str]:
-    """Return the window of the first example's day."""
-    return f"national-{currency}-20260115", "20260115"
+class FixedWindow(msgspec.Struct, frozen=True):
+    """A window that stays open."""
+
+    id: str
+    settlement_date: str
+
+
+def fixed_window(cycle: str, currency: str) -> FixedWindow:
+    """Return the window of the first example's day; the network's settles on the day after."""
+    day = "20260116" if cycle == DALE else "20260115"
+    return FixedWindow(f"{cycle}-{currency}-{day}-1", day)
 
 
 async def _sign_on(house: House, members: Mapping[str, Participant]) -> None:
@@ -453,17 +476,44 @@ async def _sign_on(house: House, members: Mapping[str, Participant]) -> None:
             await house.sessions.sign(code, on=True)
 
 
+def an_open_window(cycle: str, at_ms: int = 0) -> OpenWindow:
+    """Return the command that opens a cycle's fixed window."""
+    window = fixed_window(cycle, "PEN")
+    return OpenWindow(
+        window=window.id,
+        cycle=cycle,
+        currency="PEN",
+        settlement_date=window.settlement_date,
+        number=1,
+        opens_ms=at_ms,
+        closes_ms=at_ms + 86_400_000,
+    )
+
+
 def _openings(
-    members: Mapping[str, Participant], prefund: int, start: datetime
-) -> list[OpenPosition]:
-    return [
-        OpenPosition(
-            account=account(code),
-            prefund_minor=prefund,
-            low_minor=prefund // 4,
-            high_minor=prefund * 3 // 10,
-            window=WINDOW,
-            at_ms=to_ms(start),
-        )
-        for code in members
-    ]
+    members: Mapping[str, Participant], prefund: int, line: int, start: datetime
+) -> list[Command]:
+    """Open windows and positions: nationally with a prefund, in the network with a line."""
+    at_ms = to_ms(start)
+    openings: list[Command] = [an_open_window(cycle, at_ms) for cycle in (NATIONAL, DALE)]
+    sponsors = {one.sponsor for one in members.values() if one.is_tiered}
+    for code, one in members.items():
+        if one.is_tiered:
+            openings.append(_opening(code, DALE, 0, at_ms, cap=line))
+        else:
+            openings.append(_opening(code, NATIONAL, prefund, at_ms))
+        if code in sponsors:
+            openings.append(_opening(code, DALE, 0, at_ms, cap=10**15))
+    return openings
+
+
+def _opening(code: str, ledger: str, prefund: int, at_ms: int, *, cap: int = 0) -> OpenPosition:
+    return OpenPosition(
+        account=account(code, ledger),
+        prefund_minor=prefund,
+        low_minor=prefund // 4,
+        high_minor=prefund * 3 // 10,
+        cap_minor=cap,
+        window=fixed_window(ledger, "PEN").id,
+        at_ms=at_ms,
+    )

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 import structlog
 from msgspec import Struct
 
-from participants.agents.ports import ClearingHouse
 from participants.core.qr_reading import QrReading, QrRefused
 from runtime.http_client import HttpClient
 from scheme.errors import MalformedMessage, NoAnswer
@@ -61,6 +60,22 @@ class _Registered(Struct, frozen=True, rename="camel"):
     reason: str | None = None
 
 
+class Wire(Protocol):
+    """The wire of messages, and the QR module's calls, as every institution has them."""
+
+    def encode(self, message: Message) -> bytes:
+        """Return the bytes under which a message is sent."""
+
+    async def ask(self, message: Message, expected: type[M]) -> M:
+        """Send a message and return its answer."""
+
+    async def send(self, name: str, body: bytes, trace: str, expected: type[M]) -> M:
+        """Send the bytes of a message kept earlier and return its answer."""
+
+    async def read_qr(self, text: str) -> QrReading | QrRefused:
+        """Have a QR's text read."""
+
+
 class NetworkClient:
     """ClearingHouse for a coop behind the network.
 
@@ -81,7 +96,7 @@ class NetworkClient:
         key_id: str,
         base_url: str,
         http: HttpClient,
-        house: ClearingHouse,
+        house: Wire,
         new_id: Callable[[], str],
     ) -> None:
         self._code = code

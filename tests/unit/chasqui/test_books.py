@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from chasqui.answers import Difference, Movement, Recount, Transfer
 from chasqui.books import Book, Kind, compare, doubted, recounted
+from chasqui.routing_answers import ReturnRow
 
 ID = "2601151018300970410000000128"
 
@@ -190,3 +192,84 @@ def test_a_finding_that_is_doubted_is_not_a_difference_yet() -> None:
     seen = compare([a_transfer("CONFIRMED")], {"0971": a_book("0971", "creditor")})
 
     assert not doubted(seen, seen.findings).of_kind(Kind.DIFFERENT)
+
+
+@pytest.mark.parametrize(
+    ("state", "debtor", "creditor", "expected"),
+    [
+        ("ACSP", ["PENDING"], [], []),
+        ("ACSC", ["PENDING", "FINAL"], ["FINAL"], []),
+        ("RJCT", ["PENDING", "REJECTED"], [], []),
+        ("RJCT", ["REFUSED"], [], []),
+        ("RJCT", [], [], []),
+        # What still travels.
+        ("ACSP", [], [], [Kind.NOT_YET]),
+        ("ACSC", ["PENDING"], ["FINAL"], [Kind.NOT_YET]),
+        ("ACSC", ["FINAL"], [], [Kind.NOT_YET]),
+        ("ACSC", ["FINAL"], ["UNAPPLIED"], [Kind.NOT_YET]),
+        ("ACSP", ["UNAPPLIED"], [], [Kind.NOT_YET]),
+        ("RJCT", ["PENDING"], [], [Kind.NOT_YET]),
+        # What differs.
+        ("ACSP", ["FINAL"], [], [Kind.DIFFERENT]),
+        ("ACSP", ["REJECTED"], [], [Kind.DIFFERENT]),
+        ("ACSP", ["PENDING"], ["FINAL"], [Kind.DIFFERENT]),
+        ("ACSC", ["REJECTED"], ["FINAL"], [Kind.DIFFERENT]),
+        ("ACSC", ["FINAL"], ["REFUSED"], [Kind.DIFFERENT]),
+        ("ACSC", ["FINAL"], ["FINAL", "FINAL"], [Kind.DIFFERENT]),
+        ("RJCT", ["FINAL"], [], [Kind.DIFFERENT]),
+        ("RJCT", ["REJECTED"], ["FINAL"], [Kind.DIFFERENT]),
+    ],
+)
+def test_payments_of_the_slow_rails_have_their_verdicts(
+    state: str, debtor: list[str], creditor: list[str], expected: list[Kind]
+) -> None:
+    books = a_book("0970", "debtor", *debtor), a_book("0971", "creditor", *creditor)
+    assert kinds(state, *books) == expected
+
+
+def a_return(amount: int) -> ReturnRow:
+    return ReturnRow(
+        return_id="R1",
+        transfer_id=ID,
+        debtor_agent="0970",
+        creditor_agent="0971",
+        amount=amount,
+    )
+
+
+def the_books(giver: str, getter: str, original: str = "FINAL") -> dict[str, Book]:
+    """Return both books of a settled payment and of its return R1."""
+
+    def row(number: int, role: str, state: str, **facts: Any) -> Movement:
+        return Movement(sequence=number, role=role, state=state, **facts)
+
+    back = {"instruction_id": "R1", "amount": 100}
+    first = {"instruction_id": ID, "amount": 2550}
+    debtor = [row(1, "debtor", "FINAL", **first), row(2, "creditor", getter, **back)]
+    creditor = [row(1, "creditor", original, **first), row(2, "debtor", giver, **back)]
+    return {"0970": Book.of("0970", debtor), "0971": Book.of("0971", creditor)}
+
+
+def test_a_return_is_compared_on_both_sides() -> None:
+    settled = [a_transfer("ACSC")]
+    assert compare(settled, the_books("FINAL", "FINAL"), [a_return(100)]).findings == ()
+    (wrong,) = compare(settled, the_books("FINAL", "REFUSED"), [a_return(100)]).findings
+    assert (wrong.kind, wrong.participant) == (Kind.DIFFERENT, "0970")
+    other = compare(settled, the_books("FINAL", "FINAL"), [a_return(99)]).findings
+    assert [one.kind for one in other] == [Kind.DIFFERENT] * 2
+    unknown = compare(settled, the_books("FINAL", "FINAL")).findings
+    assert [one.kind for one in unknown] == [Kind.DIFFERENT] * 2
+
+
+def test_what_could_not_be_applied_is_settled_by_returning_all_of_it() -> None:
+    books = the_books("UNAPPLIED", "FINAL", "UNAPPLIED")
+    part = [a_transfer("ACSC")]
+    (left,) = compare(part, books, [a_return(100)]).findings
+    assert (left.kind, left.instruction_id) == (Kind.NOT_YET, ID)
+    whole = {"amount": 100}
+    books = {code: _all_of(book, 100) for code, book in books.items()}
+    assert compare([a_transfer("ACSC", **whole)], books, [a_return(100)]).findings == ()
+
+
+def _all_of(book: Book, amount: int) -> Book:
+    return Book.of(book.code, [replace(one, amount=amount) for one in book.last.values()])

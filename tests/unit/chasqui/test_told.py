@@ -15,6 +15,9 @@ SOURCES = [
     *("scheme", "runtime", "clearing", "participants", "switch/core/rules.py"),
     *("switch/config.py", "switch/main.py", "switch/gate.py", "switch/envelope.py"),
     *("switch/routes.py", "switch/queries.py", "switch/edges", "directory"),
+    *("switch/core/routing.py", "switch/core/payment.py", "switch/payments.py"),
+    *("switch/payment_ports.py", "switch/payment_settling.py", "switch/returns.py"),
+    "switch/breakers.py",
 ]
 SPOKEN = {
     "ConfigError": (0,),
@@ -43,16 +46,22 @@ SPOKEN = {
     "NotConnected": (0,),
     "NoAnswer": (0,),
     "Answer": (1,),
+    "invalid": (0, 2),
+    "unknown": (0, 2),
+    "conflict": (0, 2),
+    "error": (1, 3),
+    "_against": (1,),
+    "PaymentFailed": (0,),
     "LookupResult": (),
     "answer_fault": (),
 }
 """The calls that carry a text to a person, and where it stands among their arguments."""
-SPOKEN_KEYWORDS = {"hint", "error", "explanation", "rule", "detail"}
+SPOKEN_KEYWORDS = {"hint", "error", "explanation", "rule", "detail", "why"}
 SPOKEN_NAMES = {"text", "hint", "cause", "rule", "detail", "error", "note", "fault"}
-SPOKEN_TABLES = {"_EXPLANATIONS"}
+SPOKEN_TABLES = {"_EXPLANATIONS", "TEXTS"}
 COMPUTED = {"at 7 7 characters", "at most 7 7", "decided by the 7"}
 """Texts whose slots are words: each of their few variants is a template."""
-UNTRANSLATABLE = re.compile(r"[A-Z0-9 ]*|(GET )?/\S+|tombstone")
+UNTRANSLATABLE = re.compile(r"[A-Z0-9 ]*|(GET )?/\S+|tombstone|[a-z]+(_[a-z]+)+")
 """Names that are the same in every language: codes, paths, slugs."""
 
 
@@ -77,7 +86,7 @@ def written(node: ast.AST) -> Iterator[ast.expr]:
                 for key, value in named
                 if isinstance(key, ast.Constant) and key.value in SPOKEN_KEYWORDS
             )
-        case ast.FunctionDef(name="text" | "fault"):
+        case ast.FunctionDef(name="text" | "fault" | "_lacks"):
             returned = (one.value for one in ast.walk(node) if isinstance(one, ast.Return))
             yield from (value for value in returned if value is not None)
         case _:

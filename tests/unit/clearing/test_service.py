@@ -13,7 +13,7 @@ from clearing.service import ClearingService
 from runtime.clock import ManualClock
 from runtime.http_server import Request, Response
 from scheme.errors import StoreError
-from scheme.ledger import NATIONAL, Move, Owed, Position
+from scheme.ledger import LBTR, NATIONAL, Move, Owed, Position
 from scheme.network import Fleet, Participant
 from scheme.profile import Profile
 from tests.support.ledger_fakes import MemoryLedger, a_reserve, an_account, an_entry, an_owed
@@ -40,7 +40,7 @@ class World:
             clock=self.clock,
             notice_of_movement=self._notice,
         )
-        self._routes = routes(self.service)
+        self._routes = routes(self.service, self.ledger)
 
     def _notice(self, before: Position, after: Position) -> tuple[Owed, ...]:
         self.notices.append((before.balance_minor, after.balance_minor))
@@ -60,7 +60,7 @@ class World:
 @pytest.fixture
 async def world() -> World:
     world = World()
-    await world.service.open_positions()
+    await world.service.start()
     return world
 
 
@@ -89,7 +89,7 @@ async def test_positions_open_with_their_own_prefund_or_the_profiles(world: Worl
 async def test_opening_again_changes_nothing(world: World) -> None:
     before = world.service.positions()
 
-    await world.service.open_positions()
+    await world.service.start()
 
     assert world.service.positions() == before
 
@@ -169,10 +169,17 @@ async def test_a_wrong_request_names_the_field_and_moves_nothing(
     assert world.notices == []
 
 
-async def test_the_largest_amount_and_the_longest_key_are_taken(world: World) -> None:
-    response = await world.move("funding", body(10**15), key="k" * 128)
+async def test_the_longest_key_is_taken_and_money_that_is_not_there_is_not(world: World) -> None:
+    current = PROFILE.lbtr.opening["PEN"]
+    short = await world.move("funding", body(10**15), key="s")
+    response = await world.move("funding", body(current), key="k" * 128)
 
+    assert (short.status, shown(short)["field"]) == (409, "amount")
+    assert shown(short)["error"] == "the current account that pays for it has too little"
     assert response.status == 200
+    account = world.ledger.position(an_account("0970", LBTR))
+    assert account is not None
+    assert account.balance_minor == 0
 
 
 async def test_an_audit_that_cannot_be_made_is_503(
@@ -211,4 +218,4 @@ async def test_a_movement_carries_the_window_open_now(world: World) -> None:
     await world.move("funding", body(50))
 
     (move,) = (one for one in world.ledger.applied if isinstance(one, Move))
-    assert move.entry.window == "national-PEN-20261124"
+    assert [one.window for one in move.entries] == ["national-PEN-20261124-1", ""]

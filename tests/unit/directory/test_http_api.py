@@ -1,6 +1,7 @@
 import msgspec
 import pytest
 
+from directory.core.dale import Mismatch
 from directory.http_api import RouteHandler, routes
 from runtime.http_server import Request
 from scheme.people import REFERENCE_PEOPLE
@@ -17,7 +18,12 @@ async def table(store: MemoryDirectoryStore) -> dict[tuple[str, str], RouteHandl
     service = a_service(store)
     await service.seed(REFERENCE_PEOPLE)
     service.look_up("0970", ["+51900000202", "+51900000777"])
-    return routes(service)
+
+    def mismatches() -> list[Mismatch]:
+        store.find("900000101")  # Fails as the store does.
+        return [Mismatch("900000101", "0970", 0)]
+
+    return routes(service, mismatches)
 
 
 def a_request(**query: str) -> Request:
@@ -69,3 +75,14 @@ async def test_quotas_show_who_has_used_how_much(
         "per_minute": 600,
         "quotas": [{"participant": "0970", "tokens": 579, "shut": False}],
     }
+
+
+async def test_mismatches_of_the_network_are_listed_masked(
+    table: dict[tuple[str, str], RouteHandler], store: MemoryDirectoryStore
+) -> None:
+    response = await table["GET", "/directory/mismatches"](a_request(), {})
+    (row,) = msgspec.json.decode(response.body)["mismatches"]
+    assert row["participant"] == "0970"
+    assert "900000101" not in row["phone"]
+    store.is_broken = True
+    assert (await table["GET", "/directory/mismatches"](a_request(), {})).status == 503

@@ -43,9 +43,7 @@ class Books:
         money: balances of the ledger of money by owner.
     """
 
-    def __init__(
-        self, cycle: str, transfers: Sequence[Transfer], money: Mapping[str, int]
-    ) -> None:
+    def __init__(self, cycle: str, transfers: Sequence[Transfer], money: Mapping[str, int]) -> None:
         self.cycle = cycle
         self.money = {"settlement": 0, **money}
         self.positions: dict[str, int] = {}
@@ -175,9 +173,7 @@ class Books:
         """Return what was settled, without the window's name."""
         window = self.batch.batch + ":"
         return [
-            key.removeprefix(window)
-            for key, one in self.instructions.items()
-            if one.state == state
+            key.removeprefix(window) for key, one in self.instructions.items() if one.state == state
         ]
 
     def is_square(self) -> bool:
@@ -369,10 +365,8 @@ def test_unwinding_gives_back_the_failing_participants_own_orders_and_settles_th
     assert books.settlement.unwound == ("order-0",)
     assert books.settlement.round == 2
     assert books.ids() == ["in:0003", "back:0003", "2:in:0003", "2:out:0001", "2:out:0002"]
-    assert books.money == {
-        **{"settlement": 0, "0001": 60, "0002": 5, "0003": 45},
-        **{"guarantee": 100},
-    }
+    left = {"0001": 60, "0002": 5, "0003": 45, "guarantee": 100, "settlement": 0}
+    assert books.money == left
     assert books.settlement.bearers == (
         Bearer(participant="0001", by="unwound", failing="0001", minor=700),
     )

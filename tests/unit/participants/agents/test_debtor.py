@@ -89,7 +89,7 @@ async def test_a_payment_by_cci_debits_amount_and_fee(world: World) -> None:
 
     assert (ended.state, ended.response_code) == ("FINAL", "00")
     assert [leg.message for leg in ended.legs] == ["AV1", "AV4", "CT1", "CT4"]
-    assert (ended.amount, ended.fee) == (12_500, PROFILE.fees.same_plaza["PEN"])
+    assert (ended.amount, ended.fee) == (12_500, PROFILE.fees.plaza["M"].flat["PEN"])
     assert money(world) == (-12_580, 0)
     assert "SOCIO DOS" not in str(ended.creditor)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from participants.core import payment
 from participants.core.book import AccountStatus
@@ -119,3 +120,29 @@ def test_what_an_answer_says_about_the_money(
     answer = golden("CT4", CT4, responseCode=code, reasonCode=reason, instructionId=transfer)
 
     assert payment.meaning(answer, is_repeat=is_repeat) is expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, (80, "M")),
+        ({"cci": "81300210020030040142"}, (1_500, "E")),
+        ({"cci": "00200210020030040142"}, (700, "O")),
+        ({"code": "0972"}, (0, "M")),
+        ({"channel": Channel.ALIAS}, (0, "M")),
+        ({"qr_id": "00000000000000000001"}, (0, "M")),
+    ],
+)
+def test_a_payment_costs_what_its_rail_and_plaza_do(
+    changes: dict[str, Any], expected: tuple[int, str]
+) -> None:
+    terms = payment.terms_of(
+        an_account(),
+        replace(PAYEE, **changes),
+        amount=100_000,
+        currency="PEN",
+        description="",
+        network=frozenset({"0972"}),
+        profile=PROFILE,
+    )
+    assert (terms.fee, str(terms.plaza)) == expected

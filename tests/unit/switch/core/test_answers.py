@@ -42,10 +42,15 @@ def a_record(**changes: Any) -> TransferRecord:
     )
 
 
-def an_av2() -> AV2:
+def an_av2(debtor: str = "0970") -> AV2:
     av1 = decode(golden("AV1-by-cci"), AV1)
     return answers.account_query(
-        av1, creditor="0971", cci=av1.creditorCCI, instruction=QUERY_ID, branch="1001"
+        av1,
+        debtor=debtor,
+        creditor="0971",
+        cci=av1.creditorCCI,
+        instruction=QUERY_ID,
+        branch="1001",
     )
 
 
@@ -55,7 +60,7 @@ def test_av1_becomes_av2() -> None:
 
 def test_av3_becomes_av4() -> None:
     av3 = decode(golden("AV3-accepted"), AV3)
-    assert said(answers.account_found(an_av2(), av3)) == fields("AV4-by-cci")
+    assert said(answers.account_found(an_av2(), av3, debtor="0970")) == fields("AV4-by-cci")
 
 
 def test_what_the_payer_said_is_never_taken_from_the_creditor() -> None:
@@ -68,7 +73,7 @@ def test_what_the_payer_said_is_never_taken_from_the_creditor() -> None:
         creditorCCI="97100220030040050114",
         creditorParticipantCode="0988",
     )
-    assert said(answers.account_found(an_av2(), spoilt)) == fields("AV4-by-cci")
+    assert said(answers.account_found(an_av2(), spoilt, debtor="0970")) == fields("AV4-by-cci")
 
 
 def test_ct1_becomes_ct2() -> None:
@@ -78,7 +83,23 @@ def test_ct1_becomes_ct2() -> None:
 def test_an_outcome_becomes_ct4_and_ct5() -> None:
     ct4 = answers.result(a_record(), code="00", reason=None, now=NOW)
     assert said(ct4) == fields("CT4")
-    assert said(answers.confirmation(ct4)) == fields("CT5")
+    assert said(answers.confirmation(a_record(), ct4)) == fields("CT5")
+
+
+def test_a_coop_may_be_called_by_its_sponsor_to_the_creditor_and_by_its_own_code_to_itself() -> (
+    None
+):
+    record = replace(a_record(), named_debtor="0987")
+    ct4 = answers.result(record, code="00", reason=None, now=NOW)
+    outside = (
+        answers.order(record, "1001"),
+        answers.confirmation(record, ct4),
+        answers.status(record, code="00", reason=None, now=NOW),
+        an_av2("0987"),
+    )
+    av4 = answers.account_found(an_av2("0987"), decode(golden("AV3-accepted"), AV3), debtor="0970")
+    assert {said(one)["debtorParticipantCode"] for one in outside} == {"0987"}
+    assert {said(one)["debtorParticipantCode"] for one in (ct4, av4)} == {"0970"}
 
 
 def test_a_refusal_says_why_and_is_otherwise_the_same() -> None:
