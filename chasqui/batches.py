@@ -11,7 +11,7 @@ from chasqui.language import N_
 from chasqui.output import amount_text, bare_amount, day_text, local_ms, paragraph, table
 from chasqui.settling_answers import Instructed, SettlementView
 from chasqui.told import told
-from scheme.batch import CLOSED, FAILED, Batch, BatchRow, Counted, Outcome, Settlement
+from scheme.batch import CLOSED, FAILED, REFUSED, Batch, BatchRow, Counted, Outcome, Settlement
 
 _COLOURS: Final[Mapping[str, str]] = {"SETTLED": "green", "PARTIAL": "yellow", "FAILED": "red"}
 _RULES: Final[Mapping[str, str]] = {
@@ -185,8 +185,7 @@ def _lines(settlement: Settlement, batch: str) -> list[str]:
         for one in settlement.approvals
     ]
     if settlement.state == CLOSED and not settlement.refused:
-        text = _("It waits for approvals: chasqui settle approve {batch} --as NAME")
-        lines.append(text.format(batch=batch) if settlement.audit else _("It is being recounted."))
+        lines.append(_waits_for(settlement.audit, batch))
     if settlement.round > 1:
         lines.append(_("Round {number}").format(number=settlement.round))
     if settlement.rules_applied:
@@ -195,6 +194,16 @@ def _lines(settlement: Settlement, batch: str) -> list[str]:
     if settlement.unwound:
         lines.append(_unwound(settlement.unwound))
     return lines
+
+
+def _waits_for(audit: str, batch: str) -> str:
+    if not audit:
+        return _("It is being recounted.")
+    if audit.startswith(REFUSED):
+        text = _("Nothing of it settles before they agree; recount: chasqui settle retry {batch}")
+    else:
+        text = _("It waits for approvals: chasqui settle approve {batch} --as NAME")
+    return text.format(batch=batch)
 
 
 def _unwound(orders: Sequence[str]) -> str:

@@ -30,7 +30,9 @@ METAVARS = (
     N_("BATCH"),
     N_("CODE"),
     N_("COMMAND"),
+    N_("CREDITOR"),
     N_("DATE"),
+    N_("DEBTOR"),
     N_("DIRECTORY"),
     N_("FILE"),
     N_("FLOAT RANGE"),
@@ -42,9 +44,11 @@ METAVARS = (
     N_("OPTIONS"),
     N_("OWED_ID"),
     N_("PHONE"),
+    N_("RAIL"),
     N_("SECONDS"),
     N_("TEXT"),
     N_("TIME"),
+    N_("WINDOW"),
 )
 """What stands for a value in usage and help."""
 _METAVAR = re.compile("|".join(rf"\b{one}\b" for one in sorted(METAVARS, key=len, reverse=True)))

@@ -46,12 +46,23 @@ _KIB = 1024
 T = TypeVar("T")
 
 _PEERS = PARTICIPANTS - 1
+_FIRST_LANE = 1000
+"""Before it are those of the first prefunds."""
+
+
+def _debtor(pair: str) -> str:
+    return f"printf('%04d', 1 + {pair} / {_PEERS})"
+
+
+def _creditor(pair: str) -> str:
+    return f"printf('%04d', 1 + ({pair} / {_PEERS} + 1 + {pair} % {_PEERS}) % {PARTICIPANTS})"
+
+
 # Lanes of a pair of participants: its principals, its interbank fees, and both of its rejections.
 _LANE = f"""
     INSERT INTO lanes
-    SELECT 1 + 4 * pair + place, '{WINDOW}', kind, '{NATIONAL}', 'PEN',
-        printf('%04d', 1 + pair / {_PEERS}),
-        printf('%04d', 1 + (pair / {_PEERS} + 1 + pair % {_PEERS}) % {PARTICIPANTS}), counted
+    SELECT {_FIRST_LANE} + 4 * pair + place, '{WINDOW}', kind, '{NATIONAL}', 'PEN',
+        {_debtor("pair")}, {_creditor("pair")}, counted
     FROM pairs CROSS JOIN
         (SELECT 0 AS place, 'principal' AS kind, 3 AS counted
          UNION ALL SELECT 1, 'interbank_fee', 0
@@ -59,7 +70,7 @@ _LANE = f"""
 _PAIRS = f"""
     CREATE TEMP TABLE pairs AS
     WITH RECURSIVE n(pair) AS (SELECT 0 UNION ALL SELECT pair + 1 FROM n
-        WHERE pair < {PARTICIPANTS * _PEERS - 1}) SELECT pair FROM n"""
+        WHERE pair < {PARTICIPANTS * _PEERS - 1}) SELECT pair FROM n"""  # noqa: S608 - constants
 _PAIR_OF = f"((number * 48271) % {PARTICIPANTS * _PEERS})"
 _MINOR_OF = "(1000 + (number * 7919) % 99000)"
 _IS_REJECTED = f"(number % {_REJECTED_ONE_IN} = 0)"
@@ -70,7 +81,7 @@ _LINES = f"""
     {_NUMBERS}
     INSERT INTO lines
     SELECT number * {LINES_PER_NUMBER} + place + {_IS_REJECTED} * {COUNTED_FROM},
-        1 + 4 * {_PAIR_OF} + place + 2 * {_IS_REJECTED},
+        {_FIRST_LANE} + 4 * {_PAIR_OF} + place + 2 * {_IS_REJECTED},
         CASE place WHEN 0 THEN {_MINOR_OF} ELSE 80 END, {OPENED_MS} + number
     FROM n CROSS JOIN (SELECT 0 AS place UNION ALL SELECT 1)"""  # noqa: S608 - constants
 _TRANSFERS = f"""
@@ -78,7 +89,7 @@ _TRANSFERS = f"""
     INSERT INTO transfers
     SELECT number, printf('20261123%022d', number), printf('00022026112300%016d', number),
         CASE WHEN {_IS_REJECTED} THEN 'REJECTED' ELSE 'CONFIRMED' END, '', 'tin',
-        printf('%04d', 1 + {_PAIR_OF} / {_PEERS}), '0001', 'PEN', {_MINOR_OF},
+        {_debtor(_PAIR_OF)}, {_creditor(_PAIR_OF)}, 'PEN', {_MINOR_OF},
         {OPENED_MS} + number, {OPENED_MS} + number, x'9292010192020150',
         CASE WHEN {_IS_REJECTED} THEN 0 ELSE (SELECT sum({MIXED}) FROM lines
             WHERE line_id BETWEEN number * {LINES_PER_NUMBER}
@@ -88,7 +99,7 @@ _TRANSFERS = f"""
 _SUM_BY = """
     SELECT lanes.{side} AS owner, lanes.kind = 'rejected' AS rejected,
         sum(lanes.counted > 0) AS number, sum(lines.minor) AS minor
-    FROM lines JOIN lanes USING (lane) WHERE lanes."window" = '{window}' GROUP BY 1, 2"""
+    FROM lines JOIN lanes USING (lane) WHERE lanes.lane >= {first} GROUP BY 1, 2"""
 _TALLY = """
     UPDATE tallies SET {side}_accepted = {side}_accepted + s.number * (1 - s.rejected),
         {side}_accepted_minor = {side}_accepted_minor + s.minor * (1 - s.rejected),
@@ -156,9 +167,6 @@ def fill(path: Path, transfers: int) -> None:
     """Put a day of transfers into the tables, with positions and tallies that go with them."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
-        connection.execute("DELETE FROM lanes WHERE counted > 0")
-        connection.execute("UPDATE lanes SET lane = 1000000")
-        connection.execute("UPDATE lines SET lane = 1000000")
         connection.execute(_PAIRS)
         connection.execute(_LANE)
         for first in range(1, transfers + 1, _AT_ONCE):
@@ -169,13 +177,13 @@ def fill(path: Path, transfers: int) -> None:
             connection.execute("COMMIT")
         for side, account in (("sent", "debit"), ("received", "credit")):
             for rejected in (0, 1):
-                sums = _SUM_BY.format(side=account, window=WINDOW)
+                sums = _SUM_BY.format(side=account, first=_FIRST_LANE)
                 connection.execute(_TALLY.format(side=side, sums=sums, rejected=rejected))
         connection.execute(_BALANCES)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-async def measure(path: Path, transfers: int, fill_s: float) -> WindowFigures:
+async def measure(path: Path, transfers: int, *, fill_s: float, ledger_mb: float) -> WindowFigures:
     """Close the window and recount it."""
     ledger = _open(path)
     await ledger.apply((AdvanceWindow(window=WINDOW, state="CLOSING", at_ms=OPENED_MS),))
@@ -194,7 +202,7 @@ async def measure(path: Path, transfers: int, fill_s: float) -> WindowFigures:
         participants=PARTICIPANTS,
         lines=audit.entries,
         fill_s=fill_s,
-        ledger_mb=path.stat().st_size / 1e6,
+        ledger_mb=ledger_mb,
         close_s=close_s,
         recount_s=recount_s,
         audit_s=audit_s,
@@ -276,7 +284,8 @@ def main() -> None:
     asyncio.run(make(path))
     begun = perf_counter()
     fill(path, transfers)
-    figures = asyncio.run(measure(path, transfers, perf_counter() - begun))
+    filled = {"fill_s": perf_counter() - begun, "ledger_mb": path.stat().st_size / 1e6}
+    figures = asyncio.run(measure(path, transfers, **filled))
     sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
     sys.stdout.flush()
     lifeline.stopped()

@@ -15,6 +15,8 @@ from scheme.batch import CLOSED, FAILED, OPEN, PARTIAL, SETTLED
 ENDS = frozenset({SETTLED, PARTIAL, FAILED})
 _CURRENCY = "PEN"
 _STRIKE_S = (0.0, 0.4)
+_STRUCK = frozenset({"deferred", "national"})
+"""Cycles after whose closing the switch is killed, if it is at all."""
 _RETURNS_IN_THOUSAND = 1
 _LOOK_S = 0.1
 _SETTLE_S_MAX = 120.0
@@ -107,7 +109,8 @@ class Operator:
             is_it = (one["cycle"], one["currency"], one["state"]) == (cycle, _CURRENCY, OPEN)
             if is_it:
                 self._close_window(one["window"])
-        self._strike()
+        if cycle in _STRUCK:
+            self._strike()
         for one in self.windows():
             self._approve(one)
 

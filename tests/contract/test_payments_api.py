@@ -11,8 +11,11 @@ import pytest
 from msgspec.structs import asdict
 
 from runtime.http_server import Request, Response
+from scheme.messages.payment import PaymentMessage
+from scheme.wire import pacs_json
 from switch.routes import OperatorEdge
 from tests.contract.test_openapi import fits
+from tests.support.payment_messages import a_return, a_status, a_transfer
 from tests.support.payment_world import PaymentWorld, an_order, payment_world
 
 _HOST = {"Host": "127.0.0.1:7081"}
@@ -100,3 +103,13 @@ async def test_what_cannot_be_asked_says_where(tmp_path: Path, target: str, fiel
         path = target.partition("?")[0]
         refused = fits(await Operator(world).get(target), ("GET", path), 400)
         assert refused["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [("pacs.002", a_status("ACSP")), ("pacs.008", a_transfer()), ("pacs.004", a_return())],
+)
+def test_the_page_shows_what_is_sent(name: str, example: PaymentMessage) -> None:
+    page = (Path(__file__).parents[2] / "docs/wire/payments.md").read_text(encoding="utf-8")
+    shown = page.partition(f"<!-- {name}: begin -->\n```json\n")[2].partition("```")[0]
+    assert json.loads(shown) == json.loads(pacs_json.encode(example))

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from runtime.files import load_profile
 from scheme.messages import CT4
 from scheme.wire.tin_json import decode
-from tests.support.switch_world import World, world
+from tests.support.switch_world import PREFUND, World, world
 
 Breaks = Callable[[World, dict[str, Any]], Awaitable[object]]
 
@@ -106,6 +106,9 @@ async def test_a_profile_may_allow_transfers_inside_one_institution(
         ct4 = await one.order(one.ct1(av4.instructionId, creditorParticipantCode="0970"))
         assert ct4.responseCode == "00"
         await one.settle()
+        # It books that itself: no interbank money moves.
+        assert not one.store.entries(ct4.instructionId)
+        assert one.balance("0970") == PREFUND
         await one.audited()
 
 

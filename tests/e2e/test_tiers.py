@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.country import TIERED, SupervisedCountry
+from tests.support.country import TIERED, SupervisedCountry, ask
 from tests.support.load import assert_settled
 
 COOP, OTHER_COOP, SPONSOR, YAPE_BANK, BANK = "0970", "0971", "0987", "0002", "0003"
@@ -16,13 +16,20 @@ COOP_MEMBER = "900000101"
 OTHER_COOPS_ACCOUNT = "97100220030040050213"
 YAPE_USER, YAPE_DIRECTORY = "900000202", "0901"
 BANK_CUSTOMER = "900000404"
-LINE = 50_000
+LINE = 30_000
 """Cents that the sponsor grants the coop: more than these tests send, less than they try to."""
+PREFUND = 1_000_000
+DRAWN = 990_000
+"""Cents of the sponsor's prefund that are drawn down before it is found short."""
 
 
 @pytest.fixture(scope="module")
 def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupervisedCountry]:
-    institutions = {**TIERED, COOP: f"{TIERED[COOP]}\nline = {{ PEN = {LINE} }}"}
+    institutions = {
+        **TIERED,
+        COOP: f"{TIERED[COOP]}\nline = {{ PEN = {LINE} }}",
+        SPONSOR: f"{TIERED[SPONSOR]}\nprefund = {{ PEN = {PREFUND} }}",
+    }
     home = tmp_path_factory.mktemp("tiers") / "home"
     with SupervisedCountry(home, institutions=institutions) as country:
         yield country.up()
@@ -41,6 +48,13 @@ def send(country: SupervisedCountry, payer: str, payee: str, amount: str, entity
     where = ("--entity", entity) if entity else ()
     words = ("send", "--from", payer, "--to", payee, "--amount", amount, *where, "--json")
     return json.loads(country.call(*words, code=None).stdout)
+
+
+def move(country: SupervisedCountry, what: str) -> None:
+    content = {"currency": "PEN", "amount": DRAWN}
+    path = f"/positions/{SPONSOR}/{what}"
+    status, answer = ask(country.operator_port, "POST", path, content, f"tiers-{what}")
+    assert status == 200, answer
 
 
 def test_between_two_coops_money_moves_in_the_networks_ledger_only(
@@ -93,15 +107,9 @@ def test_a_coop_beyond_its_line_is_refused_and_told_so(country: SupervisedCountr
 def test_a_sponsor_without_prefund_is_named_and_coops_still_pay_each_other(
     country: SupervisedCountry,
 ) -> None:
-    rows = country.get("/positions")["positions"]
-    balance = next(
-        row["available"]
-        for row in rows
-        if (row["ledger"], row["currency"], row["participant"]) == ("national", "PEN", SPONSOR)
-    )
-    country.call("drawdown", SPONSOR, "--amount", f"{balance / 100:.2f}")
+    move(country, "drawdown")
 
-    refused = send(country, COOP_MEMBER, YAPE_USER, "5.00", YAPE_DIRECTORY)
+    refused = send(country, COOP_MEMBER, YAPE_USER, "200.00", YAPE_DIRECTORY)
     inside = send(country, COOP_MEMBER, OTHER_COOPS_ACCOUNT, "5.00")
 
     assert (refused["state"], refused["reason_code"]) == ("REJECTED", "FF07")
@@ -109,8 +117,8 @@ def test_a_sponsor_without_prefund_is_named_and_coops_still_pay_each_other(
     assert shown["entries"] == []
     assert SPONSOR in shown["explanation"]
     assert inside["state"] == "FINAL"
-    country.call("fund", SPONSOR, "--amount", f"{balance / 100:.2f}")
-    assert send(country, COOP_MEMBER, YAPE_USER, "5.00", YAPE_DIRECTORY)["state"] == "FINAL"
+    move(country, "funding")
+    assert send(country, COOP_MEMBER, YAPE_USER, "200.00", YAPE_DIRECTORY)["state"] == "FINAL"
 
 
 def test_every_ledger_agrees_afterwards(country: SupervisedCountry) -> None:

@@ -223,6 +223,7 @@ async def test_used_up_quotas_are_said_and_not_remembered(place: Served) -> None
 
 async def test_other_paths_methods_hosts_and_types_are_turned_away(network: Network) -> None:
     assert (await network.call("other", {})).fault == (404, "path")
+    assert (await network.call("session", {}, method="GET")).fault == (405, "method")
     assert (await network.call("session", {}, {"Host": "evil.example"})).fault == (403, "Host")
     assert (await network.call("session", {}, {"Content-Type": "text/plain"})).fault == (
         415,

@@ -91,6 +91,7 @@ class Network:
         content: object,
         headers: Mapping[str, str] | None = None,
         *,
+        method: str = "POST",
         tls: ssl.SSLContext | None = None,
     ) -> Said:
         """Post a document, or bytes as they are, in the session that is open."""
@@ -98,7 +99,8 @@ class Network:
         sent = {"Content-Type": "application/json"}
         if self.token:
             sent["Authorization"] = f"Bearer {self.token}"
-        async with self._session.post(
+        async with self._session.request(
+            method,
             f"{self.url}/network/v1/{path}",
             data=body,
             headers=sent | dict(headers or {}),

@@ -102,7 +102,7 @@ def test_route_in_json_is_what_the_country_answered(chasqui: Chasqui, country: F
     document = json.loads(out)
     assert document["rail"] is None
     assert document["refused"]["reason"] == "FF07"
-    assert [one["rail"] for one in document["considered"]][0] == "on_us"
+    assert next(one["rail"] for one in document["considered"]) == "on_us"
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,7 @@ def test_a_refused_batch_says_why_nothing_settles(chasqui: Chasqui, country: Fak
 
     assert f"Recount: {verdict}" in out
     assert "approve" not in out
+    assert f"settle retry {WINDOW}" in out
 
 
 def test_a_batch_in_json_is_as_it_was_made(chasqui: Chasqui, country: FakeCountry) -> None:

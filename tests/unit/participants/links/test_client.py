@@ -13,7 +13,7 @@ from runtime.http_client import HttpAnswer
 from runtime.signing import Keyring, Signer, SigningPool
 from scheme.errors import BadSignature, MalformedMessage, NoAnswer, NotConnected
 from scheme.messages import CT1, CT4, ET1, ET2, PSR1, PSR2
-from scheme.messages.proxy import ProxyLookup
+from scheme.messages.proxy import ProxyLookup, ProxyRegistration
 from scheme.wire import jws
 from scheme.wire.jws import TrustedCertificate, thumbprint
 from scheme.wire.proxy_json import decode_proxy
@@ -195,3 +195,21 @@ async def test_what_cannot_be_signed_does_not_leave(keys: pki.Pki) -> None:
 
     assert wire.posted == []
     pool.close()
+
+
+async def test_a_registration_goes_to_the_directory_and_nothing_else_answers_it() -> None:
+    order = decode_proxy((GOLDEN / "prxy.001-new.json").read_bytes())
+    assert isinstance(order, ProxyRegistration)
+    refused = (GOLDEN / "prxy.002-refused.json").read_bytes()
+    wire = Wire(refused, (GOLDEN / "prxy.004-found.json").read_bytes())
+    client = a_client(wire)
+
+    done = await client.register(order)
+
+    assert (done.status, done.reason) == ("RJCT", "IREG")
+    url, body, headers = wire.posted[0]
+    assert url == "http://house/directory/registrations"
+    assert decode_proxy(body) == order
+    assert headers["Message"] == "/ProxyRegistrationV01"
+    with pytest.raises(MalformedMessage):
+        await client.register(order)
