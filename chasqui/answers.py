@@ -183,8 +183,39 @@ class Decision(Struct, frozen=True):
     considered: tuple[Considered, ...] = ()
 
 
+class ReturnRow(Struct, frozen=True, kw_only=True):
+    """What went back of a transfer: POST /transfers/{id}/returns, and a row of GET.
+
+    Attributes:
+        left: what can still be returned.
+        windows: by ledger, the window of the dispute cycle that it settles in.
+    """
+
+    return_id: str
+    transfer_id: str = ""
+    debtor_agent: str = ""
+    creditor_agent: str = ""
+    amount: int = 0
+    currency: str = "PEN"
+    reason: str = ""
+    at: str | None = None
+    left: int | None = None
+    windows: dict[str, str] = {}
+
+
+class ReturnsAnswer(Struct, frozen=True):
+    """GET /transfers/{id}/returns, and a page of GET /returns."""
+
+    returns: tuple[ReturnRow, ...] = ()
+    next: str | int | None = None
+
+
 class TransferDetail(Struct, frozen=True, kw_only=True):
-    """GET /transfers/{id}."""
+    """GET /transfers/{id}.
+
+    Attributes:
+        returns: from GET /transfers/{id}/returns.
+    """
 
     transfer: Transfer | None = None
     timeline: tuple[TimelineRow, ...] = ()
@@ -192,6 +223,7 @@ class TransferDetail(Struct, frozen=True, kw_only=True):
     owed: tuple[OwedRow, ...] = ()
     decision: Decision = Decision()
     explanation: str = ""
+    returns: tuple[ReturnRow, ...] = ()
 
 
 class Stuck(Struct, frozen=True, kw_only=True):

@@ -23,9 +23,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from chasqui.answers import Movement, Recount, Transfer
+from chasqui.answers import Movement, Recount, ReturnRow, Transfer
 from chasqui.language import N_
-from chasqui.routing_answers import ReturnRow
 from scheme.money import CURRENCY_BY_CODE
 
 PAID = frozenset({"POSTED", "CONFIRMED"})

@@ -11,6 +11,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
+from msgspec import structs
 
 from chasqui.answers import (
     Account,
@@ -21,17 +22,17 @@ from chasqui.answers import (
     ParticipantsAnswer,
     Problem,
     Recount,
+    ReturnRow,
+    ReturnsAnswer,
     Transfer,
     TransferDetail,
     TransfersPage,
 )
-from chasqui.exits import Misused, Refused, Unknown
+from chasqui.exits import Failure, Misused, Refused, Unknown
 from chasqui.routing_answers import (
     PaymentDetail,
     PaymentRow,
     PaymentsPage,
-    ReturnRow,
-    ReturnsAnswer,
 )
 from scheme.limits import PAGE_ROWS_MAX
 
@@ -41,6 +42,7 @@ _Page = TypeVar("_Page", TransfersPage, PaymentsPage, ReturnsAnswer)
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 _CONNECT_S = 3.0
 _PIECE_BYTES = 64 * 1024
+_POSTED = frozenset({"POSTED", "CONFIRMED"})
 _USAGE_STATUSES = {400, 404, 415, 422}
 
 
@@ -232,6 +234,17 @@ class Country:
     def detail(self, instruction_id: str) -> TransferDetail:
         """Return one transfer, or verification, with its timeline."""
         return self.operator.get(f"/transfers/{instruction_id}", TransferDetail)
+
+    def with_returns(self, detail: TransferDetail) -> TransferDetail:
+        """Return a transfer with what went back of it; only of a posted one anything can."""
+        one = detail.transfer
+        if one is None or one.state not in _POSTED:
+            return detail
+        try:
+            answer = self.operator.get(f"/transfers/{one.instruction_id}/returns", ReturnsAnswer)
+        except Failure:
+            return detail  # The transfer is what was asked for; its returns are an extra.
+        return structs.replace(detail, returns=answer.returns)
 
     def transfers(self, *, limit: int | None = None, **filters: str) -> Iterator[Transfer]:
         """Yield transfers page by page, newest first; all of them without a limit."""

@@ -4,7 +4,6 @@ import re
 import tempfile
 from collections.abc import Sequence
 from gettext import gettext as _
-from gettext import ngettext
 from pathlib import Path
 from urllib.parse import quote
 
@@ -137,7 +136,7 @@ def _print_found(listed: Sequence[Found], count: int) -> None:
     table(headings[:shown], [row[:shown] for row in rows], right="llr")
     if count > SHOWN_MAX:
         more = count - SHOWN_MAX
-        paragraph(ngettext("... and {count} more", "... and {count} more", more).format(count=more))
+        paragraph(_("... and {count} more").format(count=more))
 
 
 def _shown(column: str, value: str) -> str:

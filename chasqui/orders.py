@@ -29,9 +29,9 @@ _FLAGS: Final[Mapping[str, str]] = {
 """The flag behind each field of an order."""
 ACCEPTED, SETTLED, REJECTED = "ACSP", "ACSC", "RJCT"
 _ENDINGS: Final[Mapping[str, tuple[str, str]]] = {
-    ACCEPTED: (N_("Accepted, not settled yet (ACSP): {amount} by {rail}."), "yellow"),
-    SETTLED: (N_("Settled (ACSC): {amount} by {rail}, which is final."), "green"),
-    REJECTED: (N_("Rejected (RJCT): {amount} by {rail}; the payer has it back."), "red"),
+    ACCEPTED: (N_("Accepted, not settled yet (ACSP): {amount} on the rail {rail}."), "yellow"),
+    SETTLED: (N_("Settled (ACSC): {amount} on the rail {rail}, which is final."), "green"),
+    REJECTED: (N_("Rejected (RJCT): {amount} on the rail {rail}; the payer has it back."), "red"),
 }
 
 
@@ -71,7 +71,9 @@ def place(country: Country, order: Order, key: str | None) -> PaymentRow:
 def needs_cci(rail: str) -> Misused:
     """Return the failure of an order whose creditor is no CCI."""
     return Misused(
-        _("--to: an order by {rail} needs the creditor's CCI.").format(rail=rail_name(rail)),
+        _("--to: an order on the rail {rail} needs the creditor's CCI.").format(
+            rail=rail_name(rail)
+        ),
         _("Phones and QR codes are paid at once: leave --rail out."),
     )
 

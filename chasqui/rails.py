@@ -9,10 +9,10 @@ from chasqui.answers import Considered
 from chasqui.country import Country
 from chasqui.exits import Failure
 from chasqui.language import N_
-from chasqui.meanings import meaning
 from chasqui.output import amount_text, paragraph, table
-from chasqui.routing_answers import RouteAnswer
+from chasqui.routing_answers import RouteAnswer, RouteRefusal
 from chasqui.told import told
+from chasqui.verdicts import reason_lines
 
 RAILS = ("on_us", "network", "tin", "deferred", "lbtr")
 ORDERS = ("deferred", "lbtr")
@@ -24,6 +24,7 @@ _NAMES: Mapping[str, str] = {
     "deferred": N_("deferred"),
     "lbtr": "LBTR",
 }
+_TIN = "tin"
 _PLAZAS: Mapping[str, str] = {
     "M": N_("same plaza"),
     "O": N_("other plaza"),
@@ -87,26 +88,23 @@ def _fee(one: Considered, currency: str) -> str:
 
 
 def print_verdict(route: RouteAnswer, currency: str) -> None:
-    """Print in one line which rail carries the payment, or why none does."""
+    """Print which rail carries the payment, or why none does."""
     if route.rail is None:
-        refused = route.refused
-        reason = refused.reason if refused else ""
-        line = _("It would be refused at once, before the payer is debited: {reason}.")
-        click.secho(line.format(reason=_reason(reason)), fg="red", bold=True)
-        if refused and (text := refused.text or refused.rule):
-            paragraph(_("In detail: {rule}").format(rule=told(text, currency=currency)))
+        text = _("It would be refused at once, before the payer is debited.")
+        click.secho(text, fg="red", bold=True)
+        refused = route.refused or RouteRefusal()
+        rule = told(refused.text or refused.rule, currency=currency)
+        for line in reason_lines(refused.reason, rule):
+            paragraph(line)
         return
-    rail, fee = rail_name(route.rail), amount_text(route.fee, currency)
-    plaza = plaza_name(route.plaza)
+    # Only the tariff of an immediate transfer knows plazas.
+    plaza = plaza_name(route.plaza) if route.rail == _TIN else ""
     if not route.fee:
-        text = _("It would go by {rail}, free for the payer.")
+        text = _("It would take the rail {rail}, free for the payer.")
     elif plaza:
-        text = _("It would go by {rail}; the payer pays {fee} ({plaza}).")
+        text = _("It would take the rail {rail}; the payer pays {fee} ({plaza}).")
     else:
-        text = _("It would go by {rail}; the payer pays {fee}.")
-    click.secho(text.format(rail=rail, fee=fee, plaza=plaza), fg="green", bold=True)
-
-
-def _reason(code: str) -> str:
-    said = meaning(code)
-    return f"{code}, {said}" if said not in {"", code} else code or _("no rail carries it")
+        text = _("It would take the rail {rail}; the payer pays {fee}.")
+    fee = amount_text(route.fee, currency)
+    shown = text.format(rail=rail_name(route.rail), fee=fee, plaza=plaza)
+    click.secho(shown, fg="green", bold=True)

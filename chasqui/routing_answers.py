@@ -5,7 +5,7 @@ Amounts are in minor units. Unknown members are ignored: a newer country may say
 
 from msgspec import Struct
 
-from chasqui.answers import Considered, EntryRow, OwedRow
+from chasqui.answers import Considered, EntryRow, OwedRow, ReturnRow
 
 
 class RouteRefusal(Struct, frozen=True, kw_only=True):
@@ -109,33 +109,6 @@ class PaymentsPage(Struct, frozen=True):
     """GET /payments."""
 
     payments: tuple[PaymentRow, ...] = ()
-    next: str | int | None = None
-
-
-class ReturnRow(Struct, frozen=True, kw_only=True):
-    """What went back of a transfer: POST /transfers/{id}/returns, and a row of GET.
-
-    Attributes:
-        left: what can still be returned.
-        windows: by ledger, the window of the dispute cycle that it settles in.
-    """
-
-    return_id: str
-    transfer_id: str = ""
-    debtor_agent: str = ""
-    creditor_agent: str = ""
-    amount: int = 0
-    currency: str = "PEN"
-    reason: str = ""
-    at: str | None = None
-    left: int | None = None
-    windows: dict[str, str] = {}
-
-
-class ReturnsAnswer(Struct, frozen=True):
-    """GET /transfers/{id}/returns, and a page of GET /returns."""
-
-    returns: tuple[ReturnRow, ...] = ()
     next: str | int | None = None
 
 

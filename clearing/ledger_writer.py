@@ -166,7 +166,8 @@ class GroupWriter:
         _end(group, write, command)
         self._held.pop(write.number, None)
         kind = REJECTED if command.was_received else UNSEEN
-        laned = self._laned(at_posting(write.entries), kind)
+        # What has no window counts nowhere: a coop's leg of an order that was counted before.
+        laned = self._laned([one for one in at_posting(write.entries) if one.window], kind)
         group.enter(write.number, laned, command.at_ms, first=COUNTED_FROM)
 
     def _oppose(self, group: Group, write: Write, command: Oppose) -> None:

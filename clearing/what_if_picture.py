@@ -33,7 +33,8 @@ _DARK = """
   .pygal-chart .axis .line, .pygal-chart .axis .major.line { stroke: #8a919c !important; }
 }
 """
-_SCRIPTS = re.compile(rb"<script\b.*?</script>|<script\b[^>]*/>|<!--.*?-->", re.DOTALL)
+# Scripts for tooltips, comments with the day of drawing, and an id that is empty without a prefix.
+_NEEDLESS = re.compile(rb'<script\b.*?</script>|<script\b[^>]*/>|<!--.*?-->| id=""', re.DOTALL)
 
 
 def picture(answer: Answer) -> bytes:
@@ -84,7 +85,7 @@ def picture(answer: Answer) -> bytes:
         needs = {one.participant: one.liquidity for one in outlook.participants}
         bars = [needs.get(code, 0) / 100 for code in reversed(codes)]
         chart.add(_legend(outlook, currency), bars)
-    return _SCRIPTS.sub(b"", chart.render())
+    return _NEEDLESS.sub(b"", chart.render())
 
 
 def _largest(outlooks: tuple[Outlook, ...]) -> list[str]:

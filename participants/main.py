@@ -123,7 +123,7 @@ class FleetProcess:
                 entry.code, office.receivers(), seals[entry.code], variant=_variant(entry)
             )
             control = ControlApi(office.institution, office.debtor, office.sessions, books)
-            payments = PaymentsPort(office.rail_payments, seals[entry.code])
+            payments = PaymentsPort(office.takers(), seals[entry.code].open)
             stations.append(
                 Station(office, wire, payments.answer, control.answer, host=config.host)
             )

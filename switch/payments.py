@@ -100,6 +100,8 @@ class PaymentDesk:
         self._window_of = window_of
         self._accepted = accepted
         self._in_flight: dict[str, tuple[str, asyncio.Future[bytes | Refused]]] = {}
+        # The loop itself holds its tasks weakly.
+        self._tasks: set[asyncio.Task[bytes | Refused]] = set()
         self._is_stopping = False
 
     def stop(self) -> None:
@@ -138,7 +140,8 @@ class PaymentDesk:
         outcome: asyncio.Future[bytes | Refused] = asyncio.get_running_loop().create_future()
         self._in_flight[scoped] = (digest, outcome)
         # A task of its own: whoever asked may go away, and a repeat joins it.
-        task = asyncio.ensure_future(self._accept(order, key, digest))
+        task = asyncio.get_running_loop().create_task(self._accept(order, key, digest))
+        self._tasks.add(task)
         task.add_done_callback(lambda done: self._told(scoped, outcome, done))
         return await asyncio.shield(outcome)
 
@@ -148,6 +151,7 @@ class PaymentDesk:
         outcome: "asyncio.Future[bytes | Refused]",
         done: "asyncio.Task[bytes | Refused]",
     ) -> None:
+        self._tasks.discard(done)
         self._in_flight.pop(scoped, None)
         if outcome.cancelled():
             return

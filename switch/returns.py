@@ -83,6 +83,8 @@ class ReturnDesk:
         self._window_of = window_of
         # One at a time: what is left of a transfer is read from the disk.
         self._turn = asyncio.Lock()
+        # The loop itself holds its tasks weakly.
+        self._tasks: set[asyncio.Task[bytes | Refused]] = set()
 
     async def give_back(self, transfer_id: str, order: ReturnOrder, key: str) -> bytes | Refused:
         """Return part of a transfer, or repeat what was answered under the key.
@@ -99,7 +101,9 @@ class ReturnDesk:
             hint = "four characters of ISO 20022's return reasons, e.g. FOCR or DUPL"
             return invalid("this is no reason code", "reason", hint)
         # Shielded: whoever asked may go away, and a return is posted whole with its messages.
-        work = asyncio.ensure_future(self._in_turn(transfer_id, order, key))
+        work = asyncio.get_running_loop().create_task(self._in_turn(transfer_id, order, key))
+        self._tasks.add(work)
+        work.add_done_callback(self._tasks.discard)
         return await asyncio.shield(work)
 
     async def _in_turn(self, transfer_id: str, order: ReturnOrder, key: str) -> bytes | Refused:

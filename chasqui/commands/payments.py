@@ -5,7 +5,7 @@ from gettext import gettext as _
 
 import click
 
-from chasqui.answers import Transfer
+from chasqui.answers import ReturnRow, Transfer
 from chasqui.calling import as_called
 from chasqui.country import Country
 from chasqui.exits import Failure, Misused
@@ -14,7 +14,7 @@ from chasqui.options import argument, command, json_option, option
 from chasqui.orders import ACCEPTED, REJECTED, SETTLED, is_order
 from chasqui.output import Amount, amount_text, as_json, local_second, table
 from chasqui.rails import rail_name
-from chasqui.routing_answers import PaymentRow, ReturnRow
+from chasqui.routing_answers import PaymentRow
 from chasqui.session import Session, pass_session
 
 _FLAGS = {"amount": "--amount", "reason": "--reason", "Idempotency-Key": "--idempotency-key"}

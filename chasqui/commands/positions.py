@@ -29,8 +29,9 @@ _UNSAID = "-"
     "positions",
     help=N_(
         "List the positions of the institutions.\n\n"
-        "By ledger and currency. Available is the balance, less what is reserved, plus the line: "
-        "the debit that needs no cover."
+        "Each institution's own; with --ledger all of that ledger, so that dale has the sponsor's "
+        "mirror too. Available is the balance, less what is reserved, plus the line: the debit "
+        "that needs no cover."
     ),
 )
 @option("--participant", metavar="CODE", help=N_("Only of this institution."))
@@ -38,7 +39,7 @@ _UNSAID = "-"
 @option(
     "--ledger",
     type=click.Choice((NATIONAL, DALE, DEFERRED)),
-    help=N_("Only in this ledger."),
+    help=N_("All of this ledger."),
 )
 @option("--json", "in_json", is_flag=True, help=N_("Print a JSON list."))
 @pass_session
@@ -51,13 +52,11 @@ def positions_command(
     in_json: bool,
 ) -> None:
     """List positions."""
-    answer = session.country().operator.get("/positions", PositionsAnswer)
+    answer = session.country().operator.get("/positions", PositionsAnswer, ledger=ledger)
     found = [
         one
         for one in answer.positions
-        if participant in {None, one.participant}
-        and currency in {None, one.currency}
-        and ledger in {None, one.ledger}
+        if participant in {None, one.participant} and currency in {None, one.currency}
     ]
     if in_json:
         as_json(found)

@@ -5,7 +5,7 @@ from gettext import gettext as _
 
 import click
 
-from chasqui.answers import Considered, EntryRow, OwedRow, TimelineRow, Transfer
+from chasqui.answers import Considered, EntryRow, OwedRow, ReturnRow, TimelineRow, Transfer
 from chasqui.country import Country
 from chasqui.exits import Misused
 from chasqui.language import N_
@@ -24,7 +24,7 @@ from chasqui.output import (
     table,
 )
 from chasqui.rails import print_considered, rail_name
-from chasqui.routing_answers import PaymentRow, ReturnRow
+from chasqui.routing_answers import PaymentRow
 from chasqui.session import Session, pass_session
 from chasqui.timeline import print_bodies, print_messages
 from chasqui.told import told
@@ -64,7 +64,7 @@ def show_command(
     if is_order(instruction_id):
         _show_order(country, instruction_id, in_json=in_json)
         return
-    detail = country.detail(instruction_id)
+    detail = country.with_returns(country.detail(instruction_id))
     if in_json:
         as_json(detail)
         return
@@ -74,6 +74,7 @@ def show_command(
     _print_timeline(detail.timeline, verbose=verbose)
     _print_rails(detail.decision.considered, currency)
     _print_entries(detail.entries)
+    _print_returns(detail.returns)
     _print_owed(detail.owed)
     for line in verdict(detail):
         paragraph(line)

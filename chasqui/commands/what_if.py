@@ -10,12 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from chasqui.downloads import write_whole
-from chasqui.language import N_
+from chasqui.language import N_, NN_
 from chasqui.options import command, json_option, option
 from chasqui.output import CURRENCIES, Amount, amount_text, as_json, day_text, paragraph, table
 from chasqui.session import Session, pass_session
 from scheme.ledger import DALE, DEFERRED, NATIONAL
 
+_WINDOWS = NN_("{count} window", "{count} windows")
 _BEARERS = {
     "guarantee_fund": N_("guarantee fund"),
     "loss_sharing": N_("loss sharing"),
@@ -72,7 +73,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
         if self.offsetting == "none":
             return _("no netting")
         count = self.windows
-        return ngettext("{count} window", "{count} windows", count).format(count=count)
+        return ngettext(*_WINDOWS, count).format(count=count)
 
 
 class WhatIfAnswer(Struct, frozen=True, kw_only=True):

@@ -45,15 +45,15 @@ class Child:
             )
         self._watched = psutil.Process(self._process.pid)
 
-    def ready(self) -> dict[str, object]:
-        """Wait for the line that says it is ready; return what it says.
+    def ready(self, within_s: float = READY_S_MAX) -> dict[str, object]:
+        """Wait for the line that says it is ready, or done; return what it says.
 
         Raises:
             NotReady: it ended instead.
         """
         out = self._process.stdout
         assert out is not None
-        readable, _, _ = select.select([out], [], [], READY_S_MAX)
+        readable, _, _ = select.select([out], [], [], within_s)
         line = out.readline() if readable else b""
         try:
             said: dict[str, object] = msgspec.json.decode(line)

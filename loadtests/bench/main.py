@@ -10,17 +10,20 @@ import uvloop
 from rich.console import Console
 
 from loadtests.bench.child import NotReady
-from loadtests.bench.local_country import MODES, Mode
+from loadtests.bench.local_country import MODES
 from loadtests.bench.measure import NothingMeasured
 from loadtests.bench.operations import NoSuchAnswer
 from loadtests.bench.printed import print_report
 from loadtests.bench.rehearse import Rehearsal, rehearse
 from loadtests.bench.run import Plan, failures, run
+from loadtests.bench.window import WINDOW
 from runtime.clock import SystemClock
 
 EXIT_DONE = 0
 EXIT_DIFFERS = 1
 EXIT_NO_ANSWER = 3
+
+_NAMES = (*(mode.name for mode in MODES), WINDOW)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,12 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _bench(asked: argparse.Namespace, console: Console) -> int:
     plan = Plan(
-        modes=asked.modes,
+        modes=tuple(mode for mode in MODES if mode.name in asked.modes),
         pairs=asked.pairs,
         seconds=asked.seconds,
         in_flight=asked.in_flight,
         seed=asked.seed,
         with_startup=asked.startup,
+        window_transfers=asked.window_transfers if WINDOW in asked.modes else 0,
     )
     with tempfile.TemporaryDirectory(prefix="chasqui-bench-") as folder:
         report = uvloop.run(run(plan, Path(folder), SystemClock(), console.print))
@@ -76,12 +80,11 @@ def _rehearse(asked: argparse.Namespace, console: Console) -> int:
     return EXIT_DONE if found.holds else EXIT_DIFFERS
 
 
-def _modes(text: str) -> tuple[Mode, ...]:
-    by_name = {mode.name: mode for mode in MODES}
-    names = text.split(",")
-    if unknown := [name for name in names if name not in by_name]:
-        raise argparse.ArgumentTypeError(f"{unknown[0]}: one of {', '.join(by_name)}")
-    return tuple(by_name[name] for name in names)
+def _modes(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := [name for name in names if name not in _NAMES]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]}: one of {', '.join(_NAMES)}")
+    return names
 
 
 def _above_zero(text: str) -> int:
@@ -96,7 +99,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--pairs", type=_above_zero, default=5, help="pairs that count (default 5)")
     add("--seconds", type=float, default=2.0, help="length of a round (default 2)")
-    add("--modes", type=_modes, default=MODES, help="tin,tin_nolog,tin_jws")
+    add("--modes", type=_modes, default=_NAMES, help=",".join(_NAMES))
+    add(
+        "--window-transfers",
+        type=_above_zero,
+        default=1_000_000,
+        help="of the window that is closed and recounted (default 1000000)",
+    )
     add("--in-flight", type=_above_zero, default=64, help="transfers at once (default 64)")
     add("--seed", type=int, default=970, help="of payees and amounts (default 970)")
     add("--no-startup", dest="startup", action="store_false", help="leave start-up out")

@@ -3,7 +3,9 @@
 from rich.console import Console
 from rich.table import Table
 
+from loadtests.bench.measure import Figures
 from loadtests.bench.run import Report
+from loadtests.bench.window import WINDOW, WindowFigures
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -11,7 +13,10 @@ def print_report(report: Report, console: Console) -> None:
     table = Table(title="Full transfers (AV, CT and CT5), durable", title_justify="left")
     for title in ("mode", "per s", "p50 ms", "p95", "p99", "CPU us", "relay us", "ratio"):
         table.add_column(title, justify="left" if title == "mode" else "right")
+    window = report.modes.get(WINDOW)
     for name, one in report.modes.items():
+        if not isinstance(one, Figures):
+            continue
         table.add_row(
             name,
             f"{one.transfers_per_s:.0f}",
@@ -22,8 +27,15 @@ def print_report(report: Report, console: Console) -> None:
             f"{one.baseline_cpu_us:.0f}",
             f"{one.ratio:.2f} ({one.ratio_min:.2f}-{one.ratio_max:.2f})",
         )
-    if report.modes:
+    if table.rows:
         console.print(table)
+    if isinstance(window, WindowFigures):
+        console.print(
+            f"window of {window.transfers} transfers between {window.participants}: closed in "
+            f"{window.close_s:.3f} s, recounted in {window.recount_s:.2f} s, whole audit "
+            f"{window.audit_s:.2f} s (loop still for {window.loop_pause_ms:.0f} ms at most), "
+            f"{window.rss_mb:.0f} MB; {'agrees' if window.agrees else 'does NOT agree'}"
+        )
     for name, held in report.checks.items():
         verdict = "equal to the ledger" if held.holds else "NOT equal to the ledger"
         console.print(f"{name}: {held.accepted} transfers accepted, the book is {verdict}")

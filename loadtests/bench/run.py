@@ -21,6 +21,7 @@ from loadtests.bench.operations import Operations
 from loadtests.bench.orders import Debtor, Plain
 from loadtests.bench.startup import Startup, startup
 from loadtests.bench.traffic import Book, Traffic
+from loadtests.bench.window import WINDOW, WindowFigures, measure_window
 from scheme.clock import Clock
 
 PAYEES_EACH = 50
@@ -33,6 +34,7 @@ class Plan(Struct, frozen=True):
     Attributes:
         pairs: kept, after one that is dropped.
         seconds: of each round.
+        window_transfers: of the one window that is closed and recounted; 0 leaves it out.
     """
 
     modes: tuple[Mode, ...]
@@ -41,6 +43,7 @@ class Plan(Struct, frozen=True):
     in_flight: int = 64
     seed: int = 970
     with_startup: bool = True
+    window_transfers: int = 0
 
 
 class Check(Struct, frozen=True):
@@ -60,7 +63,7 @@ class Report(Struct, frozen=True, omit_defaults=True):
     taken_at: str
     seed: int
     environment: Mapping[str, Any]
-    modes: dict[str, Figures] = field(default_factory=dict)
+    modes: dict[str, Figures | WindowFigures] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
     startup: Startup | None = None
 
@@ -97,6 +100,9 @@ async def run(plan: Plan, folder: Path, clock: Clock, say: Callable[[str], None]
             mode, plan, folder / mode.name, clock
         )
     unpin_self()
+    if plan.window_transfers:
+        say(f"window: {plan.window_transfers} transfers are closed and recounted")
+        report.modes[WINDOW] = measure_window(folder / WINDOW, plan.window_transfers)
     if not plan.with_startup:
         return report
     say("start-up and memory")
@@ -176,6 +182,9 @@ def _moved(before: Mapping[str, int], after: Mapping[str, int], book: Book) -> l
 def failures(report: Report) -> Sequence[str]:
     """Return what went wrong, in sentences; nothing if all is well."""
     found = []
+    window = report.modes.get(WINDOW)
+    if isinstance(window, WindowFigures) and not window.agrees:
+        found.append(f"{WINDOW}: the recount does not agree with the batch or the positions")
     for name, one in report.checks.items():
         if one.refused:
             found.append(f"{name}: refused: {dict(one.refused)}")

@@ -21,6 +21,7 @@ from clearing.core.netting import Charges, digest, disagreement, make_batch
 from clearing.core.recount import REJECTED
 from clearing.ledger_schema import COUNTED_FROM, LINES_PER_NUMBER, MIXED
 from clearing.ledger_sqlite import SqliteLedger
+from loadtests.bench.window import WindowFigures
 from runtime.lifeline import watch
 from scheme.batch import Batch, decode_batch, encode_batch
 from scheme.ledger import (
@@ -111,30 +112,6 @@ _BALANCES = """
         (SELECT owner, received_accepted_minor - sent_accepted_minor AS net FROM tallies) AS t
     WHERE t.owner = positions.owner"""
 _AT_ONCE = 250_000
-
-
-class WindowFigures(msgspec.Struct, frozen=True):
-    """What closing and recounting cost.
-
-    Attributes:
-        close_s: from the tallies to the batch on disk; recount_s: the window anew from its lines,
-            held against the batch; audit_s: everything in the ledger.
-        loop_pause_ms: the longest that the event loop stood still during the audit.
-        rss_mb: the most memory the process ever had.
-        agrees: whether batch and recount agree and the audit is clean.
-    """
-
-    transfers: int
-    participants: int
-    lines: int
-    fill_s: float
-    ledger_mb: float
-    close_s: float
-    recount_s: float
-    audit_s: float
-    loop_pause_ms: float
-    rss_mb: float
-    agrees: bool
 
 
 def owners() -> list[str]:

@@ -201,7 +201,10 @@ def _unlike_net(batch: Batch, row: BatchRow, rows: Sequence[Mapping[str, str]]) 
 
 
 def _unlike_statement(batch: Batch, row: BatchRow, path: Path) -> Iterable[str]:
-    """Sum a statement up: its entries must lead from its first balance to its last."""
+    """Sum a statement up: its entries must lead from its first balance to its last.
+
+    Returns are on the statements of the dispute cycle, though they move the same position.
+    """
     document = ElementTree.fromstring(path.read_bytes())  # noqa: S314 - the country's own file
     balances: dict[str, int] = {}
     for balance in document.iterfind(".//{*}Bal"):
@@ -209,7 +212,7 @@ def _unlike_statement(batch: Batch, row: BatchRow, path: Path) -> Iterable[str]:
         balances[code] = _signed(balance)
     moved = sum(_signed(entry) for entry in document.iterfind(".//{*}Ntry"))
     opened, closed = balances.get("OPBD", 0), balances.get("CLBD", 0)
-    if closed - opened != moved or closed != row.new_opening:
+    if closed - opened != moved or closed != row.new_opening - row.returns:
         yield (
             f"{batch.batch} {row.participant}: statement from {opened} by {moved} to {closed}, "
             f"the batch leaves {row.new_opening}"

@@ -10,6 +10,7 @@ from participants.agents.rail_payments import RailPaymentsDesk
 from participants.agents.sessions import SessionDesk
 from participants.core.book import Account, CreditOrder, DebitOrder
 from participants.core.payment import Spent
+from participants.links.payments_port import Taker
 from participants.links.tin_http.port import Receiver
 from scheme.messages import (
     AV2,
@@ -30,6 +31,8 @@ from scheme.messages import (
     SNM999,
     Reject,
 )
+from scheme.messages.payment import FIToFICstmrCdtTrf, FIToFIPmtStsRpt, PmtRtr
+from scheme.wire import pacs_json
 
 _NOTICES = (SNM971, SNM972, SNM981, SNM982, SNM993, SNM998, SNM999, Reject)
 
@@ -71,6 +74,15 @@ class Office:
         self.debtor.resume()
         if self.institution.entry.signs_on:
             self.institution.spawn(self.sessions.keep_up())
+
+    def takers(self) -> Mapping[str, Taker]:
+        """Return who takes which message of the slow rails, by its path."""
+        desk = self.rail_payments
+        return {
+            pacs_json.STATUS: Taker(FIToFIPmtStsRpt, desk.status),
+            pacs_json.TRANSFER: Taker(FIToFICstmrCdtTrf, desk.transfer),
+            pacs_json.RETURN: Taker(PmtRtr, desk.give_back),
+        }
 
     def receivers(self) -> Mapping[str, Receiver]:
         """Return who takes which message, by its path."""

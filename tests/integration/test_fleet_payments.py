@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from participants.agents.rail_payments import RailPaymentsDesk
 from participants.core.book import Movement
 from participants.links.payments_port import PaymentsPort
 from participants.links.tin_http.seal import Seal
 from participants.store import SqliteBooks
 from runtime.http_server import Request
+from scheme.errors import BadSignature
 from scheme.messages.payment import PaymentMessage
+from scheme.reasons import ReasonCode
 from scheme.wire import pacs_json
 from tests.support.fleet_world import World, an_account
 from tests.support.payment_messages import (
@@ -54,8 +55,8 @@ class Side:
     def _open(self) -> None:
         self.world = World(self.code, self.books.accounts()[self.code])
         self.world.institution.books = self.books
-        desk = RailPaymentsDesk(self.world.institution)
-        self.port = PaymentsPort(desk, Seal(None, None, self.world.clock.now))
+        seal = Seal(None, None, self.world.clock.now)
+        self.port = PaymentsPort(self.world.office.takers(), seal.open)
 
     async def restart(self) -> None:
         await self.books.close()
@@ -177,6 +178,17 @@ async def test_what_cannot_be_read_is_refused(creditor: Side, body: bytes, field
     response = await creditor.port.answer(Request("POST", path, {}, {}, body, "test"))
     assert response.status == 400
     assert f'"field":"{field}"'.encode() in response.body
+
+
+async def test_what_is_not_signed_as_it_must_be_is_refused(creditor: Side) -> None:
+    def unseal(_: bytes) -> bytes:
+        raise BadSignature(ReasonCode.DS0A, "the message is not signed")
+
+    port = PaymentsPort(creditor.world.office.takers(), unseal)
+    path = pacs_json.PATH + pacs_json.TRANSFER
+    response = await port.answer(Request("POST", path, {}, {}, b"{}", "test"))
+    assert response.status == 400
+    assert b'"field":"signature"' in response.body
 
 
 async def test_other_paths_and_methods_are_not_served(creditor: Side) -> None:

@@ -51,7 +51,7 @@ def test_route_says_of_each_rail_why_and_what_it_costs(
     taken = next(line for line in lines if line.startswith("\N{HEAVY CHECK MARK}"))
     assert "TIN" in taken
     assert "S/ 0.80" in taken
-    assert "It would go by TIN; the payer pays S/ 0.80 (same plaza)." in lines
+    assert "It would take the rail TIN; the payer pays S/ 0.80 (same plaza)." in lines
     assert lines[-1].endswith("--amount 25.50 --rail auto")
     assert max(map(len, lines[:-1])) <= 80
 
@@ -65,7 +65,7 @@ def test_a_route_between_codes_offers_nothing_to_send(
 
     assert code == ExitCode.DONE
     assert country.last("/routes").query["from"] == "0970"
-    assert "It would go by network, free for the payer." in out
+    assert "It would take the rail network, free for the payer." in out
     assert "Send it" not in out
 
 
@@ -89,7 +89,8 @@ def test_no_route_is_a_refusal_with_its_reason(chasqui: Chasqui, country: FakeCo
     code, out, _err = chasqui("route", *PAIR)
 
     assert code == ExitCode.REFUSED
-    assert "refused at once, before the payer is debited: FF07" in out
+    assert "It would be refused at once, before the payer is debited." in out
+    assert "Reason FF07: " in out
     assert "In detail: amount: above its limit" in out
 
 
@@ -152,7 +153,7 @@ def test_an_order_is_placed_and_says_what_it_waits_for(
         "description": "",
     }
     assert asked.headers["idempotency-key"]
-    assert "Accepted, not settled yet (ACSP): S/ 50,000.00 by deferred." in out
+    assert "Accepted, not settled yet (ACSP): S/ 50,000.00 on the rail deferred." in out
     assert "It settles with window deferred-PEN-20260115-2; settlement date 2026-01-15." in out
     assert f"show {PAYMENT}" in out
 
@@ -213,7 +214,7 @@ def test_an_order_needs_the_creditors_cci(chasqui: Chasqui, payee: str) -> None:
     )
 
     assert code == ExitCode.USAGE
-    assert "--to: an order by deferred needs the creditor's CCI." in err
+    assert "--to: an order on the rail deferred needs the creditor's CCI." in err
 
 
 def test_orders_are_listed_by_status_and_window(chasqui: Chasqui, country: FakeCountry) -> None:
@@ -251,7 +252,7 @@ def test_show_of_an_order_has_rails_entries_and_the_end(
 
     assert code == ExitCode.DONE
     assert "sponsor   principal  0970 -> 0987" in out
-    assert "Rejected (RJCT): S/ 50,000.00 by deferred; the payer has it back." in out
+    assert "Rejected (RJCT): S/ 50,000.00 on the rail deferred; the payer has it back." in out
     assert f"In detail: {why}" in out
     assert "Still owed: pacs.002 to 0970" in out
     assert "Returned: S/ 1.00" in out
