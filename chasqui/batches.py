@@ -202,7 +202,7 @@ def _waits_for(audit: str, batch: str) -> str:
     if audit.startswith(REFUSED):
         text = _("Nothing of it settles before they agree; recount: chasqui settle retry {batch}")
     else:
-        text = _("It waits for approvals: chasqui settle approve {batch} --as NAME")
+        text = _("It settles once enough people approve: chasqui settle approve {batch} --as NAME")
     return text.format(batch=batch)
 
 

@@ -23,7 +23,8 @@ from clearing.core.tally import FIELDS
 from clearing.core.window_state import ENDED
 from clearing.ledger_reader import read_held, read_positions, read_settled
 from clearing.ledger_schema import COUNTED_FROM, LINES_PER_NUMBER, MIXED, POSTED_STATES
-from scheme.ledger import Account, Entry, Tally
+from scheme.ledger import Account, Entry
+from scheme.standing import Tally
 
 _LINES_AT_ONCE = 1 << 22
 _WRONG_MAX = 1000

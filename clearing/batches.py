@@ -27,7 +27,8 @@ from scheme.batch import (
     encode_settlement,
 )
 from scheme.clock import Clock, to_ms
-from scheme.ledger import DEFERRED, AdvanceWindow, WindowStand
+from scheme.ledger import DEFERRED, AdvanceWindow
+from scheme.standing import WindowStand
 
 log = structlog.get_logger()
 

@@ -8,14 +8,14 @@ from clearing import reports
 from clearing.http_answers import RouteHandler, as_json, error, refused
 from clearing.refusals import Refusal
 from clearing.reports import MovementOf
-from clearing.reports_reader import ReportReader
+from clearing.reports_reader import OpenReader, ReportReader
 from clearing.what_if import Answer, WhatIf
 from clearing.what_if_picture import picture
 from runtime.http_server import Request, Response
 from scheme.batch import Batch, BatchRow, decode_batch, decode_settlement
 from scheme.errors import StoreError
-from scheme.ledger import WindowStand
 from scheme.limits import STREAMS_MAX
+from scheme.standing import WindowStand
 from scheme.wire.iso20022 import PayOrder, instruction
 
 SVG_TYPE = "image/svg+xml"
@@ -35,7 +35,7 @@ class Batches(Protocol):
 def file_routes(
     batches: Batches,
     *,
-    open_reader: Callable[[], ReportReader],
+    open_reader: OpenReader,
     movement_of: MovementOf,
     what_if: WhatIf,
 ) -> dict[tuple[str, str], RouteHandler]:
@@ -58,7 +58,7 @@ class _FilesApi:
     def __init__(
         self,
         batches: Batches,
-        open_reader: Callable[[], ReportReader],
+        open_reader: OpenReader,
         movement_of: MovementOf,
         what_if: WhatIf,
     ) -> None:

@@ -10,7 +10,8 @@ from clearing.ports import LedgerStore
 from clearing.refusals import Refusal
 from clearing.service import Cash, ClearingService
 from runtime.http_server import Request, Response
-from scheme.ledger import FUNDING_ACCOUNT, MONEY_OF, Instruction, Position
+from scheme.ledger import FUNDING_ACCOUNT, MONEY_OF, Position
+from scheme.standing import Instruction
 
 _EXAMPLE = '{"currency": "PEN", "amount": 12300}, the amount in minor units'
 

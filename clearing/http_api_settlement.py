@@ -13,9 +13,9 @@ from clearing.refusals import Refusal
 from clearing.windows import WindowKeeper
 from runtime.http_server import Request, Response
 from scheme.batch import CLOSING, OPEN, WINDOW_STATES, Settlement, decode_settlement
-from scheme.ledger import Tally, WindowStand
 from scheme.limits import PAGE_ROWS_MAX
 from scheme.profile import CURRENCIES, CYCLES
+from scheme.standing import Tally, WindowStand
 
 _QUERY: Mapping[str, tuple[str, ...]] = {
     "cycle": CYCLES,

@@ -10,8 +10,9 @@ from clearing.core.business_days import Calendar
 from clearing.core.gridlock import Payment
 from clearing.ports import LedgerStore
 from scheme.clock import Clock, lima, to_ms
-from scheme.ledger import DropInstructions, Instruction, SettleInstructions, Short
+from scheme.ledger import DropInstructions, SettleInstructions, Short
 from scheme.profile import Profile
+from scheme.standing import Instruction
 
 log = structlog.get_logger()
 

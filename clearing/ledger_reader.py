@@ -14,16 +14,8 @@ from clearing.core.window_state import ENDED, SEALED
 from clearing.lanes import read_lanes
 from clearing.ledger_schema import IS_OPEN
 from scheme.errors import StoreError
-from scheme.ledger import (
-    HOLDING,
-    Account,
-    Duplicate,
-    Entry,
-    Instruction,
-    Position,
-    Tally,
-    WindowStand,
-)
+from scheme.ledger import HOLDING, Account, Duplicate, Entry, Position
+from scheme.standing import Instruction, Tally, WindowStand
 
 _decode_entries = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
 

@@ -22,7 +22,6 @@ from scheme.ledger import (
     CloseWindow,
     Command,
     Duplicate,
-    Instruction,
     Position,
     Post,
     Refuse,
@@ -31,10 +30,9 @@ from scheme.ledger import (
     Reserve,
     Result,
     Short,
-    Tally,
-    WindowStand,
 )
 from scheme.limits import GROUP_COMMANDS_MAX, LEDGER_QUEUE_MAX
+from scheme.standing import Instruction, Tally, WindowStand
 
 _RECORDED = (Post, Reserve, Remember, Refuse, Release, AdvanceWindow)
 

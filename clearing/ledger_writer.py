@@ -30,7 +30,6 @@ from scheme.ledger import (
     DropInstructions,
     Entry,
     Instruct,
-    Instruction,
     Move,
     OpenPosition,
     OpenWindow,
@@ -45,6 +44,7 @@ from scheme.ledger import (
     SettleInstructions,
     StrikeOff,
 )
+from scheme.standing import Instruction
 
 _STATE, _REASON, _DECIDED, _RECORD = 3, 4, 11, 14
 _LEGS, _DIGEST = 12, 13

@@ -5,16 +5,8 @@ from typing import Protocol
 
 from clearing.core.audit import Audit
 from clearing.core.ledger_write import Held
-from scheme.ledger import (
-    Account,
-    Command,
-    Instruction,
-    Owed,
-    Position,
-    Result,
-    Tally,
-    WindowStand,
-)
+from scheme.ledger import Account, Command, Owed, Position, Result
+from scheme.standing import Instruction, Tally, WindowStand
 
 NoticeOfMovement = Callable[[Position, Position], tuple[Owed, ...]]
 """Builds the messages owed for a funding or drawdown from the position before and after it."""

@@ -6,7 +6,7 @@ any more, so the pages fit together.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -48,12 +48,13 @@ _NAMES = """
     SELECT number, name FROM occasions WHERE number IN (SELECT value FROM json_each(?1))
     UNION ALL SELECT number, transfer_id FROM transfers
     WHERE number IN (SELECT value FROM json_each(?1))"""
+_LANES = """
+    SELECT lane, debit, credit FROM lanes
+    WHERE ledger = ? AND currency = ? AND kind IN (SELECT value FROM json_each(?))"""
 _PAYMENTS = """
-    SELECT l.posted_ms, l.line_id, a.debit, a.credit, l.minor
-    FROM lines AS l CROSS JOIN lanes AS a ON a.lane = l.lane
-    WHERE l.posted_ms >= ? AND l.posted_ms < ? AND a.ledger = ? AND a.currency = ?
-        AND a.kind IN (SELECT value FROM json_each(?))
-    ORDER BY l.posted_ms, l.line_id"""
+    SELECT posted_ms, line_id, lane, minor FROM lines
+    WHERE posted_ms >= ? AND posted_ms < ? AND lane IN (SELECT value FROM json_each(?))
+    ORDER BY posted_ms, line_id"""
 
 _Line = tuple[int, str, int, int, int, int]
 
@@ -115,13 +116,13 @@ class ReportReader:
         """
         kinds = (ORDERED,) if ledger == DEFERRED else (_PRINCIPAL, _FEE)
         wanted = msgspec.json.encode((*kinds, _OPPOSITE)).decode()
+        # Joined here: the names of accounts need not be read a million times.
+        lanes = {row[0]: (row[1], row[2]) for row in self._all(_LANES, ledger, currency, wanted)}
         with _readable():
-            cursor = self._connection.execute(
-                _PAYMENTS, (from_ms, until_ms, ledger, currency, wanted)
-            )
+            cursor = self._connection.execute(_PAYMENTS, (from_ms, until_ms, _keys(iter(lanes))))
             last: list[Any] | None = None
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-                found, last = _merged(rows, last)
+                found, last = _merged(rows, lanes, last)
                 yield found
             if last is not None:
                 yield [(last[0], last[2], last[4], last[5])]
@@ -193,13 +194,16 @@ def _summed(lines: Sequence[_Line], names: dict[int, str]) -> Iterator[Statement
         )
 
 
-def _merged(rows: Sequence[Any], last: list[Any] | None) -> tuple[list[Payment], list[Any] | None]:
+def _merged(
+    rows: Sequence[Any], lanes: Mapping[int, tuple[str, str]], last: list[Any] | None
+) -> tuple[list[Payment], list[Any] | None]:
     """Return payments of rows, and the last one, which the next rows may belong to.
 
     An open payment is: when, number, payer, the first leg's payee, the last one's payee, amount.
     """
     found: list[Payment] = []
-    for at_ms, line_id, debit, credit, minor in rows:
+    for at_ms, line_id, lane, minor in rows:
+        debit, credit = lanes[lane]
         # Not by SQL: its division of what is below zero goes the other way.
         number = line_id // LINES_PER_NUMBER
         if last is None or number != last[1]:

@@ -26,7 +26,6 @@ from scheme.ledger import (
     Account,
     Duplicate,
     Entry,
-    Instruction,
     Move,
     Owed,
     Position,
@@ -36,6 +35,7 @@ from scheme.ledger import (
 )
 from scheme.network import Fleet, Participant
 from scheme.profile import Profile
+from scheme.standing import Instruction
 
 __all__ = ["ClearingService", "Fault", "Movement", "Refusal", "position_view"]
 

@@ -44,10 +44,9 @@ from scheme.ledger import (
     Command,
     OpenWindow,
     Owed,
-    Tally,
-    WindowStand,
 )
 from scheme.profile import CYCLES, Profile
+from scheme.standing import Tally, WindowStand
 
 log = structlog.get_logger()
 

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from scheme.ledger import Account, Command, Instruction, Position, Result, WindowStand
+from scheme.ledger import Account, Command, Position, Result
+from scheme.standing import Instruction, WindowStand
 from switch.core.payment import PaymentRecord, PaymentState
 from switch.core.routing import RouteRequest
 from switch.pathfinder import ConsideredRail, Explained

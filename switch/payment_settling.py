@@ -12,9 +12,10 @@ import structlog
 
 from scheme.batch import decode_settlement
 from scheme.clock import Clock, to_ms
-from scheme.ledger import Command, Instruction, Owed, Post, Release
+from scheme.ledger import Command, Owed, Post, Release
 from scheme.messages.payment import SETTLEMENT_FAILED
 from scheme.network import Participant
+from scheme.standing import Instruction
 from switch.core.entries import DEFERRED_RAIL
 from switch.core.payment import (
     Event,

@@ -88,9 +88,7 @@ class Watermarks:
         """
         owed = []
         for row in batch.participants:
-            account = Account(
-                ledger=batch.ledger, currency=batch.currency, owner=row.participant
-            )
+            account = Account(ledger=batch.ledger, currency=batch.currency, owner=row.participant)
             member = self._told(account)
             position = self._ledger.position(account)
             if member is None or position is None:

@@ -75,8 +75,8 @@ def _row(one: PaymentRow, *, with_day: bool) -> tuple[str, ...]:
     "return",
     help=N_(
         "Give a settled transfer back, whole or in part.\n\n"
-        "What was posted stays posted; a return is a posting the other way, which settles in the "
-        "dispute cycle's window. The fee is not returned."
+        "What was posted stays posted; a return is a posting the other way, which settles in a "
+        "window of the dispute cycle, or of the exchange cycle. The fee is not returned."
     ),
 )
 @argument("instruction_id")

@@ -39,7 +39,8 @@ _KINDS: Mapping[str, str] = {
 
 
 def _kind(one: Participant) -> str:
-    return _(_KINDS[one.kind]) if one.kind in _KINDS else one.kind
+    kind = _(_KINDS[one.kind]) if one.kind in _KINDS else one.kind
+    return _("{kind} of {sponsor}").format(kind=kind, sponsor=one.sponsor) if one.sponsor else kind
 
 
 def _state(one: Participant) -> str:

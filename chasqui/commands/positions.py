@@ -22,6 +22,7 @@ from chasqui.output import (
 from chasqui.session import Session, pass_session
 from scheme.ledger import DALE, DEFERRED, NATIONAL
 
+_FLAGS = {"amount": "--amount", "currency": "--currency", "Idempotency-Key": "--idempotency-key"}
 _UNSAID = "-"
 
 
@@ -123,7 +124,7 @@ def fund_command(
         position = operator.post(path, body, PositionAnswer, headers).position
     except Failure as failure:
         # What it says is in minor units, and only here is it known of which currency.
-        raise failure.said_in(currency) from failure
+        raise failure.said_in(currency).about(_FLAGS) from failure
     if in_json:
         as_json(position)
         return

@@ -4,6 +4,7 @@ import click
 
 from chasqui.batches import print_batch, print_settlement
 from chasqui.commands.settle_windows import print_windows
+from chasqui.exits import Failure
 from chasqui.language import N_
 from chasqui.options import argument, command, json_option, option
 from chasqui.output import as_json
@@ -76,7 +77,10 @@ def retry_command(session: Session, *, batch: str, in_json: bool) -> None:
 
 def _act(session: Session, batch: str, action: str, body: object, *, in_json: bool) -> None:
     operator = session.country().operator
-    answer = operator.post(f"/batches/{batch}/{action}", body, SettlementAnswer)
+    try:
+        answer = operator.post(f"/batches/{batch}/{action}", body, SettlementAnswer)
+    except Failure as failure:
+        raise failure.about({"as": "--as"}) from failure
     if in_json:
         as_json(answer)
         return

@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from clearing.core.recount import by_position
 from clearing.core.tally import FIELDS, account_key
-from scheme.ledger import Account, Position, Tally
+from scheme.ledger import Account, Position
+from scheme.standing import Tally
 
 
 class LedgerSum(Struct, frozen=True, kw_only=True):

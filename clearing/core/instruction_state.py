@@ -13,10 +13,11 @@ from scheme.ledger import (
     DropInstructions,
     Entry,
     Instruct,
-    Instruction,
     SettleInstructions,
     Short,
 )
+from scheme.limits import LEDGER_AMOUNT_MINOR_MAX
+from scheme.standing import Instruction
 
 QUEUED, SETTLED, DROPPED = "QUEUED", "SETTLED", "DROPPED"
 _KINDS: Mapping[str, str] = {"deposit": "funding", "withdrawal": "drawdown"}
@@ -54,7 +55,7 @@ class InstructionState:
                 amount is not above zero.
         """
         debit, credit = command.debit, command.credit
-        assert command.minor > 0
+        assert 0 < command.minor <= LEDGER_AMOUNT_MINOR_MAX, "the amount is out of range"
         assert debit.ledger in (LBTR, SPONSOR), "instructions are payments in a ledger of money"
         for account in (debit, credit, *_accounts(command.linked)):
             assert account in positions, f"no position of {account.owner} in {account.ledger}"

@@ -34,7 +34,6 @@ from scheme.ledger import (
     Command,
     Duplicate,
     Entry,
-    Instruction,
     Move,
     OpenPosition,
     Oppose,
@@ -47,9 +46,8 @@ from scheme.ledger import (
     SetAlert,
     Short,
     StrikeOff,
-    Tally,
-    WindowStand,
 )
+from scheme.standing import Instruction, Tally, WindowStand
 
 
 class _Known:

@@ -6,15 +6,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from clearing.core.tally import Counted, WindowBook
-from scheme.ledger import (
-    Account,
-    Command,
-    Duplicate,
-    Entry,
-    Instruction,
-    Position,
-    WindowStand,
-)
+from scheme.ledger import Account, Command, Duplicate, Entry, Position
+from scheme.standing import Instruction, WindowStand
 
 
 class Write(Struct, frozen=True, gc=False):

@@ -9,7 +9,8 @@ from msgspec import Struct
 from clearing.core.window import ledger_of
 from scheme.batch import Batch, BatchRow, Counted, Outcome, encode_batch
 from scheme.clock import from_ms, wire_date_time
-from scheme.ledger import Account, Tally, WindowStand
+from scheme.ledger import Account
+from scheme.standing import Tally, WindowStand
 
 MINOR_MAX = 2**63 - 1
 """Largest sum that the ledger's file can hold."""

@@ -23,11 +23,10 @@ from scheme.ledger import (
     NATIONAL,
     Account,
     Entry,
-    Instruction,
     Position,
-    Tally,
     prefund_owner,
 )
+from scheme.standing import Instruction, Tally
 
 ORDERED, REJECTED, UNSEEN = "ordered", "rejected", "unseen"
 COUNTED_KINDS = (ORDERED, REJECTED, UNSEEN)

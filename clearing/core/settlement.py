@@ -24,10 +24,10 @@ from scheme.ledger import (
     DropInstructions,
     Entry,
     Instruct,
-    Instruction,
     SettleInstructions,
     prefund_owner,
 )
+from scheme.standing import Instruction
 
 QUEUED = "QUEUED"
 DONE = "SETTLED"

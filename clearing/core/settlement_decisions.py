@@ -26,11 +26,11 @@ from scheme.ledger import (
     Duplicate,
     Entry,
     Instruct,
-    Instruction,
     OpenWindow,
     Result,
     SettleInstructions,
 )
+from scheme.standing import Instruction
 
 Decision = tuple[Result, Write | None]
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from scheme.ledger import DEFERRED, FUNDING_ACCOUNT, Account, Entry, Tally
+from scheme.ledger import DEFERRED, FUNDING_ACCOUNT, Account, Entry
 from scheme.limits import LEDGER_SUM_MINOR_MAX
+from scheme.standing import Tally
 
 FIELDS = (
     "opening_minor",

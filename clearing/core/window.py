@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from clearing.core.business_days import Calendar
 from scheme.clock import LIMA, from_ms
-from scheme.ledger import DALE, DEFERRED, NATIONAL, WindowStand
+from scheme.ledger import DALE, DEFERRED, NATIONAL
+from scheme.standing import WindowStand
 
 DISPUTE = "-dispute"
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scheme.ledger import AdvanceWindow, CloseWindow, Entry, OpenWindow, WindowStand
+from scheme.ledger import AdvanceWindow, CloseWindow, Entry, OpenWindow
+from scheme.standing import WindowStand
 
 OPEN, CLOSING, CLOSED, SETTLING = "OPEN", "CLOSING", "CLOSED", "SETTLING"
 SETTLED, PARTIAL, FAILED = "SETTLED", "PARTIAL", "FAILED"

@@ -24,15 +24,8 @@ from clearing.ledger_sqlite import SqliteLedger
 from loadtests.bench.window import WindowFigures
 from runtime.lifeline import watch
 from scheme.batch import Batch, decode_batch, encode_batch
-from scheme.ledger import (
-    NATIONAL,
-    Account,
-    AdvanceWindow,
-    CloseWindow,
-    OpenPosition,
-    OpenWindow,
-    WindowStand,
-)
+from scheme.ledger import NATIONAL, Account, AdvanceWindow, CloseWindow, OpenPosition, OpenWindow
+from scheme.standing import WindowStand
 
 PARTICIPANTS = 50
 WINDOW, NEXT_WINDOW = "national-PEN-20261123-1", "national-PEN-20261124-1"

@@ -1,5 +1,6 @@
 """What is checked after the day; each claim names how much it looked at and what differs."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -74,6 +75,13 @@ class Checks:
             for one in self._batches
         )
         return settled, tuple(claims)
+
+    def endings(self) -> dict[str, dict[str, int]]:
+        """Return how many payments ended how, by rail."""
+        found: dict[str, Counter[str]] = {}
+        for order, status in self._payments.values():
+            found.setdefault(order.rail, Counter())[status] += 1
+        return {rail: dict(sorted(counts.items())) for rail, counts in found.items()}
 
     def _orders(self, sponsors: Mapping[str, str]) -> Iterator[Order]:
         """Yield all that counts in windows; a return is an order in the opposite direction."""

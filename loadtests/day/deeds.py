@@ -14,7 +14,8 @@ from scheme.batch import CLOSED, FAILED, OPEN, PARTIAL, SETTLED
 
 ENDS = frozenset({SETTLED, PARTIAL, FAILED})
 _CURRENCY = "PEN"
-_STRIKE_S = (0.0, 0.4)
+_STRIKE_S = (0.0, 0.15)
+_LAST_STRIKES = 2
 _STRUCK = frozenset({"deferred", "national"})
 """Cycles after whose closing the switch is killed, if it is at all."""
 _RETURNS_IN_THOUSAND = 1
@@ -75,7 +76,8 @@ class Operator:
         for one in self.windows():
             if one["state"] == OPEN:
                 self._close_window(one["window"])
-        self._strike()
+        for _ in range(_LAST_STRIKES):
+            self._strike()
         self.wait_until_settled()
 
     def wait_until_settled(self, *cycles: str) -> None:
@@ -125,8 +127,11 @@ class Operator:
         if not self._plan.kill:
             return
         time.sleep(self._rng.uniform(*_STRIKE_S))
+        under_way = [one["window"] for one in self.windows() if one["state"] not in ENDS | {OPEN}]
         away = self._country.kill_switch()
-        self._say(f"kill -9 of the switch; back after {away:.1f} s")
+        self._say(
+            f"kill -9 of the switch, {len(under_way)} batches not settled; back after {away:.1f} s"
+        )
 
     def _approve(self, one: Mapping[str, Any]) -> None:
         if one["state"] != CLOSED or not self._plan.approvals:

@@ -16,6 +16,9 @@ _LAST_AT = 800
 """Thousandths of the day over which payments are spread; the rest is for what waits for them."""
 _KEPT_CENTS = 300_000
 """What a payer keeps for its immediate transfers of the day."""
+_SPARE_CENTS = 30_000
+"""Kept beside each payment: its fee, and more immediate transfers."""
+_TRIES_MAX = 10_000
 _ACCEPTED_STATUS = 202
 _CONFLICT = 409
 
@@ -61,15 +64,15 @@ class Payments:
         cents = self._rng.randint(*_AMOUNTS[rail])
         # An emptied current account would hold up orders of the gross settlement for hours.
         barred = FAILING if rail == LBTR else ""
-        while True:
+        for _ in range(_TRIES_MAX):
             payer, payee = self._rng.choice(self._people), self._rng.choice(self._payees)
             if payer.participant in {payee.participant, barred}:
                 continue
-            if self._left[payer.cci] >= cents + _KEPT_CENTS // 10:
-                self._left[payer.cci] -= cents + _KEPT_CENTS // 10
+            if self._left[payer.cci] >= cents + _SPARE_CENTS:
+                self._left[payer.cci] -= cents + _SPARE_CENTS
                 return f"day-{rail}-{self._made}", payer, payee, cents
             cents = max(cents // 2, _AMOUNTS[rail][0])
-            self._people = [one for one in self._people if self._left[one.cci] > 0] or self._people
+        raise Unanswered("the customers' money is ordered away: ask for fewer transfers")
 
     async def _drive(
         self,

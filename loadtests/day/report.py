@@ -5,12 +5,13 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct, field
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from scheme.batch import Batch, BatchRow, Bearer
 
-WIDTH = 140
+WIDTH = 160
 """Columns that a batch's table needs."""
 
 
@@ -88,13 +89,13 @@ def _show_batch(one: Settled, console: Console) -> None:
     if not rows:
         console.print(f"{batch.batch}: {one.state}, nothing in it", markup=False)
         return
-    table = Table(title=f"{batch.batch}: {one.state}", title_justify="left", min_width=WIDTH - 2)
+    table = Table(title=f"{batch.batch}: {one.state}", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("Participant")
     for title in (
         "Opening", "Sent", "Value", "Rejected", "Received", "Value", "Rejected", "Net",
         "Funded", "Drawn", "New opening",
     ):  # fmt: skip
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row.participant, soles(row.opening),

@@ -99,7 +99,7 @@ class _Day:
             kills=self._country.kills,
             traffic_s=traffic_s,
             total_s=time.monotonic() - begun,
-            orders=self.book.counts(),
+            orders=self.book.counts() | checks.endings(),
             batches=batches,
             claims=claims,
             deeds=tuple(self._deeds),

@@ -13,19 +13,24 @@ import structlog
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import validate
 
+from clearing.files_api import file_routes
 from clearing.http_api import routes as clearing_routes
+from clearing.reports_reader import ReportReader
 from clearing.service import ClearingService
+from clearing.what_if import WhatIf
 from directory.core.dale import Mismatch
 from directory.http_api import routes as directory_routes
 from directory.wire import DirectoryWire
 from runtime.files import load_profile
 from runtime.http_server import Request, Response
+from scheme.clock import wire_date
 from scheme.network import Fleet
 from switch.core.payment import PaymentState
 from switch.core.transfer import TransferState
 from switch.desk import OperatorDesk
 from switch.edges.operator_api import OperatorApi
 from switch.edges.routing_api import RoutingApi
+from switch.movements import movement_of
 from switch.ports import Delivery
 from switch.queries import Queries
 from switch.routes import OperatorEdge, Routes
@@ -132,6 +137,10 @@ async def a_country(folder: Path, peers: ScriptedPeers | None = None) -> AsyncIt
             pump=lambda: None,
             spawn=lambda _: None,
         )
+
+        def open_reader() -> ReportReader:
+            return ReportReader.open(str(folder / "ledger.db"))
+
         routes = {
             **rails.routes(),
             **OperatorApi(desk, members).routes(),
@@ -142,6 +151,17 @@ async def a_country(folder: Path, peers: ScriptedPeers | None = None) -> AsyncIt
                 fleet=members,
             ).routes(),
             **clearing_routes(clearing, made.ledger),
+            **file_routes(
+                made.ledger,
+                open_reader=open_reader,
+                movement_of=movement_of,
+                what_if=WhatIf(
+                    open_reader,
+                    clock=made.clock,
+                    profile=load_profile("peru"),
+                    members=members,
+                ),
+            ),
             **directory_routes(directory, lambda: (Mismatch("900000101", "0970", 0),)),
         }
         yield Country(OperatorEdge(routes, hosts=frozenset({"198.51.100.7"})), routes, made)
@@ -376,3 +396,16 @@ async def test_a_route_that_cannot_be_asked_for_names_its_field(
     async with a_country(tmp_path) as country:
         answer = fits(await country.get(f"/routes?{query}"), ("GET", "/routes"), status)
         assert answer.get("field", "") == field
+
+
+async def test_a_day_replayed_fits_its_schema(tmp_path: Path) -> None:
+    operation = ("GET", "/settlement/what-if")
+    async with a_country(tmp_path) as country:
+        await country.world.pay()
+        await country.world.settle()
+        day = wire_date(country.world.clock.now())
+        answer = await country.get(f"/settlement/what-if?date={day}&fail=0970&cap=99999999")
+        found = fits(answer, operation, 200)
+        assert [one["payments"] for one in found["scenarios"]] == [1, 1, 1, 1]
+        assert found["scenarios"][0]["bearers"]
+        fits(await country.get("/settlement/what-if?cap=-1"), operation, 400)

@@ -10,23 +10,29 @@ import pytest
 
 from clearing.ledger_sqlite import SqliteLedger
 from scheme.errors import StoreError
-from scheme.ledger import Advance, Remember, Short
+from scheme.ledger import LBTR, NATIONAL, Advance, Move, Remember, Short
 from tests.support.forgetful_disk import ForgetfulDisk, SharedConnection
 from tests.support.ledger_fakes import (
-    a_move,
+    a_close_window,
     a_post,
     a_refuse,
     a_release,
     a_reserve,
+    a_settle,
+    an_advance_window,
     an_entry,
+    an_instruct,
+    an_open_window,
     an_opening,
     an_owed,
+    window_of,
 )
 
 OWNERS = ("0002", "0003", "0970", "0971")
 SEEDS = 60
 WORKERS = 6
 TRANSFERS_PER_WORKER = 12
+WINDOWS = 6
 
 
 @dataclass
@@ -39,6 +45,8 @@ class Acknowledged:
     struck: set[str] = field(default_factory=set)
     funded: dict[str, int] = field(default_factory=dict)
     verifications: set[str] = field(default_factory=set)
+    closed: dict[str, bytes] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
 
 
 class Failures:
@@ -69,17 +77,27 @@ def open_on(disk: ForgetfulDisk, failures: Failures) -> SqliteLedger:
     )
 
 
+def open_window(ledger: SqliteLedger) -> str:
+    """Return the window that is open now."""
+    (found,) = [one.window for one in ledger.windows() if one.state == "OPEN"]
+    return found
+
+
 async def transfer(
     ledger: SqliteLedger, name: str, rng: random.Random, acknowledged: Acknowledged
 ) -> None:
     debit, credit = rng.sample(OWNERS, 2)
     minor = rng.randrange(1, 50)
-    legs = (an_entry(debit, credit, minor), an_entry(debit, credit, 8, kind="interbank_fee"))
     await ledger.apply((Remember(instruction_id=f"v-{name}", key="k", record=b"v", created_ms=1),))
     acknowledged.verifications.add(f"v-{name}")
+    window = open_window(ledger)
+    legs = (
+        an_entry(debit, credit, minor, window=window),
+        an_entry(debit, credit, 8, kind="interbank_fee", window=window),
+    )
     (result,) = await ledger.apply((a_reserve(name, *legs, write_ahead=rng.random() < 0.3),))
     if isinstance(result, Short):
-        await ledger.apply((a_refuse(name),))
+        await ledger.apply((a_refuse(name, *legs),))
         acknowledged.states[name], acknowledged.records[name] = "REJECTED", b"refused"
         return
     for _ in range(rng.randrange(4)):
@@ -108,8 +126,36 @@ async def work(
         name = f"t-{worker}-{number}"
         await transfer(ledger, name, rng, acknowledged)
         if rng.random() < 0.2:
-            await ledger.apply((a_move(f"m-{name}", "lbtr", OWNERS[worker % 4], 77),))
+            owner = OWNERS[worker % 4]
+            window = open_window(ledger)
+            entry = an_entry("lbtr", owner, 77, kind="funding", window=window)
+            move = Move(movement_id=f"m-{name}", entries=(entry,), digest="digest", at_ms=4)
+            await ledger.apply((move,))
             acknowledged.funded[f"m-{name}"] = 77
+
+
+async def roll_windows(ledger: SqliteLedger, acknowledged: Acknowledged) -> None:
+    """Close window after window, as soon as nothing is in flight in it, and settle each."""
+    released = asyncio.Event()
+    ledger.on_released = lambda _: released.set()
+    for number in range(1, WINDOWS):
+        window, after = (window_of(NATIONAL, number=one) for one in (number, number + 1))
+        await ledger.apply((an_open_window(after), an_advance_window("CLOSING", window)))
+        stand = ledger.window(window)
+        assert stand is not None
+        if stand.held:
+            released.clear()
+            await released.wait()
+        openings = tuple((one.account, one.closing_minor) for one in ledger.tallies(window))
+        batch = f"batch of {window}".encode()
+        await ledger.apply((a_close_window(window, after, *openings, batch=batch),))
+        acknowledged.closed[window] = batch
+        await ledger.apply((an_advance_window("SETTLING", window),))
+        name = f"{window}:in:0002"
+        await ledger.apply((an_instruct(name, "0002", "settlement", 1, subject=window),))
+        await ledger.apply((a_settle(name),))
+        acknowledged.settled.add(name)
+        await ledger.apply((an_advance_window("SETTLED", window),))
 
 
 async def run_until_the_power_goes(seed: int, disk: ForgetfulDisk) -> Acknowledged:
@@ -118,6 +164,8 @@ async def run_until_the_power_goes(seed: int, disk: ForgetfulDisk) -> Acknowledg
     acknowledged = Acknowledged()
     ledger = open_on(disk, failures)
     await ledger.apply(tuple(an_opening(owner, 2_000) for owner in OWNERS))
+    await ledger.apply((an_opening("0002", 100, ledger=LBTR), an_open_window()))
+    await ledger.apply((an_opening("settlement", 0, ledger=LBTR),))
     if rng.random() < 0.5:  # Else the power never goes during a checkpoint.
         disk.connect_reader("").execute("PRAGMA wal_autocheckpoint=20")
     disk.cut_after = rng.randrange(1_000)
@@ -125,6 +173,7 @@ async def run_until_the_power_goes(seed: int, disk: ForgetfulDisk) -> Acknowledg
         asyncio.create_task(work(ledger, number, random.Random(f"{seed}-{number}"), acknowledged))
         for number in range(WORKERS)
     ]
+    workers.append(asyncio.create_task(roll_windows(ledger, acknowledged)))
     # A worker may meet the dead disk while it reads a key; that is no failed commit.
     everything = asyncio.gather(*workers, return_exceptions=True)
     await failures.or_done(everything)
@@ -149,6 +198,10 @@ def missing(connection: SharedConnection, told: Acknowledged) -> list[str]:
     moves = {row[0] for row in connection.execute("SELECT movement_id FROM movements").fetchall()}
     query = "SELECT instruction_id FROM verifications"
     verifications = {row[0] for row in connection.execute(query).fetchall()}
+    batches = dict(connection.execute('SELECT "window", body FROM batches').fetchall())
+    states = dict(connection.execute('SELECT "window", state FROM windows').fetchall())
+    query = "SELECT instruction_id FROM instructions WHERE state = 'SETTLED'"
+    settled = {row[0] for row in connection.execute(query).fetchall()}
     lost = [
         name
         for name, record in told.records.items()
@@ -159,6 +212,9 @@ def missing(connection: SharedConnection, told: Acknowledged) -> list[str]:
     lost += [name for name in told.owed if name not in outbox]
     lost += [name for name in told.struck if name in outbox]
     lost += [name for name in told.funded if name not in moves]
+    lost += [name for name, batch in told.closed.items() if batches.get(name) != batch]
+    lost += [name for name in told.closed if states.get(name) in (None, "OPEN", "CLOSING")]
+    lost += [name for name in told.settled if name not in settled]
     lost += [name for name in told.verifications if name not in verifications]
     return lost
 

@@ -14,6 +14,8 @@ from runtime.group_commit import open_durable
 from scheme.errors import StoreError
 from scheme.ledger import (
     APPLIED,
+    LBTR,
+    NATIONAL,
     Advance,
     Position,
     PutFact,
@@ -24,16 +26,22 @@ from scheme.ledger import (
 from scheme.limits import GROUP_COMMANDS_MAX
 from tests.support.ledger_fakes import (
     WINDOW,
+    a_close_window,
     a_move,
     a_post,
     a_refuse,
     a_release,
     a_reserve,
+    a_settle,
     an_account,
+    an_advance_window,
     an_entry,
+    an_instruct,
+    an_open_window,
     an_opening,
     an_oppose,
     an_owed,
+    window_of,
 )
 
 COOP = an_account("0970")
@@ -275,6 +283,90 @@ async def test_an_audit_finds_what_was_tampered_with(open_ledger: Open, path: st
     }
 
 
+async def test_an_audit_finds_entries_that_were_moved_or_belong_to_nothing(
+    open_ledger: Open, path: str
+) -> None:
+    ledger = await a_ledger(open_ledger)
+    for name in ("t-1", "t-2", "t-3"):
+        await ledger.apply((a_reserve(name), a_post(name)))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        # t-1's entry is t-2's twin now: every sum agrees, and still it is in the wrong place.
+        connection.execute("UPDATE lines SET line_id = 33 WHERE line_id = 16")
+        connection.execute("UPDATE lines SET line_id = 16000 WHERE line_id = 48")
+
+    audit = await ledger.audit()
+
+    assert [(one.what, one.subject, one.recorded, one.recounted) for one in audit.differences] == [
+        ("postings", "number 1000", 1, 0),
+        ("postings", "t-1", 0, 1),
+        ("postings", "t-2", 2, 1),
+        ("postings", "t-3", 0, 1),
+    ]
+
+
+async def test_entries_read_as_one_would_write_them(open_ledger: Open, path: str) -> None:
+    ledger = await a_ledger(open_ledger)
+    await ledger.apply((a_reserve("t-1"), a_post("t-1"), a_reserve("t-2"), a_release("t-2")))
+    await ledger.apply((an_oppose("o-1", "t-1", 5), a_move("m-1", "lbtr", "0970", 7)))
+
+    query = "SELECT transfer_id, kind, ledger, debit, credit, minor, window, posted_ms FROM entries"
+    assert rows(path, f"{query} WHERE transfer_id = 't-1'") == [
+        ("t-1", "principal", "national", "0970", "0002", 100, WINDOW, 2)
+    ]
+    assert rows(path, f"{query} WHERE transfer_id = 'o-1'") == [
+        ("o-1", "opposite", "national", "0002", "0970", 5, WINDOW, 3)
+    ]
+    assert [one[0] for one in rows(path, query)] == [
+        "t-1",
+        "m-1",
+        "o-1",
+        "prefund:national:PEN:0002",
+        "prefund:national:PEN:0970",
+    ]
+    assert rows(path, f"{query} WHERE transfer_id = 't-2'") == []
+    plan = str(rows(path, f"EXPLAIN QUERY PLAN {query} WHERE transfer_id = 't-1'"))
+    assert "SCAN" not in plan.replace("SCAN CONSTANT ROW", ""), plan
+
+
+async def test_a_batch_on_disk_cannot_be_changed(open_ledger: Open, path: str) -> None:
+    ledger = await a_ledger(open_ledger)
+    await ledger.apply((an_open_window(), an_advance_window("CLOSING"), a_close_window()))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in ("UPDATE batches SET body = 'x'", "DELETE FROM batches"):
+            with pytest.raises(sqlite3.IntegrityError, match="batch"):
+                connection.execute(statement)
+
+
+async def test_a_restart_knows_windows_tallies_and_the_queue(open_ledger: Open) -> None:
+    ledger = await a_ledger(open_ledger)
+    after = window_of(NATIONAL, number=2)
+    for owner in ("0970", "0002"):
+        await ledger.apply((an_opening(owner, 50, ledger=LBTR),))
+    await ledger.apply((an_open_window(), an_open_window(after), a_reserve("t-1")))
+    await ledger.apply((an_instruct("i-1", "0970", "0002", 60), an_advance_window("CLOSING")))
+    await ledger.apply((an_instruct("i-2", "0002", "0970", 60),))
+    before = (ledger.windows(), ledger.tallies(WINDOW), ledger.instructions())
+
+    ledger = open_ledger()
+    assert (ledger.windows(), ledger.tallies(WINDOW), ledger.instructions()) == before
+
+    told: list[str] = []
+    ledger.on_released = told.append
+    await ledger.apply((a_post("t-1"), a_settle("i-1", "i-2")))
+    assert told == [WINDOW]
+    await ledger.apply((an_instruct("i-3", "0002", "0970", 60), a_close_window()))
+    await ledger.apply((an_advance_window("SETTLED"),))
+    states = [one.state for one in ledger.instructions_of(WINDOW)]
+    assert states == ["SETTLED", "SETTLED", "QUEUED"]
+    tallies = ledger.tallies(WINDOW)
+
+    ledger = open_ledger()
+    assert [one.sequence for one in ledger.instructions()] == [3]
+    assert [one.window for one in ledger.windows()] == [after]
+    assert ledger.tallies(WINDOW) == tallies == await ledger.recount_window(WINDOW)
+    assert (await ledger.audit()).clean
+
+
 async def test_the_queue_tells_when_it_is_full(
     open_ledger: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,12 +390,15 @@ def test_open_transfers_are_read_through_their_index(open_ledger: Open, path: st
     assert "transfers_open" in str(rows(path, query))
 
 
-def test_a_file_of_another_version_is_refused(open_ledger: Open, path: str) -> None:
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_file_of_another_version_is_refused_and_says_what_to_do(
+    open_ledger: Open, path: str, version: int
+) -> None:
     open_ledger().close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE meta SET schema_version = 99")
+        connection.execute("UPDATE meta SET schema_version = ?", (version,))
 
-    with pytest.raises(StoreError, match="schema 99"):
+    with pytest.raises(StoreError, match=rf"schema {version}, .*`chasqui reset`.*the version"):
         SqliteLedger.open(path, on_failure=_impossible, now_ms=0)
 
 

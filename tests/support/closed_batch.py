@@ -1,7 +1,7 @@
 """A ledger on disk with one window of every kind of movement, closed into its batch."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -238,7 +238,7 @@ def _commands(
     record: bytes,
     end: str,
     at_ms: int,
-) -> Iterable[Command]:
+) -> Sequence[Command]:
     if end == "refuse":
         return [
             Refuse(

@@ -37,7 +37,6 @@ from scheme.ledger import (
     Duplicate,
     Entry,
     Instruct,
-    Instruction,
     Move,
     OpenPosition,
     OpenWindow,
@@ -50,9 +49,8 @@ from scheme.ledger import (
     Reserve,
     Result,
     SettleInstructions,
-    Tally,
-    WindowStand,
 )
+from scheme.standing import Instruction, Tally, WindowStand
 
 WINDOW = "national-PEN-20261123-1"
 

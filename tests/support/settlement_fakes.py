@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from scheme.ledger import LBTR, NATIONAL, Account, Tally, WindowStand
+from scheme.ledger import LBTR, NATIONAL, Account
+from scheme.standing import Tally, WindowStand
 
 WINDOW = "national-PEN-20261123-1"
 CLOSED_AT_MS = 1_795_469_715_000

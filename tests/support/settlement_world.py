@@ -26,15 +26,14 @@ from scheme.ledger import (
     SPONSOR,
     Account,
     Entry,
-    Instruction,
     Owed,
     Post,
     Release,
     Reserve,
-    WindowStand,
 )
 from scheme.network import Fleet, Participant
 from scheme.profile import Profile
+from scheme.standing import Instruction, WindowStand
 from tests.support.ledger_fakes import an_owed
 
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)

@@ -24,6 +24,7 @@ def country() -> Iterator[FakeCountry]:
             a_participant("0985", simulated=False, kind="test"),
         ]
         country.on("GET", "/participants", {"participants": everyone})
+        country.on("GET", "/returns", {"returns": [], "next": None})
         yield country
 
 

@@ -438,3 +438,26 @@ def test_preferences_are_listed_set_and_removed(chasqui: Chasqui, country: FakeC
 )
 def test_half_a_preference_is_misuse(chasqui: Chasqui, words: tuple[str, ...]) -> None:
     assert chasqui("prefer", *words)[0] == ExitCode.USAGE
+
+
+def test_show_of_a_posted_transfer_has_what_went_back(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    country.on("GET", f"/transfers/{INSTRUCTION}", {"transfer": a_transfer()})
+    back = {"return_id": "R1", "amount": 500, "reason": "DUPL", "at": "2026-01-15T15:18:30+00:00"}
+    country.on("GET", f"/transfers/{INSTRUCTION}/returns", {"returns": [back]})
+
+    assert "Returned: S/ 5.00, 01-15 10:18:30, DUPL" in chasqui("show", INSTRUCTION)[1]
+    assert json.loads(chasqui("show", INSTRUCTION, "--json")[1])["returns"][0]["amount"] == 500
+
+
+def test_spanish_has_its_own_words_for_all_of_it(chasqui: Chasqui, country: FakeCountry) -> None:
+    country.on("GET", "/routes", a_route())
+
+    out = chasqui("route", *PAIR, "--lang", "es")[1]
+
+    assert "diferida" in out
+    assert "ordenante y beneficiario están en instituciones distintas" in out
+    assert "sobre el límite de una transferencia inmediata" not in out, "TIN was taken"
+    assert "la vía lbtr admite órdenes de 07:45:00 a 18:00:00" in out
+    assert "Iría por la vía TIN; el ordenante paga S/ 0.80 (misma plaza)." in out

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chasqui.exits import ExitCode
-from tests.support.fake_country import Chasqui, FakeCountry, a_participant
+from tests.support.fake_country import Asked, Chasqui, FakeCountry, a_participant
 from tests.support.fake_settlement import (
     DISPUTE,
     WINDOW,
@@ -290,7 +290,12 @@ def test_positions_are_grouped_and_a_mirror_has_no_end(
             cap=10**15,
         ),
     ]
-    country.on("GET", "/positions", {"positions": found})
+
+    def positions(asked: Asked) -> dict[str, Any]:
+        wanted = asked.query.get("ledger")
+        return {"positions": [one for one in found if wanted in {None, one["ledger"]}]}
+
+    country.on("GET", "/positions", positions)
 
     _code, out, _err = chasqui("positions")
 

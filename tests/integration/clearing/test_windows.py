@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from clearing.refusals import Fault, Refusal
 from runtime.clock import ManualClock
-from scheme.ledger import APPLIED, DALE, NATIONAL, Oppose, Tally
+from scheme.ledger import APPLIED, DALE, NATIONAL, Oppose
+from scheme.standing import Tally
 from tests.support.settlement_world import NOON, ClearingWorld, account, clearing_world, rules
 
 MONDAY = "national-PEN-20261123-1"

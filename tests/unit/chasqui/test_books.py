@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chasqui.answers import Difference, Movement, Recount, Transfer
+from chasqui.answers import Difference, Movement, Recount, ReturnRow, Transfer
 from chasqui.books import Book, Kind, compare, doubted, recounted
-from chasqui.routing_answers import ReturnRow
 
 ID = "2601151018300970410000000128"
 

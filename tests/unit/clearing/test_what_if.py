@@ -41,9 +41,7 @@ def a_what_if(rows: Rows | None = None) -> WhatIf:
     members = {
         "0002": Participant(code="0002", name="BANCO <SIMULADO> & CIA", kind="bank"),
         "0003": Participant(code="0003", name="OTRO BANCO SIMULADO DE NOMBRE LARGO", kind="bank"),
-        "0970": Participant(
-            code="0970", name="COOP", kind="coop", ledger="dale", sponsor="0003"
-        ),
+        "0970": Participant(code="0970", name="COOP", kind="coop", ledger="dale", sponsor="0003"),
     }
     return WhatIf(
         lambda: found,

@@ -17,7 +17,8 @@ from clearing.core.netting import (
     make_batch,
 )
 from scheme.batch import Batch, decode_batch, encode_batch
-from scheme.ledger import Account, Tally
+from scheme.ledger import Account
+from scheme.standing import Tally
 from tests.support.settlement_fakes import CLOSED_AT_MS, position_account, stand, tallies_of
 
 NAMES = {"0002": "BANK", "0970": "COOP"}

@@ -21,10 +21,10 @@ from scheme.ledger import (
     DropInstructions,
     Entry,
     Instruct,
-    Instruction,
     SettleInstructions,
     prefund_owner,
 )
+from scheme.standing import Instruction
 from tests.support.settlement_fakes import CLOSED_AT_MS, position_account, stand, tallies_of
 
 RULES = {

@@ -208,8 +208,7 @@ def test_one_window_never_needs_more_than_several_nor_several_more_than_no_netti
     some: list[Payment], windows: int
 ) -> None:
     one, several, gross = (
-        day(some, rules)
-        for rules in (Rules(), Rules(windows=windows), Rules(offsetting=NONE))
+        day(some, rules) for rules in (Rules(), Rules(windows=windows), Rules(offsetting=NONE))
     )
 
     for first, second, third in zip(

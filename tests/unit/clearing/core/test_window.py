@@ -9,8 +9,8 @@ from clearing.core.window import Window, cut_offs, ledger_of, window_after, wind
 from clearing.holiday_table import calendar
 from scheme.clock import to_ms
 from scheme.errors import ConfigError
-from scheme.ledger import WindowStand
 from scheme.profile import Windows
+from scheme.standing import WindowStand
 
 ONE = cut_offs(("16:35:15",))
 THREE = cut_offs(("09:00:00", "12:00:00", "15:00:00"))

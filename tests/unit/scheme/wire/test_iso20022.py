@@ -121,9 +121,7 @@ def test_pieces_are_handed_on_while_the_statement_is_written() -> None:
 
 
 def test_long_references_are_cut() -> None:
-    long = StatementEntry(
-        reference="k" * 90, kind="funding", is_credit=True, minor=1, posted_ms=0
-    )
+    long = StatementEntry(reference="k" * 90, kind="funding", is_credit=True, minor=1, posted_ms=0)
 
     body = b"".join(statement(a_batch(), a_row(), [long]))
 
