@@ -71,6 +71,11 @@ class Operations:
             if row["currency"] == "PEN"
         }
 
+    def sponsors(self) -> dict[str, str]:
+        """Return the sponsor of each coop of the network."""
+        rows = _get(self._url, "/participants")["participants"]
+        return {row["code"]: row["sponsor"] for row in rows if row["sponsor"]}
+
     def audit(self) -> Mapping[str, Any]:
         """Return the ledger's audit."""
         return _get(self._url, "/audit")

@@ -3,6 +3,7 @@
 import platform
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -156,7 +157,7 @@ def check(operations: Operations, book: Book, before: Mapping[str, int]) -> Chec
     """
     operations.wait_until_quiet(QUIET_S_MAX)
     after = operations.balances()
-    differences = _moved(before, after, book)
+    differences = _moved(before, after, book, operations.sponsors())
     audit = operations.audit()
     if not audit["clean"]:
         differences.append(f"the audit is not clean: {audit['differences']}")
@@ -169,11 +170,18 @@ def check(operations: Operations, book: Book, before: Mapping[str, int]) -> Chec
     )
 
 
-def _moved(before: Mapping[str, int], after: Mapping[str, int], book: Book) -> list[str]:
+def _moved(
+    before: Mapping[str, int], after: Mapping[str, int], book: Book, sponsors: Mapping[str, str]
+) -> list[str]:
+    expected = Counter(book.received)
+    expected.subtract(book.paid)
+    # What reaches a coop from outside its network reaches its sponsor nationally.
+    for coop, sponsor in sponsors.items():
+        expected[sponsor] += expected[coop]
     differences = []
     for code in sorted(after):
         moved = after[code] - before.get(code, 0)
-        told = book.received[code] - book.paid[code]
+        told = expected[code]
         if code.isdigit() and moved != told:
             differences.append(f"{code}: moved by {moved} cents, told {told}")
     return differences

@@ -121,11 +121,12 @@ class FileChecks:
             inside = line.debtor in COOP_AGENTS
             window = order.network_window or order.window if inside else order.window
             own[window, line.debtor].append(line)
-        found: list[str] = []
         made = {batch.batch for batch in self._batches}
-        for (batch, code), lines in sorted(own.items()):
-            if batch in made:
-                found += self._own_book(batch, code, lines)
+        known_windows = [(*key, lines) for key, lines in sorted(own.items()) if key[0] in made]
+        found: list[str] = []
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            for told in threads.map(lambda one: self._own_book(*one), known_windows):
+                found += told
         return Claim(
             name="the generator's own books equal the ledger, by reconcile --file",
             checked=sum(map(len, own.values())),

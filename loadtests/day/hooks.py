@@ -14,6 +14,7 @@ from scheme.network import Participant
 AMOUNTS = (100, 5_000)
 _AGAIN_S = 0.2
 _OK = 200
+_NO_ANSWER = "no_answer"
 _OUTCOMES: Mapping[str, Outcome] = {
     "FINAL": ACCEPTED, "REJECTED": REFUSED, "NOT_SENT": UNSENT,
 }  # fmt: skip
@@ -56,7 +57,8 @@ class Hooks:
                 port = self._fleet[payer.participant].port
                 lane = lanes[payer.participant] = Lane(port)
             made += 1
-            await self._pay(lane, payer, payee, rng.randint(*AMOUNTS), f"day-{number}-{made}")
+            key = f"day-{self._seed}-{number}-{made}"
+            await self._pay(lane, payer, payee, rng.randint(*AMOUNTS), key)
         for lane in lanes.values():
             lane.close()
 
@@ -88,15 +90,21 @@ class Hooks:
 
 
 async def _ended(lane: Lane, order: Mapping[str, object], key: str) -> Any:
-    """Pay, and ask under the same key until the order has ended."""
+    """Pay, and ask under the same key until the order has ended.
+
+    What never left because the clearing house was away is ordered anew, under another key.
+    """
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + PATIENCE_S
+    tries = 0
     while True:
-        status, answer = await lane.post("/control/payments", order, key)
+        status, answer = await lane.post("/control/payments", order, f"{key}-{tries}")
         if status != _OK:
             raise Unanswered(f"a customer's order got HTTP {status}: {answer}")
-        if answer["state"] != "PENDING":
+        is_away = answer["not_sent_because"] == _NO_ANSWER
+        if answer["state"] != "PENDING" and not is_away:
             return answer
         if loop.time() > ends_at:
-            raise Unanswered(f"a customer's order is still pending: {answer}")
+            raise Unanswered(f"a customer's order does not end: {answer}")
+        tries += is_away
         await asyncio.sleep(_AGAIN_S)

@@ -137,10 +137,6 @@ async def a_country(folder: Path, peers: ScriptedPeers | None = None) -> AsyncIt
             pump=lambda: None,
             spawn=lambda _: None,
         )
-
-        def open_reader() -> ReportReader:
-            return ReportReader.open(str(folder / "ledger.db"))
-
         routes = {
             **rails.routes(),
             **OperatorApi(desk, members).routes(),
@@ -151,21 +147,21 @@ async def a_country(folder: Path, peers: ScriptedPeers | None = None) -> AsyncIt
                 fleet=members,
             ).routes(),
             **clearing_routes(clearing, made.ledger),
-            **file_routes(
-                made.ledger,
-                open_reader=open_reader,
-                movement_of=movement_of,
-                what_if=WhatIf(
-                    open_reader,
-                    clock=made.clock,
-                    profile=load_profile("peru"),
-                    members=members,
-                ),
-            ),
+            **_file_routes(made, folder),
             **directory_routes(directory, lambda: (Mismatch("900000101", "0970", 0),)),
         }
         yield Country(OperatorEdge(routes, hosts=frozenset({"198.51.100.7"})), routes, made)
         await log.close()
+
+
+def _file_routes(made: World, folder: Path) -> Routes:
+    def open_reader() -> ReportReader:
+        return ReportReader.open(str(folder / "ledger.db"))
+
+    what_if = WhatIf(open_reader, clock=made.clock, profile=load_profile("peru"), members=fleet())
+    return file_routes(
+        made.ledger, open_reader=open_reader, movement_of=movement_of, what_if=what_if
+    )
 
 
 def fits(response: Response, operation: tuple[str, str], status: int) -> Any:

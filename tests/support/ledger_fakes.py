@@ -328,10 +328,13 @@ class _Memory:
             case SettleInstructions():
                 for one in write.instructions:
                     self.post(one.instruction_id, instruction_entries(one), flags=3)
+            case CloseWindow() as command:
+                self.batches[command.window] = command
             case _:
                 pass
-        if isinstance(write.command, CloseWindow):
-            self.batches[write.command.window] = write.command
+        self.keep_stands(write)
+
+    def keep_stands(self, write: Write) -> None:
         if write.stand is not None:
             self.stands[write.stand.window] = write.stand
         for counter, _ in write.counted:

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from clearing.files_api import file_routes
 from clearing.reports_reader import ReportReader
@@ -27,6 +29,7 @@ from switch.routes import OperatorEdge
 from tests.support.closed_batch import ClosedBatch, movement_of, window_of
 
 BATCH = window_of(NATIONAL)
+API = msgspec.json.decode(files("switch.edges").joinpath("openapi.json").read_bytes())
 
 
 class Port:
@@ -84,9 +87,11 @@ async def test_every_file_that_is_listed_is_there(tmp_path: Path) -> None:
     async with a_port(tmp_path) as port:
         status, body, _ = await port.get(f"/batches/{BATCH}/files")
         assert status == 200
-        files = msgspec.json.decode(body)["files"]
-        kinds = {(one["participant"], one["kind"]) for one in files}
-        for one in files:
+        schema = {"$ref": "#/components/schemas/BatchFiles", "components": API["components"]}
+        Draft202012Validator(schema).validate(msgspec.json.decode(body))
+        listed = msgspec.json.decode(body)["files"]
+        kinds = {(one["participant"], one["kind"]) for one in listed}
+        for one in listed:
             status, body, headers = await port.get(one["path"])
             assert (status, bool(body)) == (200, True)
             assert one["name"] in headers["Content-Disposition"]
