@@ -179,9 +179,9 @@ def _print_totals(answer: WhatIfAnswer) -> None:
             one.name,
             f"{one.payments:,}",
             amount_text(one.gross, currency),
-            amount_text(one.liquidity, currency),
-            amount_text(one.paid_in, currency) if one.offsetting != "none" else "-",
-            amount_text(one.peak, currency),
+            _amount(one.liquidity, currency),
+            _amount(one.paid_in, currency),
+            _amount(one.peak, currency),
             _blocked(one.blocked, currency),
         )
         for one in answer.scenarios
@@ -200,19 +200,26 @@ def _print_totals(answer: WhatIfAnswer) -> None:
 
 def _print_needs(answer: WhatIfAnswer) -> None:
     """Print what each one needs, and its largest exposure, side by side for all rules."""
-    currency = answer.currency
-    codes = sorted({one.participant for each in answer.scenarios for one in each.participants})
-    by_code = [{one.participant: one for one in each.participants} for each in answer.scenarios]
-    for title, figure in ((_("Liquidity needed"), "liquidity"), (_("Largest exposure"), "peak")):
-        click.echo()
-        click.secho(title, bold=True)
-        rows = []
-        for code in codes:
-            found = [getattr(needs[code], figure) if code in needs else 0 for needs in by_code]
-            name = answer.names.get(code, "")
-            rows.append((f"{code} {name}".strip(), *(amount_text(m, currency) for m in found)))
-        names = [one.name for one in answer.scenarios]
-        table((_("At"), *names), rows, right="l" + "r" * len(names))
+    netted = tuple(one for one in answer.scenarios if one.offsetting != "none")
+    _print_figure(answer, _("Liquidity needed"), answer.scenarios, "liquidity")
+    # Without netting nobody waits for anybody.
+    if netted:
+        _print_figure(answer, _("Largest exposure"), netted, "peak")
+
+
+def _print_figure(
+    answer: WhatIfAnswer, title: str, scenarios: tuple[Scenario, ...], figure: str
+) -> None:
+    by_code = [{one.participant: one for one in each.participants} for each in scenarios]
+    rows = []
+    for code in sorted({code for needs in by_code for code in needs}):
+        found = [getattr(needs[code], figure) if code in needs else 0 for needs in by_code]
+        name = f"{code} {answer.names.get(code, '')}".strip()
+        rows.append((name, *(_amount(minor, answer.currency) for minor in found)))
+    names = [one.name for one in scenarios]
+    click.echo()
+    click.secho(title, bold=True)
+    table((_("At"), *names), rows, right="l" + "r" * len(names))
 
 
 def _print_loss(answer: WhatIfAnswer, one: Scenario) -> None:
@@ -231,6 +238,10 @@ def _print_loss(answer: WhatIfAnswer, one: Scenario) -> None:
         for row in one.bearers
     ]
     table((_("At"), _("Rule"), _("Amount")), rows, right="llr")
+
+
+def _amount(minor: int, currency: str) -> str:
+    return amount_text(minor, currency) if minor else "-"
 
 
 def _blocked(blocked: Blocked, currency: str) -> str:

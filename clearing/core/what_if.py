@@ -59,7 +59,8 @@ class Needs(Struct, frozen=True, kw_only=True):
         paid_in: sum of its net debits, window by window; 0 without netting.
         liquidity: money it has to have at the start of the day, if what it is paid serves again:
             its deepest point after a window's end; without netting after any payment.
-        peak: most that others waited for from it at one moment, before it was settled.
+        peak: most that others waited for from it at one moment, before it was settled; 0 without
+            netting, where nobody waits.
         blocked: how many of its payments the cap blocked; blocked_minor: their value.
     """
 
@@ -168,6 +169,7 @@ class Replay:
         self._settle()
         is_gross = self._rules.offsetting == NONE
         needed = self._peak if is_gross else self._deepest
+        peaks = [0] * len(self._peak) if is_gross else self._peak
         rows = tuple(
             Needs(
                 participant=code,
@@ -175,7 +177,7 @@ class Replay:
                 received=self._received[at],
                 paid_in=self._paid_in[at],
                 liquidity=needed[at],
-                peak=self._peak[at],
+                peak=peaks[at],
                 blocked=self._blocked[at],
                 blocked_minor=self._blocked_minor[at],
             )
@@ -191,7 +193,7 @@ class Replay:
             blocked_minor=sum(self._blocked_minor),
             paid_in=sum(self._paid_in),
             liquidity=sum(needed),
-            peak=max(self._peak, default=0),
+            peak=max(peaks, default=0),
             unpaid=self._unpaid,
             bearers=tuple(
                 Bearer(participant=code, by=by, failing=failing, minor=minor)

@@ -242,7 +242,7 @@ def _entry(entry: StatementEntry, currency: str, day: str) -> str:
     family, sub_family = codes[way]
     booked = lima(from_ms(entry.posted_ms)).isoformat(timespec="milliseconds")
     return (
-        f"<Ntry><NtryRef>{reference}</NtryRef>"
+        f"      <Ntry><NtryRef>{reference}</NtryRef>"
         f'<Amt Ccy="{currency}">{decimal(entry.minor)}</Amt><CdtDbtInd>{way}</CdtDbtInd>'
         f"<Sts><Cd>{BOOKED}</Cd></Sts><BookgDt><DtTm>{booked}</DtTm></BookgDt>"
         f"<ValDt><Dt>{day}</Dt></ValDt><BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>{family}</Cd>"
@@ -272,23 +272,24 @@ class _Document:
         self._open: list[str] = []
         self._parts = ['<?xml version="1.0" encoding="UTF-8"?>\n']
         self._size = 0
-        self.raw(f"<Document xmlns={quoteattr(namespace)}>")
+        self.raw(f"<Document xmlns={quoteattr(namespace)}>\n")
         self._open.append("Document")
         self.open(root)
 
     def open(self, tag: str) -> None:
         """Begin an element."""
-        self.raw(f"<{tag}>")
+        self.raw(f"{self._margin}<{tag}>\n")
         self._open.append(tag)
 
     def close(self) -> None:
         """End the innermost element."""
-        self.raw(f"</{self._open.pop()}>\n")
+        tag = self._open.pop()
+        self.raw(f"{self._margin}</{tag}>\n")
 
     def leaf(self, tag: str, text: str, currency: str = "") -> None:
         """Write an element that holds a text, or an amount of a currency."""
         attribute = f' Ccy="{currency}"' if currency else ""
-        self.raw(f"<{tag}{attribute}>{escape(text)}</{tag}>")
+        self.raw(f"{self._margin}<{tag}{attribute}>{escape(text)}</{tag}>\n")
 
     def raw(self, text: str) -> None:
         """Write what is XML already."""
@@ -305,6 +306,10 @@ class _Document:
         while self._open:
             self.close()
         return self._taken()
+
+    @property
+    def _margin(self) -> str:
+        return "  " * len(self._open)
 
     def _taken(self) -> bytes:
         piece = "".join(self._parts).encode()
