@@ -136,8 +136,9 @@ def _is_money(total: LaneTotal) -> bool:
 
 
 def _bounds(connection: Any) -> tuple[int, int]:
-    query = "SELECT coalesce(min(line_id), 0), coalesce(max(line_id), 0) FROM lines"
-    first, last = connection.execute(query).fetchone()
+    # One by one: asked for together, SQLite reads the whole table for them.
+    first = connection.execute("SELECT coalesce(min(line_id), 0) FROM lines").fetchone()[0]
+    last = connection.execute("SELECT coalesce(max(line_id), 0) FROM lines").fetchone()[0]
     return min(first, 0), max(last, 0)
 
 

@@ -33,6 +33,7 @@ from scheme.ledger import (
     Short,
     prefund_owner,
 )
+from scheme.limits import LEDGER_SUM_MINOR_MAX
 from scheme.network import Fleet, Participant
 from scheme.profile import Profile
 from scheme.standing import Instruction
@@ -189,6 +190,8 @@ class ClearingService:
         assert before is not None, "every position of the fleet is open"
         delta = minor if movement is Movement.FUNDING else -minor
         after = funded(before, delta)
+        if self._is_too_full(account, minor):
+            return _TOO_FULL
         answer = msgspec.json.encode({"position": position_view(after)})
         command = Move(
             movement_id=f"move:{key}",
@@ -219,6 +222,8 @@ class ClearingService:
             return refusal
         is_deposit = cash is Cash.DEPOSIT
         after = funded(before, minor if is_deposit else -minor)
+        if self._is_too_full(account, minor):
+            return _TOO_FULL
         answer = msgspec.json.encode({"account": position_view(after)})
         kind = Movement.FUNDING if is_deposit else Movement.DRAWDOWN
         command = Move(
@@ -230,6 +235,14 @@ class ClearingService:
         (result,) = await self._ledger.apply((command,))
         await self.lbtr.pump()
         return _answered(result, command.digest, account)
+
+    def _is_too_full(self, account: Account, minor: int) -> bool:
+        """Tell whether a movement could take a sum out of the ledger's range."""
+        contra = Account(ledger=account.ledger, currency=account.currency, owner=FUNDING_ACCOUNT)
+        sums = (self._ledger.position(one) for one in (account, contra))
+        return any(
+            abs(one.balance_minor) + minor > LEDGER_SUM_MINOR_MAX for one in sums if one is not None
+        )
 
     def _settled_cycle(self, window: str, unwound: frozenset[str]) -> None:
         if self.on_settled_cycle is not None:
@@ -299,6 +312,9 @@ def position_view(position: Position) -> dict[str, Any]:
     }
 
 
+_TOO_FULL = conflict(
+    "the ledger can keep no larger sum", "amount", "a smaller amount, or a drawdown first"
+)
 _UNKNOWN_PARTICIPANT = unknown(
     "no participant has this code", "code", "GET /participants lists them"
 )

@@ -38,9 +38,12 @@ HOLDING = frozenset({RESERVED, ACCEPTED})
 deferred or LBTR rail until its cycle or queue settles."""
 
 
+PREFUND_SUFFIX = ":prefund"
+
+
 def prefund_owner(code: str) -> str:
     """Return the owner of a participant's prefund in the ledger of money."""
-    return f"{code}:prefund"
+    return code + PREFUND_SUFFIX
 
 
 class Account(Struct, frozen=True, kw_only=True, gc=False):

@@ -124,7 +124,10 @@ class ReturnDesk:
         if row.state not in _RETURNABLE:
             return _NOT_SETTLED
         principal = [one for one in self._store.entries(transfer_id) if one.kind == PRINCIPAL]
-        if not principal:
+        is_payment = row.state == PaymentState.ACSC
+        if not principal or (is_payment and unpack_payment(row.record).instruction):
+            # Between current accounts only their owners move money; a sponsor's leg alone,
+            # taken back, would leave it with the sponsor.
             return _NOTHING_MOVED
         left = min(one.minor for one in principal) - self._store.opposed_minor(transfer_id)
         if order.amount > left:

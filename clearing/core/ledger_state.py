@@ -6,7 +6,7 @@ not at an end with their tallies, the queued payments, and whatever is decided b
 yet. Everything older is asked of the ``Archive``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from clearing.core import posting
@@ -29,6 +29,7 @@ from scheme.ledger import (
     APPLIED,
     FUNDING_ACCOUNT,
     HOLDING,
+    PREFUND_SUFFIX,
     Account,
     Advance,
     Command,
@@ -337,6 +338,9 @@ class LedgerState:
             return Duplicate(command.movement_id, digest.encode()), None
         entries = command.entries
         self._tallies.admit_entries(entries)
+        short = self._pledged(entries)
+        if short is not None:
+            return short, None
         changes = posting.move(self.positions, entries)
         if isinstance(changes, Short):
             return changes, None
@@ -345,6 +349,30 @@ class LedgerState:
         self._movements[command.movement_id] = command.digest
         counted = self._tallies.count_moved(entries)
         return APPLIED, Write(command, entries, changes, self._numbers.posting(), counted)
+
+    def _pledged(self, entries: Sequence[Entry]) -> Short | None:
+        """Return a prefund that a drawdown would take below what unsettled windows owe.
+
+        What one window received does not pay for another before both are settled.
+        """
+        drawn = [one for one in entries if one.kind == posting.DRAWDOWN]
+        prefund = next((one for one in drawn if one.debit.owner.endswith(PREFUND_SUFFIX)), None)
+        position = next((one for one in drawn if one.credit.owner == FUNDING_ACCOUNT), None)
+        if prefund is None or position is None:
+            return None
+        left = self.positions[prefund.debit].balance_minor - self._owed_minor(position.debit)
+        return Short(prefund.debit, left) if prefund.minor > left else None
+
+    def _owed_minor(self, account: Account) -> int:
+        """Return what an account's unsettled windows owe, each by itself."""
+        owed = 0
+        for stand in self._windows.all():
+            ledger = stand.cycle.removesuffix("-dispute")
+            if (ledger, stand.currency) != (account.ledger, account.currency):
+                continue
+            nets = (one.net_minor for one in self.tallies(stand.window) if one.account == account)
+            owed += sum(max(0, -net) for net in nets)
+        return owed
 
     def _open_position(self, command: OpenPosition) -> Decision:
         account = command.account

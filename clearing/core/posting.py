@@ -27,6 +27,7 @@ from scheme.ledger import (
 from scheme.limits import LEDGER_AMOUNT_MINOR_MAX
 
 PRINCIPAL = "principal"
+DRAWDOWN = "drawdown"
 OPPOSITE = "opposite"
 
 
@@ -96,7 +97,7 @@ def move(positions: Positions, entries: Sequence[Entry]) -> Changes | Short:
         assert _is_movement(entry), "a movement is with lbtr, or between an account and its prefund"
         position = changes.get(entry.debit) or positions[entry.debit]
         if entry.debit.owner != FUNDING_ACCOUNT:
-            is_drawdown = entry.kind == "drawdown"
+            is_drawdown = entry.kind == DRAWDOWN
             most = drawable_minor(position) if is_drawdown else position.available_minor
             if entry.minor > most:
                 return Short(entry.debit, most)

@@ -261,7 +261,7 @@ class _Round:
     def _unwind(self, found: Remedy, drop: Sequence[Command]) -> Step:
         """Give the failing participants' own orders back and begin anew with the rest."""
         gone = set(self._settlement.unwound)
-        nets = dict.fromkeys(self._nets, 0)
+        nets = dict(self._nets)
         bearers: list[Bearer] = list(self._settlement.bearers)
         for order in self._facts.orders:
             entries = [one for one in order.entries if one.debit.ledger == self._ledger]
@@ -274,11 +274,13 @@ class _Round:
                 bearers.append(
                     Bearer(participant=owner, by=failure.UNWOUND, failing=owner, minor=minor)
                 )
-                continue
-            for one in entries:
-                nets[one.debit.owner] = nets.get(one.debit.owner, 0) - one.minor
-                nets[one.credit.owner] = nets.get(one.credit.owner, 0) + one.minor
-        assert len(gone) > len(self._settlement.unwound), "who must pay in has sent something"
+                for one in entries:
+                    nets[one.debit.owner] += one.minor
+                    nets[one.credit.owner] -= one.minor
+        if len(gone) == len(self._settlement.unwound):
+            # What it owes is a return: posted, so nothing of it can be given back.
+            failed = replace(self._applied(found.rules), state=FAILED)
+            return Step(commands=(*drop, *self._give_back()), settlement=failed)
         after = replace(
             self._applied(found.rules),
             round=self._settlement.round + 1,

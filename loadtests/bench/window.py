@@ -16,6 +16,7 @@ class WindowFigures(msgspec.Struct, frozen=True):
     """What closing and recounting cost.
 
     Attributes:
+        open_s: to open the filled ledger, which reads every page of it once.
         close_s: from the tallies to the batch on disk; recount_s: the window anew from its lines,
             held against the batch; audit_s: everything in the ledger.
         loop_pause_ms: the longest that the event loop stood still during the audit.
@@ -28,6 +29,7 @@ class WindowFigures(msgspec.Struct, frozen=True):
     lines: int
     fill_s: float
     ledger_mb: float
+    open_s: float
     close_s: float
     recount_s: float
     audit_s: float

@@ -155,7 +155,9 @@ def fill(path: Path, transfers: int) -> None:
 
 async def measure(path: Path, transfers: int, *, fill_s: float, ledger_mb: float) -> WindowFigures:
     """Close the window and recount it."""
+    begun = perf_counter()
     ledger = _open(path)
+    open_s = perf_counter() - begun
     await ledger.apply((AdvanceWindow(window=WINDOW, state="CLOSING", at_ms=OPENED_MS),))
     begun = perf_counter()
     batch = await _close(ledger)
@@ -173,6 +175,7 @@ async def measure(path: Path, transfers: int, *, fill_s: float, ledger_mb: float
         lines=audit.entries,
         fill_s=fill_s,
         ledger_mb=ledger_mb,
+        open_s=open_s,
         close_s=close_s,
         recount_s=recount_s,
         audit_s=audit_s,

@@ -19,6 +19,7 @@ _KEPT_CENTS = 300_000
 _SPARE_CENTS = 30_000
 """Kept beside each payment: its fee, and more immediate transfers."""
 _TRIES_MAX = 10_000
+_FAILING_EVERY = 8
 _ACCEPTED_STATUS = 202
 _CONFLICT = 409
 
@@ -44,6 +45,7 @@ class Payments:
             one.cci: one.balance - _KEPT_CENTS for own in everyone.values() for one in own
         }
         self._people = [one for own in everyone.values() for one in own]
+        self._failing = [one for one in self._people if one.participant == FAILING]
         self._payees = [one for one in self._people if one.participant != FAILING]
         self._made = 0
 
@@ -64,8 +66,11 @@ class Payments:
         cents = self._rng.randint(*_AMOUNTS[rail])
         # An emptied current account would hold up orders of the gross settlement for hours.
         barred = FAILING if rail == LBTR else ""
+        # Each cycle of a day however small has orders of the one that cannot pay.
+        own_turn = rail == DEFERRED and self._made % _FAILING_EVERY == 1
+        payers = self._failing if own_turn else self._people
         for _ in range(_TRIES_MAX):
-            payer, payee = self._rng.choice(self._people), self._rng.choice(self._payees)
+            payer, payee = self._rng.choice(payers), self._rng.choice(self._payees)
             if payer.participant in {payee.participant, barred}:
                 continue
             if self._left[payer.cci] >= cents + _SPARE_CENTS:

@@ -29,8 +29,12 @@ def settler(one: Participant) -> str:
 
 
 def is_internal(debtor: Participant, creditor: Participant) -> bool:
-    """Tell whether two participants are coops of one network."""
-    return debtor.is_tiered and creditor.ledger == debtor.ledger
+    """Tell whether two participants are coops of one network, behind one sponsor.
+
+    Behind two, what one sponsor's coop pays the other's is money that the sponsors owe each
+    other nationally.
+    """
+    return debtor.is_tiered and creditor.is_tiered and debtor.sponsor == creditor.sponsor
 
 
 def legs(rail: str, debtor: Participant, creditor: Participant) -> tuple[Leg, ...]:

@@ -44,9 +44,9 @@ BANKS = ("0002", "0003", "0987")
 SPONSOR_BANK = "0987"
 COOPS = ("0970", "0971")
 CYCLES = (NATIONAL, DALE, DEFERRED)
-CAP = 300
+CAP = 40
 
-minors = st.integers(1, 250)
+minors = st.integers(1, 150)
 banks = st.sampled_from(BANKS)
 coops = st.sampled_from(COOPS)
 cycles = st.sampled_from(CYCLES)
@@ -69,10 +69,10 @@ class Ledgers(RuleBasedStateMachine):
         self.number = dict.fromkeys(CYCLES, 1)
         for ledger in (NATIONAL, DEFERRED, LBTR):
             for bank in BANKS:
-                self.do(an_opening(bank, 400, cap=CAP, ledger=ledger))
+                self.do(an_opening(bank, 120, cap=CAP, ledger=ledger))
         for ledger in (DALE, SPONSOR):
             for coop in COOPS:
-                self.do(an_opening(coop, 300, cap=CAP, ledger=ledger))
+                self.do(an_opening(coop, 120, cap=CAP, ledger=ledger))
             self.do(an_opening(SPONSOR_BANK, 0, cap=10**6, ledger=ledger))
         for cycle in CYCLES:
             self.open_window(cycle)
