@@ -126,6 +126,8 @@ SETTLEMENT = (
     N_("{code}: recounted, but not in the batch"),
     N_("the current account that pays for it has too little"),
     N_("the prefund is in settlement: less of it is there than the position says"),
+    N_("the ledger can keep no larger sum"),
+    N_("a smaller amount, or a drawdown first"),
     N_("instruction {subject}: its entries cannot be read"),
     N_("start over with `chasqui reset`, or run the version that made it"),
     N_("up to {count} numbers from {least} to {most}, as in 1,3,10"),

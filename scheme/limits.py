@@ -68,6 +68,8 @@ HEADERS_MAX = 64
 """Headers of one request."""
 LINGER_S = 2.0
 """Seconds a refused body is still read, so that its sender sees the refusal."""
+CHECKED_FILE_BYTES_MAX = 1024 * 1024 * 1024
+"""Largest database that is read whole at a start, to find damage: some three seconds."""
 LOG_FILE_BYTES_MAX = 32 * 1024 * 1024
 """Size at which a log file is put aside; one older file is kept."""
 # Hardly any: a new parent may come at once and want the ports, and an end without notice is what

@@ -159,6 +159,36 @@ async def test_prefund_funding_and_drawdown_are_told_apart(ledger: LedgerStore) 
     assert await ledger.recount_window(WINDOW) == ledger.tallies(WINDOW)
 
 
+async def test_what_a_later_window_received_is_not_drawn_while_an_earlier_one_owes(
+    ledger: LedgerStore,
+) -> None:
+    prefund = "0970:prefund"
+    await ledger.apply(
+        (
+            an_opening("0970", 0, ledger=LBTR),
+            an_opening(prefund, 1_000, ledger=LBTR),
+            an_opening("0002:prefund", 1_000, ledger=LBTR),
+            a_reserve("t-1", an_entry("0970", "0002", 300)),
+            a_post("t-1"),
+            an_open_window(NEXT),
+            a_reserve("t-2", an_entry("0002", "0970", 300, window=NEXT)),
+            a_post("t-2"),
+        )
+    )
+
+    def drawdown(name: str, minor: int) -> Move:
+        entries = (
+            an_entry("0970", "lbtr", minor, kind="drawdown", window=NEXT),
+            an_entry(prefund, "0970", minor, kind="drawdown", ledger=LBTR),
+        )
+        return Move(movement_id=name, entries=entries, digest="d", at_ms=4)
+
+    short = Short(an_account(prefund, LBTR), 700)
+    assert await one(ledger, drawdown("m-1", 701)) == short
+    assert await one(ledger, drawdown("m-1", 700)) == APPLIED
+    assert isinstance(await one(ledger, drawdown("m-1", 700)), Duplicate)
+
+
 async def test_what_is_taken_back_counts_as_sent_by_who_gives_it(ledger: LedgerStore) -> None:
     await ledger.apply((a_reserve("t-1", *BOTH), a_post("t-1"), an_oppose("o-1", "t-1", 40)))
 

@@ -20,6 +20,7 @@ from tests.support.payment_world import (
     PaymentWorld,
     an_order,
     payment_world,
+    rules,
 )
 
 MINOR = 500
@@ -204,3 +205,16 @@ async def test_what_is_unknown_or_moved_nothing_is_refused(tmp_path: Path) -> No
         assert world.rails.returns.of_transfer("nothing") is None
         payment = (await world.pay(an_order(amount=600_000, rail="lbtr")))["payment_id"]
         assert (await refused(world, payment)).hint == "send a new payment the other way"
+
+
+async def test_a_coop_s_lbtr_payment_is_not_returned_by_half(tmp_path: Path) -> None:
+    # Its sponsor's books could give the money back; the central bank's would not.
+    profile = rules(current=10_000_000, coop_current=5_000_000)
+    async with payment_world(tmp_path, profile) as world:
+        order = an_order("0970", "0002", amount=600_000, rail="lbtr")
+        payment = (await world.pay(order))["payment_id"]
+        assert world.status(payment) == "ACSC"
+
+        answer = await refused(world, payment)
+        assert (answer.field, answer.hint) == ("id", "send a new payment the other way")
+        assert (await world.clearing.service.audit()).clean

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from scheme.messages import CT1
 from scheme.wire.tin_json import decode
-from switch.core.entries import legs, refused_entries, settler, transfer_entries
+from switch.core.entries import is_internal, legs, refused_entries, settler, transfer_entries
 from switch.core.records import TransferRecord
 from tests.support.switch_world import golden, tiered_fleet
 
@@ -41,6 +41,12 @@ def test_the_legs_of_each_rail(
     rail: str, debtor: str, creditor: str, expected: tuple[tuple[str, str, str], ...]
 ) -> None:
     assert legs(rail, MEMBERS[debtor], MEMBERS[creditor]) == expected
+
+
+def test_a_network_is_inside_only_behind_one_sponsor() -> None:
+    assert is_internal(MEMBERS["0970"], MEMBERS["0971"])
+    assert not is_internal(MEMBERS["0970"], MEMBERS["0972"])
+    assert not is_internal(MEMBERS["0970"], MEMBERS["0002"])
 
 
 def a_record(**changes: object) -> TransferRecord:
