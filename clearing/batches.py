@@ -1,5 +1,6 @@
 """Takes batches from their window's closing to the end of their settlement."""
 
+import unicodedata
 from collections.abc import Callable
 
 import structlog
@@ -77,15 +78,23 @@ class Batches:
         settlement = decode_settlement(stand.record, state=stand.state)
         if not settlement.audit:
             settlement = await self._audited(stand.window)
-        enough = len(settlement.approvals) >= self._approvals
-        return settlement.audit == AGREED and enough
+        if settlement.audit != AGREED or len(settlement.approvals) < self._approvals:
+            return False
+        if self._settler.is_unchanged(stand.window):
+            return True
+        # People may have taken their time: what they approved must be what is settled.
+        await self._audited(stand.window)
+        return False
 
     async def _audited(self, window: str) -> Settlement:
         data = self._ledger.batch(window)
         assert data is not None
-        wrong = disagreement(decode_batch(data), await self._ledger.recount_window(window))
+        if self._settler.is_unchanged(window):
+            wrong = disagreement(decode_batch(data), await self._ledger.recount_window(window))
+        else:
+            wrong = "its bytes are not those that were written"
         if wrong:
-            log.error("a batch is refused: the recount differs", window=window, cause=wrong)
+            log.error("a batch is refused", window=window, cause=wrong)
         verdict = REFUSED + wrong if wrong else AGREED
         audited = replace(self._settlement(window), audit=verdict)
         await self._ledger.apply((self._advanced(window, audited),))
@@ -93,11 +102,12 @@ class Batches:
 
     async def approve(self, window_id: str, name: str) -> Settlement | Refusal:
         """Note that a person approves a batch."""
-        name = name.strip()
+        is_printable = name.strip().isprintable()
+        name = " ".join(unicodedata.normalize("NFKC", name).split())
         stand = self._ledger.window(window_id)
         if stand is None:
             return _UNKNOWN_BATCH
-        if not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
+        if not 0 < len(name) <= NAME_CHARACTERS_MAX or not is_printable:
             hint = f"the name of who approves, 1 to {NAME_CHARACTERS_MAX} characters"
             return invalid("the name is missing or too long", "as", hint)
         settlement = decode_settlement(stand.record, state=stand.state)
@@ -121,7 +131,7 @@ class Batches:
                 "batch",
                 "GET /batches/{id} says how; nothing of it settles before they agree",
             )
-        if any(one.name.casefold() == name.casefold() for one in settlement.approvals):
+        if any(_person(one.name) == _person(name) for one in settlement.approvals):
             hint = "two different people approve a batch"
             return conflict("this person has approved the batch already", "as", hint)
         if stand.state != CLOSED or len(settlement.approvals) >= self._approvals:
@@ -156,6 +166,12 @@ class Batches:
 
     def _advanced(self, window: str, settlement: Settlement) -> AdvanceWindow:
         return advanced(window, settlement, to_ms(self._clock.now()))
+
+
+def _person(name: str) -> str:
+    """Return what tells people apart by their names: neither case nor width nor spaces."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def advanced(window: str, settlement: Settlement, at_ms: int) -> AdvanceWindow:

@@ -110,7 +110,8 @@ class Lbtr:
 
     def _settleable(self) -> tuple[tuple[str, ...], ...]:
         by_book: dict[tuple[str, str], list[Payment]] = {}
-        for one in self._ledger.instructions():
+        # Settlement before customers' payments; sorting keeps the order within each.
+        for one in sorted(self._ledger.instructions(), key=lambda one: one.kind == CUSTOMER):
             payment = Payment(
                 id=one.instruction_id, debit=one.debit, credit=one.credit, minor=one.minor
             )

@@ -123,6 +123,11 @@ class LedgerReader:
         row = self._one('SELECT body FROM batches WHERE "window" = ?', window)
         return None if row is None else bytes(row[0])
 
+    def batch_digest(self, window: str) -> str | None:
+        """Return the digest that a window's batch was written with."""
+        row = self._one('SELECT digest FROM batches WHERE "window" = ?', window)
+        return None if row is None else str(row[0])
+
     def instruction(self, instruction_id: str) -> Instruction | None:
         """Return a payment in a ledger of money."""
         row = self._one(f"{_INSTRUCTION} WHERE instruction_id = ?", instruction_id)

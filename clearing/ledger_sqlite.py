@@ -34,7 +34,7 @@ from scheme.ledger import (
 from scheme.limits import GROUP_COMMANDS_MAX, LEDGER_QUEUE_MAX
 from scheme.standing import Instruction, Tally, WindowStand
 
-_RECORDED = (Post, Reserve, Remember, Refuse, Release, AdvanceWindow)
+_RECORDED = frozenset((Post, Reserve, Remember, Refuse, Release, AdvanceWindow))
 
 
 class SqliteLedger:
@@ -112,7 +112,11 @@ class SqliteLedger:
         if self._commit.has_failed:
             await self._commit.write()  # Never answered.
         results, writes, size = self._decide(batch)
-        must_wait = any(_waits(*one) for one in zip(batch, results, strict=True))
+        must_wait = False
+        for command, result in zip(batch, results, strict=True):
+            if _waits(command, result):
+                must_wait = True
+                break
         if must_wait:
             written = self._commit.write(*writes, size=size)
             self._announce()
@@ -186,6 +190,10 @@ class SqliteLedger:
     def batch(self, window: str) -> bytes | None:
         """Return a window's batch, once it was made."""
         return self._state.batch(window)
+
+    def batch_digest(self, window: str) -> str | None:
+        """Return the digest that a window's batch was written with."""
+        return self._state.batch_digest(window)
 
     def held_in(self, window: str) -> tuple[Held, ...]:
         """Return the transfers of a window that hold money, oldest first."""
@@ -268,7 +276,7 @@ def _waits(command: Command, result: Result) -> bool:
 
 
 def _size(command: Command) -> int:
-    size = len(command.record) if isinstance(command, _RECORDED) else 0
+    size = len(command.record) if type(command) in _RECORDED else 0  # type: ignore[union-attr]
     if type(command) is CloseWindow:
         size = len(command.batch)
     for owed in command.owed:

@@ -58,6 +58,9 @@ class LedgerStore(Protocol):
     def batch(self, window: str) -> bytes | None:
         """Return a window's batch, once it was made."""
 
+    def batch_digest(self, window: str) -> str | None:
+        """Return the digest that a window's batch was written with."""
+
     def held_in(self, window: str) -> tuple[Held, ...]:
         """Return the transfers of a window that hold money, oldest first."""
 

@@ -4,6 +4,7 @@ Every step is one ``apply``: its payments and how far the settlement is go to di
 process that dies between two steps goes on exactly there.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -66,9 +67,16 @@ class Settler:
             if step.wake_ms:
                 return step.wake_ms
 
+    def is_unchanged(self, window: str) -> bool:
+        """Tell whether a batch still has the digest that it was written with."""
+        data = self._ledger.batch(window)
+        assert data is not None, "only a window with a batch has a digest"
+        return hashlib.sha256(data).hexdigest() == self._ledger.batch_digest(window)
+
     def _next(self, window: str, settlement: Settlement, cycle: str) -> Step:
         data = self._ledger.batch(window)
         assert data is not None, "only a window with a batch is settled"
+        assert self.is_unchanged(window), "the batch is not what was written"
         batch = decode_batch(data)
         facts = Facts(
             instructions={one.instruction_id: one for one in self._ledger.instructions_of(window)},

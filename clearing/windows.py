@@ -1,7 +1,7 @@
 """Keeps the settlement windows: opens and rolls them, closes what is over, settles batches."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -95,13 +95,16 @@ class WindowKeeper:
         self._calendar = calendar
         self._clock = clock
         self._notices = notices
+        # A currency that nobody deals in any more still has windows to close and to settle.
+        known = {*currencies, *(one.currency for one in ledger.windows())}
         self._times = {
             (cycle, currency): cut_offs(profile.windows.cut_offs[cycle][currency])
             for cycle in CYCLES
-            for currency in currencies
+            for currency in sorted(known)
         }
         self._open: dict[tuple[str, str], Window] = {}
         self._wake = asyncio.Event()
+        self._is_faulty = False
         settler = Settler(
             ledger,
             lbtr,
@@ -176,6 +179,7 @@ class WindowKeeper:
 
     async def turn(self) -> datetime:
         """Do all that can be done now; return when to look again."""
+        self._is_faulty = False
         for cycle, currency in self._open:
             self.window(cycle, currency)
         for _ in range(LET_RUN_TURNS):
@@ -188,9 +192,11 @@ class WindowKeeper:
         looks += [window.closes_at for window in self._open.values()]
         looks += [at for at in (self._lbtr.next_closing(),) if at is not None]
         for stand in self._unended():
-            wake_ms = await self.batches.take_further(stand)
+            wake_ms = await self._guarded(stand.window, self.batches.take_further(stand))
             if wake_ms:
                 looks.append(from_ms(wake_ms))
+        if self._is_faulty:
+            looks.append(now + timedelta(seconds=RETRY_S))
         return min(looks)
 
     async def _rooted_turn(self) -> datetime:
@@ -199,9 +205,20 @@ class WindowKeeper:
         except StoreError as error:
             log.warning("the ledger cannot be read just now", cause=str(error))
         except Exception:
-            # One window's fault must not keep the others from closing for ever.
+            # Whatever it is, the windows must not stay unkept for ever.
             log.exception("windows are not kept")
         return self._clock.now() + timedelta(seconds=RETRY_S)
+
+    async def _guarded(self, window: str, step: Awaitable[int]) -> int:
+        """Take a step of one window; 0 if it goes wrong: the others go on."""
+        try:
+            return await step
+        except StoreError as error:
+            log.warning("the ledger cannot be read just now", window=window, cause=str(error))
+        except Exception:
+            log.exception("a window is not kept", window=window)
+        self._is_faulty = True
+        return 0
 
     def _unended(self) -> list[WindowStand]:
         return sorted(
@@ -234,8 +251,11 @@ class WindowKeeper:
         for stand in self._unended():
             key = (stand.cycle, stand.currency)
             # In their order: a window's balances are the next one's opening.
-            if stand.state == CLOSING and (key in waiting or not await self._close(stand)):
+            if stand.state == CLOSING and (key in waiting or not await self._closed(stand)):
                 waiting.add(key)
+
+    async def _closed(self, stand: WindowStand) -> bool:
+        return bool(await self._guarded(stand.window, self._close(stand)))
 
     async def _close(self, stand: WindowStand) -> bool:
         """Make a window's batch; return whether there is one."""

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from datetime import date
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scheme.clock import Clock
 from scheme.network import Participant
 from scheme.profile import Profile
 from switch.breakers import Breakers
 from switch.core import routing
+from switch.core.rails import AUTO, IMMEDIATE
 from switch.core.routing import NoRoute, Route, RouteRequest, RoutingState
 from switch.core.rules import Refusal
 from switch.core.sessions import NetworkState
@@ -67,6 +69,10 @@ class Pathfinder:
         self._breakers = breakers
         self._preferences = preferences
         self._is_business_day = is_business_day
+        # Hours change the answer from one moment to the next; without them only these do.
+        self._may_remember = not IMMEDIATE.intersection(profile.rails.hours)
+        self._remembered: dict[tuple[str, str, str], Route] = {}
+        self._remembered_of: NetworkState | None = None
 
     def state(self) -> RoutingState:
         """Return what is known of the network at this moment."""
@@ -81,7 +87,38 @@ class Pathfinder:
 
     def find(self, request: RouteRequest) -> Route | NoRoute:
         """Return the rail that carries a transfer now, or why none does."""
-        return routing.route(request, self.state(), self._profile)
+        if not self._is_usual(request):
+            return routing.route(request, self.state(), self._profile)
+        network = self._network()
+        if network is not self._remembered_of:
+            self._remembered.clear()
+            self._remembered_of = network
+        pair = (request.debtor, request.creditor, request.currency)
+        known = self._remembered.get(pair)
+        if known is not None:
+            return known
+        found = routing.route(request, self.state(), self._profile)
+        if isinstance(found, Route):
+            # Refusals are not kept: they may name codes that nobody has, without end.
+            found = replace(found, explanation=routing.explanation(found.considered))
+            self._remembered[pair] = found
+        return found
+
+    def _is_usual(self, request: RouteRequest) -> bool:
+        """Tell whether the answer depends on the pair, the currency and the sessions alone.
+
+        So it is for nearly every immediate transfer: no preferences, no breaker open, and an
+        amount within the limits.
+        """
+        if request.rails is not IMMEDIATE or request.rail != AUTO:
+            return False
+        if not self._may_remember or self._preferences.table or self._breakers.refusing():
+            return False
+        minor, limits = request.minor, self._profile.limits
+        if minor is None:
+            return True
+        currency = request.currency
+        return limits.tin_min.get(currency, 1) <= minor <= limits.tin_max.get(currency, 0)
 
     def explain(self, request: RouteRequest) -> Explained:
         """Return the same with fees and plaza, for people."""

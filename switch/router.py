@@ -221,7 +221,7 @@ class TransferRouter:
             window=windows.national,
             created_ms=to_ms(self._clock.now()),
             rail=rail,
-            explanation="" if way is None else routing.explanation(way.considered),
+            explanation=_said(way),
             network_window=windows.network,
             named_debtor=routing.named_debtor(rail, debtor, code, self._profile),
         )
@@ -417,6 +417,12 @@ class _Windows(Struct, frozen=True, gc=False):
     national: str
     network: str
     settlement_date: str
+
+
+def _said(way: Route | NoRoute | None) -> str:
+    if isinstance(way, Route) and way.explanation:
+        return way.explanation
+    return "" if way is None else routing.explanation(way.considered)
 
 
 def _asked(ct1: CT1, binding: Binding) -> RouteRequest:

@@ -172,6 +172,10 @@ class LedgerState:
         """Return a window's batch."""
         return self._windows.batch(window) or self._archive.batch(window)
 
+    def batch_digest(self, window: str) -> str | None:
+        """Return the digest that a window's batch was written with."""
+        return self._windows.batch_digest(window) or self._archive.batch_digest(window)
+
     def held_in(self, window: str) -> tuple[Held, ...]:
         """Return the transfers of a window that hold money, in the order of their reservation."""
         return tuple(

@@ -92,6 +92,9 @@ class Archive(Protocol):
     def batch(self, window: str) -> bytes | None:
         """Return a window's batch."""
 
+    def batch_digest(self, window: str) -> str | None:
+        """Return the digest that a window's batch was written with."""
+
     def instruction(self, instruction_id: str) -> Instruction | None:
         """Return a payment in a ledger of money."""
 

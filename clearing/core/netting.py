@@ -9,7 +9,7 @@ from msgspec import Struct
 from clearing.core.window import ledger_of
 from scheme.batch import Batch, BatchRow, Counted, Outcome, encode_batch
 from scheme.clock import from_ms, wire_date_time
-from scheme.ledger import Account
+from scheme.ledger import DALE, NATIONAL, Account
 from scheme.standing import Tally, WindowStand
 
 MINOR_MAX = 2**63 - 1
@@ -117,9 +117,26 @@ def disagreement(batch: Batch, recounted: Sequence[Tally]) -> str:
         for name, made in zip(_FIGURES, _figures(row), strict=True):
             if found[name] != made:
                 return f"{row.participant} {name}: {made} in the batch, {found[name]} recounted"
+        balance = _balance_disagreement(batch, row, tally)
+        if balance:
+            return balance
     strangers = sorted(code for code, one in by_code.items() if any(_figures_of(one).values()))
     if strangers:
         return f"{strangers[0]}: recounted, but not in the batch"
+    return ""
+
+
+def _balance_disagreement(batch: Batch, row: BatchRow, tally: Tally | None) -> str:
+    carries = batch.cycle in (NATIONAL, DALE)
+    opening = tally.opening_minor if tally is not None and carries else 0
+    net = tally.net_minor if tally is not None else 0
+    if row.opening != opening:
+        return f"{row.participant} opening: {row.opening} in the batch, {opening} recounted"
+    if row.net != net:
+        return f"{row.participant} net: {row.net} in the batch, {net} recounted"
+    closing = row.opening + row.net + row.funded.value - row.drawn.value + row.returns
+    if row.new_opening != closing:
+        return f"{row.participant} new opening: {row.new_opening}, but its figures say {closing}"
     return ""
 
 

@@ -196,14 +196,14 @@ class _Round:
 
     def _fail(self, waiting: Sequence[str]) -> Step:
         drop = self._drop(waiting)
-        missing = self._missing()
+        own = self._own(self._missing())
+        spent = {one.debit.owner: one.minor for one in own}
+        missing = self._missing(own)
         found = remedy(
             missing,
             self._waits.rules,
-            available=lambda owner: self._facts.available(self._account(owner)) or 0,
-            received={
-                row.participant: row.received.accepted.value for row in self._batch.participants
-            },
+            available=lambda owner: self._there(owner) - spent.get(owner, 0),
+            received=self._received(),
             sponsors=self._facts.sponsors,
         )
         if found is None:
@@ -211,19 +211,60 @@ class _Round:
             return Step(commands=(*drop, *self._give_back()), settlement=failed)
         if found.unwound:
             return self._unwind(found, drop)
-        pays = self._borne(found.bearers)
+        pays = [*own, *self._borne(found.bearers)]
         commands = (*drop, *pays, self._settle([one.instruction_id for one in pays]))
         bearers = (*self._settlement.bearers, *self._own_parts(missing), *found.bearers)
         return Step(
             commands=commands, settlement=replace(self._applied(found.rules), bearers=bearers)
         )
 
-    def _missing(self) -> dict[str, int]:
+    def _own(self, missing: Mapping[str, int]) -> list[Instruct]:
+        """Return what those that failed can pay of it themselves, from what is there now."""
+        pays: list[Instruct] = []
+        for code, rest in missing.items():
+            there = 0
+            if self._is_prefunded(code):
+                there = min(rest, self._there(prefund_owner(code)))
+                if there:
+                    prefund = self._account(prefund_owner(code))
+                    pays.append(self._in("more", PAY_IN, code, prefund, there, linked=False))
+            part = min(rest - there, self._there(code))
+            if part:
+                kind = TOP_UP if self._is_prefunded(code) else PAY_IN
+                current = self._account(code)
+                pays.append(self._in("part", kind, code, current, part, linked=True))
+        return pays
+
+    def _there(self, owner: str) -> int:
+        return max(self._facts.available(self._account(owner)) or 0, 0)
+
+    def _received(self) -> dict[str, int]:
+        """Return what each received in the window, without the orders given back."""
+        received = {
+            row.participant: row.received.accepted.value for row in self._batch.participants
+        }
+        for order in self._facts.orders:
+            if order.transfer_id in self._settlement.unwound:
+                for one in order.entries:
+                    if one.credit.ledger == self._ledger:
+                        received[one.credit.owner] -= one.minor
+        return received
+
+    def _paid(self) -> dict[str, int]:
+        """Return what each paid in itself."""
         paid: dict[str, int] = {}
         for one in self._mine.values():
             if one.kind in _INS and one.state == DONE:
                 code = one.instruction_id.rpartition(":")[2]
                 paid[code] = paid.get(code, 0) + one.minor
+        return paid
+
+    def _missing(self, own: Sequence[Instruct] = ()) -> dict[str, int]:
+        """Return what is not paid in, nor will be by ``own``."""
+        paid = self._paid()
+        for pay in own:
+            code = pay.instruction_id.rpartition(":")[2]
+            paid[code] = paid.get(code, 0) + pay.minor
         due = {code: -net for code, net in self._nets.items() if net < 0}
         return {
             code: minor - paid.get(code, 0)
@@ -293,11 +334,7 @@ class _Round:
 
     def _give_back(self) -> list[Command]:
         """Return what was paid in to where it came from, the prefund for what is prefunded."""
-        paid: dict[str, int] = {}
-        for one in self._mine.values():
-            if one.kind in _INS and one.state == DONE:
-                code = one.instruction_id.rpartition(":")[2]
-                paid[code] = paid.get(code, 0) + one.minor
+        paid = self._paid()
         commands: list[Command] = []
         for code, minor in sorted(paid.items()):
             # A top-up stays where it was brought to: it has raised the position.

@@ -89,6 +89,11 @@ class WindowState:
         one = self._batches.get(window)
         return None if one is None else one.body
 
+    def batch_digest(self, window: str) -> str | None:
+        """Return the digest of a batch that is not on disk yet."""
+        one = self._batches.get(window)
+        return None if one is None else one.digest
+
     def open_like(self, window: str) -> str:
         """Return the window that takes what was meant for one that has its batch.
 

@@ -75,10 +75,15 @@ class Considered(Struct, frozen=True, gc=False):
 
 
 class Route(Struct, frozen=True, gc=False):
-    """The rail that carries it."""
+    """The rail that carries it.
+
+    Attributes:
+        explanation: as it is stored, where it is at hand already; else empty.
+    """
 
     rail: Rail
     considered: tuple[Considered, ...]
+    explanation: str = ""
 
 
 class NoRoute(Struct, frozen=True, gc=False):

@@ -306,6 +306,10 @@ class _Memory:
         one = self.batches.get(window)
         return None if one is None else one.batch
 
+    def batch_digest(self, window: str) -> str | None:
+        one = self.batches.get(window)
+        return None if one is None else one.digest
+
     def instruction(self, instruction_id: str) -> Instruction | None:
         return self.payments.get(instruction_id)
 
@@ -402,6 +406,7 @@ class MemoryLedger:
         self.past_windows = self._state.past_windows
         self.tallies = self._state.tallies
         self.batch = self._state.batch
+        self.batch_digest = self._state.batch_digest
         self.held_in = self._state.held_in
         self.instructions = self._state.instructions
         self.instruction = self._state.instruction

@@ -93,7 +93,7 @@ def rules(
     return replace(PROFILE, settlement=changed, lbtr=lbtr, prefund=prefund)
 
 
-class Stopped(Exception):
+class Stopped(BaseException):
     """The process died here."""
 
 

@@ -97,9 +97,12 @@ async def test_a_sponsor_bears_what_its_coop_cannot_pay(tmp_path: Path) -> None:
         stand = await world.wait_out("dale-PEN-20261123-1")
 
         assert stand.state == "PARTIAL"
-        (bearer,) = world.settlement("dale-PEN-20261123-1").bearers
-        assert (bearer.participant, bearer.by, bearer.minor) == ("0987", "sponsor", 300)
-        assert world.money("0970", "sponsor") == 100
+        bearers = world.settlement("dale-PEN-20261123-1").bearers
+        assert [(one.participant, one.by, one.minor) for one in bearers] == [
+            ("0970", "itself", 100),
+            ("0987", "sponsor", 200),
+        ]
+        assert world.money("0970", "sponsor") == 0
         assert await world.is_square()
 
 

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from clearing.refusals import Fault, Refusal
 from runtime.clock import ManualClock
-from scheme.ledger import APPLIED, DALE, NATIONAL, Oppose
+from scheme.ledger import APPLIED, DALE, DEFERRED, NATIONAL, Oppose
 from scheme.standing import Tally
+from tests.support import settlement_world
 from tests.support.settlement_world import NOON, ClearingWorld, account, clearing_world, rules
 
 MONDAY = "national-PEN-20261123-1"
@@ -219,6 +220,65 @@ async def test_a_recount_that_differs_refuses_the_batch_and_nothing_settles(
         assert world.settlement(MONDAY).audit == "agreed"
 
 
+@pytest.mark.parametrize("approvals", [0, 1])
+async def test_a_batch_that_was_changed_on_disk_is_refused(approvals: int, tmp_path: Path) -> None:
+    async with clearing_world(tmp_path, rules(approvals=approvals)) as world:
+        await world.pay("0002", "0003", 700)
+        real = world.ledger.batch
+        if approvals:
+            await world.keeper.close(MONDAY)
+            await world.turn()
+            assert world.settlement(MONDAY).audit == "agreed"
+        world.ledger.batch = lambda window: (real(window) or b"") + b" "  # type: ignore[method-assign]
+        if approvals:
+            assert not isinstance(await world.keeper.approve(MONDAY, "ROSA"), Refusal)
+        await world.until("16:35:15")
+        await world.turn()
+
+        assert world.stand(MONDAY).state == "CLOSED"
+        assert world.settlement(MONDAY).audit.startswith("refused: its bytes")
+        assert world.instructions(MONDAY) == {}
+
+
+async def test_a_fault_of_one_window_does_not_keep_the_others_from_settling(
+    tmp_path: Path,
+) -> None:
+    async with clearing_world(tmp_path) as world:
+        await world.pay("0002", "0003", 700, DEFERRED)
+        await world.pay("0002", "0003", 700)
+        real = world.ledger.batch
+        broken = world.service.window(DEFERRED, "PEN").id
+
+        def batch(window: str) -> bytes | None:
+            assert window != broken, "a bug"
+            return real(window)
+
+        world.ledger.batch = batch  # type: ignore[method-assign]
+        await world.until("16:35:15")
+        look_at = await world.turn()
+
+        assert world.stand(broken).state == "CLOSED"
+        assert world.stand(MONDAY).state == "SETTLED"
+        assert look_at <= world.clock.now() + timedelta(seconds=10)
+
+
+async def test_windows_of_a_currency_that_left_the_fleet_still_settle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = tuple(
+        replace(one, currencies=("PEN", "USD")) for one in settlement_world.FLEET.participant
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(settlement_world, "FLEET", replace(settlement_world.FLEET, participant=both))
+        async with clearing_world(tmp_path) as world:
+            window = world.service.window(NATIONAL, "USD").id
+    async with clearing_world(tmp_path) as world:
+        await world.until("20:00:00")
+        await world.turn()
+
+        assert world.stand(window).state == "SETTLED"
+
+
 def _bent(tallies: tuple[Tally, ...]) -> tuple[Tally, ...]:
     return tuple(
         replace(one, received_accepted_minor=one.received_accepted_minor + 1)
@@ -238,6 +298,7 @@ async def test_two_different_people_approve(tmp_path: Path) -> None:
 
         first = await world.keeper.approve(MONDAY, "Rosa")
         same = await world.keeper.approve(MONDAY, " rosa ")
+        wide = await world.keeper.approve(MONDAY, "\uff32osa")
         await world.turn()
         assert world.stand(MONDAY).state == "CLOSED"
         second = await world.keeper.approve(MONDAY, "LUIS")
@@ -248,6 +309,7 @@ async def test_two_different_people_approve(tmp_path: Path) -> None:
         assert not isinstance(first, Refusal)
         assert isinstance(same, Refusal)
         assert same.field == "as"
+        assert isinstance(wide, Refusal)
         assert not isinstance(second, Refusal)
         assert isinstance(third, Refusal)
         assert third.error == "the batch is approved already"

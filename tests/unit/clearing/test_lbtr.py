@@ -73,6 +73,22 @@ async def test_only_customers_payments_of_before_the_closing_are_dropped() -> No
     assert [one.instruction_id for one in ledger.instructions()] == ["pay-in", "late"]
 
 
+async def test_settlement_goes_before_customers_payments_that_came_first() -> None:
+    ledger = MemoryLedger()
+    asked = an_instruct("customer", "0002", "0003", 9, kind="customer")
+    await ledger.apply(
+        (
+            an_opening("0002", 5, ledger=LBTR),
+            an_opening("0003", 0, ledger=LBTR),
+            asked,
+            replace(asked, instruction_id="pay-in", kind="pay_in", minor=5),
+        )
+    )
+
+    assert await lbtr("2026-11-23T12:00:00", ledger).pump() == 1
+    assert [one.instruction_id for one in ledger.instructions()] == ["customer"]
+
+
 async def test_what_settles_wakes_who_waits_for_money() -> None:
     ledger = MemoryLedger()
     await ledger.apply(

@@ -128,7 +128,13 @@ def test_a_recount_that_agrees_says_nothing_and_one_that_differs_says_where() ->
     tallies = tallies_of([("0970", "0002", 700)])
     batch = batch_of(tallies)
 
-    assert disagreement(batch, [replace(one, opening_minor=7) for one in tallies]) == ""
+    assert disagreement(batch, tallies) == ""
+    moved = [replace(one, opening_minor=7) for one in tallies]
+    assert disagreement(batch, moved) == "0002 opening: 0 in the batch, 7 recounted"
+    false = replace(batch, participants=tuple(replace(one, net=9) for one in batch.participants))
+    assert disagreement(false, tallies) == "0002 net: 9 in the batch, 700 recounted"
+    rows = tuple(replace(one, new_opening=9) for one in batch.participants)
+    assert disagreement(replace(batch, participants=rows), tallies).startswith("0002 new opening")
     wrong = [tallies[0], replace(tallies[1], sent_accepted=2)]
     assert disagreement(batch, wrong) == "0970 sent_accepted: 1 in the batch, 2 recounted"
     assert disagreement(batch, tallies[:1]).startswith("0970 sent_accepted")

@@ -332,10 +332,11 @@ def test_a_coops_sponsor_bears_what_the_coop_cannot_pay() -> None:
 
     assert books.fail() == PARTIAL
 
-    assert books.ids() == ["share:0987", "out:0971", "out:0987"]
-    assert [one for one in books.settlement.bearers if one.by == "sponsor"] == [
-        Bearer(participant="0987", by="sponsor", failing="0970", minor=50)
-    ]
+    assert books.ids() == ["part:0970", "share:0987", "out:0971", "out:0987"]
+    assert books.settlement.bearers == (
+        Bearer(participant="0970", by="itself", failing="0970", minor=5),
+        Bearer(participant="0987", by="sponsor", failing="0970", minor=45),
+    )
     assert books.money["0971:prefund"] == 30
     # The coop owes its sponsor now, not the network; the sponsor's mirror is even again.
     assert {code: books.positions[code] for code in ("0970", "0971", "0987")} == {
@@ -370,6 +371,51 @@ def test_unwinding_gives_back_the_failing_participants_own_orders_and_settles_th
     assert books.settlement.bearers == (
         Bearer(participant="0001", by="unwound", failing="0001", minor=700),
     )
+
+
+def test_a_return_in_the_window_stays_in_the_nets_when_others_are_unwound() -> None:
+    books = deferred([("0001", "0002", 700), ("0003", "0002", 50)], {"0001": 10, "0003": 50})
+    books.money["0002"] = 0
+    books.orders.pop()  # The second is a return: posted, so no order holds it.
+
+    assert books.fail() == PARTIAL
+
+    assert books.settlement.nets == {"0001": 0, "0002": 50, "0003": -50}
+    assert books.money == {"0001": 10, "0002": 50, "0003": 0, "guarantee": 0, "settlement": 0}
+
+
+def test_who_owes_only_a_return_cannot_be_unwound_so_it_fails() -> None:
+    books = deferred([("0001", "0002", 700)], {"0001": 10, "0002": 0})
+    books.orders.clear()
+
+    assert books.fail() == FAILED
+    assert books.money == {"0001": 10, "0002": 0, "guarantee": 0, "settlement": 0}
+
+
+def test_losses_are_shared_by_what_each_received_of_the_orders_that_are_left() -> None:
+    transfers = [("0001", "0002", 900), ("0001", "0003", 90), ("0003", "0004", 90)]
+    books = deferred(transfers, {"0001": 0, "0002": 500, "0003": 0, "0004": 500})
+    books.rules = ("loss_sharing", "unwind")
+
+    assert books.fail() == PARTIAL
+
+    assert books.settlement.unwound == ("order-0", "order-1")
+    assert books.settlement.bearers[1:] == (
+        Bearer(participant="0004", by="loss_sharing", failing="0003", minor=90),
+    )
+
+
+def test_money_that_comes_to_the_prefund_while_a_top_up_waits_counts() -> None:
+    books = national([("0001", "0002", 700)], prefund=100, current=0, fund=1_000)
+    books.run()
+    books.money["0001:prefund"] += 500
+    books.money["0001"] += 100
+
+    assert books.fail() == SETTLED
+
+    assert books.ids() == ["in:0001", "more:0001", "part:0001", "out:0002"]
+    assert books.ids("DROPPED") == ["top:0001"]
+    assert books.money["guarantee"] == 1_000
 
 
 def test_unwinding_goes_on_when_it_makes_another_participant_fail() -> None:
