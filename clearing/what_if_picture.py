@@ -1,6 +1,7 @@
 """A what-if as a picture: one SVG that needs nothing else, for a light page or a dark one."""
 
 import re
+import sys
 from typing import Final
 
 from clearing.core.what_if import NONE, Outlook
@@ -40,9 +41,11 @@ _NEEDLESS = re.compile(rb'<script\b.*?</script>|<script\b[^>]*/>|<!--.*?-->| id=
 def picture(answer: Answer) -> bytes:
     """Return the liquidity that each participant needs, by set of rules, as SVG."""
     # Imported late: it takes longer than everything else a start of the switch needs.
-    from pygal import HorizontalBar
+    from pygal import HorizontalBar, PluginImportFixer
     from pygal.style import Style
 
+    # It looks for map plugins in a way that Python warns of at every import that fails.
+    sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, PluginImportFixer)]
     currency = answer.question.currency
     codes = _largest(answer.outlooks)
     chart = HorizontalBar(

@@ -20,8 +20,8 @@ from tests.support.payment_world import (
     PaymentWorld,
     an_order,
     payment_world,
-    rules,
 )
+from tests.support.settlement_world import rules
 
 MINOR = 500
 TRANSFER = "2611231200000002410000000001"
