@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from pathlib import Path
 
@@ -18,12 +17,9 @@ GONE_S_MAX = 20.0
 TRANSFERS = 400
 
 
-def assert_gone(country: SupervisedCountry, children: list[int]) -> None:
-    """No child is left within seconds, and every port can be listened on again."""
+def assert_gone(children: list[int]) -> None:
+    """No child is left within seconds; that their ports are free, the next start shows."""
     until(lambda: not any(map(is_running, children)), "children gone", seconds=GONE_S_MAX)
-    for port in (country.tin_port, country.operator_port, *country.ports.values()):
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0, port
 
 
 async def test_killed_up_takes_its_children_along_and_the_next_one_makes_good(
@@ -37,7 +33,7 @@ async def test_killed_up_takes_its_children_along_and_the_next_one_makes_good(
         assert len(children) == 2
 
         await asyncio.to_thread(country.kill_up)
-        await asyncio.to_thread(assert_gone, country, children)
+        await asyncio.to_thread(assert_gone, children)
         await asyncio.to_thread(country.up)
         await running
 
@@ -55,7 +51,7 @@ async def test_ctrl_c_under_load_drains_and_leaves_nothing_behind(tmp_path: Path
 
         assert code == ExitCode.DONE
         assert "Stopped." in said
-        await asyncio.to_thread(assert_gone, country, children)
+        await asyncio.to_thread(assert_gone, children)
         before = len(load.told)
         await asyncio.to_thread(country.up)
         await running
