@@ -80,6 +80,6 @@ def test_a_full_disk_ends_the_country_with_its_own_code_and_no_answer(
         assert code == ExitCode.FAILED_COMMIT, said
         assert "could not write to its disk" in said
         assert "started again in" not in said
-        assert_gone(country, list(children.values()))
+        assert_gone(list(children.values()))
         country.up()
         assert_settled(country)
