@@ -80,7 +80,7 @@ _MEANINGS: dict[str, tuple[str, str]] = {
     ),
     ReasonCode.FF07: (
         N_("the operation is not supported here and now"),
-        N_("Is the creditor's institution signed on? See: chasqui participants"),
+        N_("The detail says which rule; if there is none, ask: chasqui route"),
     ),
     ReasonCode.RR04: (N_("a regulatory reason"), N_("Ask the institution that refused.")),
     ReasonCode.RR10: (

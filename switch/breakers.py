@@ -98,6 +98,16 @@ class Breakers:
         )
         self._keep(key, before, after)
 
+    def end_query(self, leave: Pass, *, has_failed: bool) -> None:
+        """Count what became of a verification.
+
+        The rule is about settlement requests: an agent that answers every verification and no
+        order is down. So a verification counts when it fails, or as a probe.
+        """
+        closed = self._breakers[leave.code, leave.rail].state is BreakerState.CLOSED
+        if has_failed or not closed:
+            self.end(leave, has_failed=has_failed)
+
     def give_back(self, leave: Pass) -> None:
         """Count a request out that was not sent after all."""
         key = (leave.code, leave.rail)

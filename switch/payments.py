@@ -93,7 +93,7 @@ class PaymentDesk:
         self._store = store
         self._outbox = outbox
         self._fleet = fleet
-        self._check = CciCheck(profile.cci.clearing_house)
+        self._check = CciCheck(profile.cci.originator)
         self._clock = clock
         self._state = state
         self._explain = explain

@@ -267,7 +267,7 @@ class Verifier:
             has_failed = not isinstance(answer, AV3)
             return answer
         finally:
-            self._breakers.end(leave, has_failed=has_failed)
+            self._breakers.end_query(leave, has_failed=has_failed)
 
     async def _ask(self, av2: AV2) -> AV3 | rules.Refusal:
         expiry = self._clock.now() + self._expiry

@@ -113,6 +113,16 @@ async def test_a_probe_that_fails_opens_it_again_and_only_one_is_on_its_way(one:
     assert state_of(one) == "open"
 
 
+async def test_who_answers_verifications_and_no_order_is_down(one: World) -> None:
+    payer = Payer(one)
+    for _ in range(6):
+        one.peers.on_ct2.append(NotConnected("refused"))
+        ct4 = await payer.order(await payer.verify())
+        assert ct4.reasonCode == "AB05"
+        await one.advance(9.0)
+    assert state_of(one) == "open"
+
+
 async def test_a_refusal_in_due_form_is_an_answer(one: World) -> None:
     payer = Payer(one)
     for _ in range(7):
@@ -121,7 +131,7 @@ async def test_a_refusal_in_due_form_is_an_answer(one: World) -> None:
         assert ct4.reasonCode == "AC01"
         await one.advance(10.0)
     row = one.house.breakers.row("0971", "tin")
-    assert (row["state"], row["requests"], row["failed"]) == ("closed", 14, 0)
+    assert (row["state"], row["requests"], row["failed"]) == ("closed", 7, 0)
 
 
 async def test_an_order_that_was_not_sent_gives_its_probe_back(tmp_path: Path) -> None:
