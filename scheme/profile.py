@@ -24,6 +24,7 @@ RAILS: Final = ("on_us", "network", "tin", "deferred", "lbtr")
 PLAZAS: Final = ("M", "O", "E")
 CYCLES: Final = ("national", "dale", "deferred", "national-dispute", "dale-dispute")
 """What windows are opened for; the dispute cycles take returns only."""
+CHOOSE: Final = ("order", "cost")
 OFFSETTING: Final = ("none", "bilateral", "multilateral")
 ADDRESSING: Final = ("own", "sponsor")
 FAILURE_RULES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -137,9 +138,15 @@ class Hours(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rails(Struct, frozen=True, forbid_unknown_fields=True):
-    """The rails in the order in which they are preferred, and their hours; none: always."""
+    """How a rail is chosen, and when each takes orders; no hours: always.
+
+    Attributes:
+        order: in which they are preferred.
+        choose: ``order``, or ``cost``: the cheapest for the payer, ``order`` deciding ties.
+    """
 
     order: tuple[str, ...]
+    choose: str = "order"
     hours: dict[str, Hours] = {}
 
 

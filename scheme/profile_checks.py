@@ -8,6 +8,7 @@ from scheme.cci import CciCheck
 from scheme.profile import (
     ADDRESSING,
     ALIAS_CURRENCY,
+    CHOOSE,
     CURRENCIES,
     CYCLES,
     FAILURE_RULES,
@@ -54,6 +55,7 @@ def _wrong_choices(profile: Profile) -> Iterator[_Fault]:
         ("directory.present_as", directory.present_as, PRESENT_AS),
     )
     chosen += (
+        ("rails.choose", profile.rails.choose, CHOOSE),
         ("lbtr.offsetting", profile.lbtr.offsetting, OFFSETTING),
         ("network.addressing", profile.network.addressing, ADDRESSING),
         *(("rails.order", rail, RAILS) for rail in profile.rails.order),

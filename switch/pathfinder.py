@@ -69,8 +69,9 @@ class Pathfinder:
         self._breakers = breakers
         self._preferences = preferences
         self._is_business_day = is_business_day
-        # Hours change the answer from one moment to the next; without them only these do.
-        self._may_remember = not IMMEDIATE.intersection(profile.rails.hours)
+        # Hours change the answer from moment to moment, and costs with the amount.
+        is_timeless = not IMMEDIATE.intersection(profile.rails.hours)
+        self._may_remember = is_timeless and profile.rails.choose == "order"
         self._remembered: dict[tuple[str, str, str], Route] = {}
         self._remembered_of: NetworkState | None = None
 

@@ -125,7 +125,7 @@ def route(request: RouteRequest, state: RoutingState, profile: Profile) -> Route
     case = _Case(request, state, profile, preferred)
     considered: list[Considered] = []
     taken: Rail | None = None
-    for name in _order(preferred, profile):
+    for name in _order(preferred, request, profile):
         rail = BY_NAME[name]
         verdict = NOT_NEEDED if preferred is None or rail in preferred else NOT_PREFERRED
         if taken is None:
@@ -140,9 +140,15 @@ def route(request: RouteRequest, state: RoutingState, profile: Profile) -> Route
     return Route(taken, tuple(considered))
 
 
-def _order(preferred: tuple[str, ...] | None, profile: Profile) -> tuple[str, ...]:
+def _order(
+    preferred: tuple[str, ...] | None, request: RouteRequest, profile: Profile
+) -> tuple[str, ...]:
+    """Return the rails as they are tried; an operator's word for the pair goes before the cost."""
     order = profile.rails.order
     if preferred is None:
+        if profile.rails.choose == "cost" and request.minor is not None:
+            # Sorting keeps the order among rails of the same cost.
+            return tuple(sorted(order, key=lambda rail: fee(rail, request, profile)))
         return order
     return (*preferred, *(rail for rail in order if rail not in preferred))
 

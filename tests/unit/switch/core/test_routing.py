@@ -205,6 +205,23 @@ def test_plaza_and_fee_stand_beside_each_rail() -> None:
     assert routing.fee("tin", replace(jungle, is_alias=True), PERU) == 0
 
 
+def test_the_cheapest_rail_is_chosen_where_the_profile_says_so() -> None:
+    cheapest = replace(PERU, rails=replace(PERU.rails, choose="cost"))
+    assert [route(a_request(), a_state(), one).rail for one in (PERU, cheapest)] == [  # type: ignore[union-attr]
+        "tin",
+        "deferred",
+    ]
+    # What the network carries is free; an operator's word for the pair goes before the cost.
+    assert isinstance(free := route(a_request(COOP, OTHER_COOP), a_state(), cheapest), Route)
+    assert free.rail == "network"
+    told = a_state(preferences={(BANK, OTHER_BANK): ("tin",)})
+    assert isinstance(preferred := route(a_request(), told, cheapest), Route)
+    assert preferred.rail == "tin"
+    # A CT1 takes the rails of its wire all the same.
+    assert isinstance(wired := route(a_request(rails=IMMEDIATE), a_state(), cheapest), Route)
+    assert wired.rail == "tin"
+
+
 def test_a_stored_explanation_can_be_told() -> None:
     found = route(a_request(COOP, BANK), a_state(), PERU)
     stored = routing.explanation(found.considered)
