@@ -79,13 +79,6 @@ class SettlementView(Settlement, frozen=True, kw_only=True):
     instructions: tuple[Instructed, ...] = ()
 
 
-class WindowDetail(Window, frozen=True, kw_only=True):
-    """GET /windows/{id}."""
-
-    tallies: tuple[TallyRow, ...] = ()
-    settlement: SettlementView | None = None
-
-
 class BatchAnswer(Struct, frozen=True, kw_only=True):
     """GET /batches/{id}."""
 

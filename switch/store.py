@@ -168,13 +168,6 @@ class SqliteStore:
         )
         return bool(row and row[0])
 
-    def is_empty(self) -> bool:
-        """Tell whether nothing was ever issued from this store."""
-        row = self._one(
-            "SELECT EXISTS(SELECT 1 FROM transfers) OR EXISTS(SELECT 1 FROM verifications)", ()
-        )
-        return not (row and row[0])
-
     def reserved(self) -> Sequence[TransferRecord]:
         """Return the orders that a former process left without an outcome."""
         rows = self._connection.execute(

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from clearing.core.tally import FIELDS
 from clearing.core.window import ledger_of
 from scheme.batch import Batch, BatchRow, Counted, Outcome, encode_batch
 from scheme.clock import from_ms, wire_date_time
@@ -140,20 +141,8 @@ def _balance_disagreement(batch: Batch, row: BatchRow, tally: Tally | None) -> s
     return ""
 
 
-_FIGURES = (
-    "sent_accepted",
-    "sent_accepted_minor",
-    "sent_rejected",
-    "sent_rejected_minor",
-    "received_accepted",
-    "received_accepted_minor",
-    "received_rejected",
-    "received_rejected_minor",
-    "funded",
-    "funded_minor",
-    "drawn",
-    "drawn_minor",
-)
+_FIGURES = FIELDS[1:]
+"""What is counted: all but the opening balance."""
 
 
 def _figures(row: BatchRow) -> Iterator[int]:
