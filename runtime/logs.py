@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,6 +23,8 @@ from scheme.limits import LOG_FILE_BYTES_MAX
 
 LEVELS = ("debug", "info", "warning", "error")
 _OWNER_ONLY = 0o600
+_FIELDS_MAX = 256
+"""Names of fields whose mask is remembered."""
 
 # By the last word of a field's name: ``phone``, ``debtor_phone``, ``phones``.
 _MASKS: Mapping[str, Callable[[str], str]] = {
@@ -135,6 +138,7 @@ def mask_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+@lru_cache(maxsize=_FIELDS_MAX)
 def _mask_of(name: str) -> Callable[[str], str] | None:
     word = name.rpartition("_")[2]
     return _MASKS.get(word) or _MASKS.get(word.removesuffix("s"))
@@ -163,7 +167,6 @@ def _processors(process: str, *, json: bool, colours: bool) -> list[Any]:
         else structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False)
     )
     return [
-        structlog.contextvars.merge_contextvars,
         name_process,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

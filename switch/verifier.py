@@ -247,7 +247,7 @@ class Verifier:
             instruction=instruction,
             branch=self._profile.switch.branch_id,
         )
-        answer = await self._measured(av2, way.leave)
+        answer = await self._ask(av2, way.leave)
         if isinstance(answer, AV3) and answer.responseCode == answers.ACCEPTED:
             return self._record(av1, answers.account_found(av2, answer, debtor=debtor.code))
         if isinstance(answer, AV3):
@@ -259,28 +259,23 @@ class Verifier:
         av4 = answers.account_refused(echo, reason=refusal.reason, instruction=instruction)
         return self._record(av1, av4, rule=refusal.header)
 
-    async def _measured(self, av2: AV2, leave: Pass) -> AV3 | rules.Refusal:
+    async def _ask(self, av2: AV2, leave: Pass) -> AV3 | rules.Refusal:
         """Ask, and tell the breaker; a refusal of the creditor's own is an answer like another."""
         has_failed = True
         try:
-            answer = await self._ask(av2)
-            has_failed = not isinstance(answer, AV3)
-            return answer
-        finally:
-            self._breakers.end_query(leave, has_failed=has_failed)
-
-    async def _ask(self, av2: AV2) -> AV3 | rules.Refusal:
-        expiry = self._clock.now() + self._expiry
-        try:
-            async with self._clock.deadline(expiry):
+            async with self._clock.deadline(self._clock.now() + self._expiry):
                 answer = await self._peers.ask(av2.creditorParticipantCode, av2, av2.instructionId)
         except NotConnected:
             return rules.UNREACHABLE
         except (NoAnswer, TimeoutError):
             return rules.SILENT
-        if not isinstance(answer, AV3) or answer.instructionId != av2.instructionId:
-            return rules.SILENT
-        return answer
+        else:
+            if not isinstance(answer, AV3) or answer.instructionId != av2.instructionId:
+                return rules.SILENT
+            has_failed = False
+            return answer
+        finally:
+            self._breakers.end_query(leave, has_failed=has_failed)
 
     def _record(self, av1: AV1, av4: AV4, *, rule: str = "") -> VerificationRecord:
         created_ms = to_ms(self._clock.now())

@@ -45,11 +45,15 @@ class PositionBook:
 
     def take_low(self) -> Sequence[Position]:
         """Return the positions that passed their low watermark since the last call."""
+        if not self._low:
+            return ()
         low, self._low = self._low, []
         return low
 
     def take_high(self) -> Sequence[Position]:
         """Return the announced positions that passed their high watermark since the last call."""
+        if not self._high:
+            return ()
         high, self._high = self._high, []
         return high
 

@@ -1,7 +1,7 @@
 """The windows of the ledger: where each stands, how many transfers it waits for, its batch."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -66,8 +66,10 @@ class WindowState:
             if stand is not None and stand.state == CLOSING:
                 self._released.append(window)
 
-    def take_released(self) -> list[str]:
+    def take_released(self) -> Sequence[str]:
         """Return the CLOSING windows whose last transfer ended since the last call."""
+        if not self._released:
+            return ()
         released, self._released = self._released, []
         return released
 
