@@ -1,6 +1,5 @@
 """The root of the command line: global options, and commands imported only when they run."""
 
-import importlib
 from gettext import gettext as _
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import click
 from chasqui import calling, language
 from chasqui.exits import Misused
 from chasqui.language import N_
-from chasqui.options import Group, Option
+from chasqui.options import ListedGroup, Option
 from chasqui.session import Session
 from chasqui.settings import HOME_DEFAULT, SETTINGS_FILE, read_settings
 from scheme.errors import ConfigError
@@ -48,24 +47,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name of each command: its module in ``chasqui.commands``, and its line in the list."""
 
 
-class Root(Group):
-    """The list of commands; a command's module is imported when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"chasqui.commands.{COMMANDS[cmd_name][0]}")
-        found: click.Command = getattr(module, f"{cmd_name}_command")
-        return found
-
-    def summary(self, ctx: click.Context, name: str) -> str:
-        """Return a command's line without importing it."""
-        return _(COMMANDS[name][1])
+class Root(ListedGroup):
+    """The list of commands, and what the exit codes mean."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the exit codes."""
@@ -86,6 +69,7 @@ GLOBAL_OPTIONS = ("--home", "--config", "--lang", "--operator-url", "--tin-url")
 
 @click.group(
     cls=Root,
+    listed=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help=N_(
         "Chasqui: a simulator of Peru's instant payments.\n\n"

@@ -4,6 +4,7 @@ Each option of a command can also be set by the table of that command in the set
 a variable CHASQUI_<COMMAND>_<OPTION>.
 """
 
+import importlib
 import re
 from collections.abc import Callable, Mapping
 from gettext import gettext as _
@@ -190,6 +191,37 @@ class Group(click.Group):
         """Return one line that says what a command does."""
         command = self.get_command(ctx, name)
         return translated(command.help if command else None).partition("\n")[0]
+
+
+class ListedGroup(Group):
+    """A group whose commands are imported only when they run.
+
+    Args:
+        listed: name of each command: its module in ``chasqui.commands``, and its line in the list.
+            The command ``what-if`` is ``what_if_command`` of its module.
+    """
+
+    def __init__(
+        self, *args: Any, listed: Mapping[str, tuple[str, str]], **attributes: Any
+    ) -> None:
+        super().__init__(*args, **attributes)
+        self._listed = listed
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, in the order of the list."""
+        return list(self._listed)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in self._listed:
+            return None
+        module = importlib.import_module(f"chasqui.commands.{self._listed[cmd_name][0]}")
+        found: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+        return found
+
+    def summary(self, ctx: click.Context, name: str) -> str:
+        """Return a command's line without importing it."""
+        return _(self._listed[name][1])
 
 
 def command(name: str, *, help: str) -> Callable[[Callable[..., Any]], Command]:  # noqa: A002

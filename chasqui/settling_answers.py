@@ -6,7 +6,7 @@ A batch and its settlement are ``scheme.batch``'s. Amounts are in minor units; i
 
 from msgspec import Struct
 
-from scheme.batch import Batch, Outcome, Settlement
+from scheme.batch import Batch, Settlement
 
 
 class Window(Struct, frozen=True, kw_only=True):
@@ -39,16 +39,6 @@ class BatchesAnswer(Struct, frozen=True):
     """GET /batches."""
 
     batches: tuple[Window, ...] = ()
-
-
-class TallyRow(Struct, frozen=True, kw_only=True):
-    """What a window counted so far for one participant."""
-
-    participant: str
-    opening: int = 0
-    sent: Outcome = Outcome()
-    received: Outcome = Outcome()
-    net: int = 0
 
 
 class Instructed(Struct, frozen=True, kw_only=True):

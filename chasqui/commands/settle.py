@@ -1,15 +1,9 @@
-"""``chasqui settle``: windows, batches and the ledgers of money.
-
-The commands of the group are imported only when they run, as those of the root are.
-"""
-
-import importlib
-from gettext import gettext as _
+"""``chasqui settle``: windows, batches and the ledgers of money."""
 
 import click
 
 from chasqui.language import N_
-from chasqui.options import Group
+from chasqui.options import ListedGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "windows": ("settle_windows", N_("List the settlement windows.")),
@@ -27,26 +21,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name of each command: its module in ``chasqui.commands``, and its line in the list."""
 
 
-class Settle(Group):
-    """The commands of settlement."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, in the order of a day."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command: ``what-if`` is ``what_if_command`` of its module."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"chasqui.commands.{COMMANDS[cmd_name][0]}")
-        found: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
-        return found
-
-    def summary(self, ctx: click.Context, name: str) -> str:
-        """Return a command's line without importing it."""
-        return _(COMMANDS[name][1])
-
-
-@click.group("settle", cls=Settle, help=N_("Close windows, and settle their batches."))
+@click.group(
+    "settle",
+    cls=ListedGroup,
+    listed=COMMANDS,
+    help=N_("Close windows, and settle their batches."),
+)
 def settle_command() -> None:
     """Group the commands of settlement."""
