@@ -38,6 +38,7 @@ class Plan:
     tin_port: int
     operator_port: int
     network_port: int
+    iso8583_port: int
     network_tls: bool
     wire_log: bool
     tls: bool
@@ -70,6 +71,13 @@ class Plan:
         return f"{'https' if self.network_tls else 'http'}://{host}:{self.network_port}"
 
     @property
+    def iso8583_address(self) -> str:
+        """Host and port of the ISO 8583 lane; empty where nobody speaks it."""
+        if not any(one.lane == "iso8583" for one in self.fleet.participant):
+            return ""
+        return f"{self.local_host}:{self.iso8583_port}"
+
+    @property
     def simulated(self) -> list[Participant]:
         """Participants that the fleet plays."""
         return [one for one in self.fleet.participant if one.simulated and one.port]
@@ -88,6 +96,7 @@ class Plan:
             self.tin_port: "--tin-port",
             self.operator_port: "--operator-port",
             **({self.network_port: "--network-port"} if self.network_url else {}),
+            **({self.iso8583_port: "--iso8583-port"} if self.iso8583_address else {}),
             **{one.port: f"{self.fleet_path}: {one.code}: port" for one in self.simulated},
         }
 
@@ -125,6 +134,7 @@ class Plan:
             "tin_port": self.tin_port,
             "operator_port": self.operator_port,
             "network_port": self.network_port,
+            "iso8583_port": self.iso8583_port,
             "token": self.token,
             "tls": self.tls,
             "client_certificates": self.client_certificates,
@@ -135,6 +145,7 @@ class Plan:
         settings = self._common(FLEET) | {
             "switch_url": self.tin_url,
             "network_url": self.network_url,
+            "iso8583_address": self.iso8583_address,
             "token": self.token,
         }
         if self.latency_ms is not None:

@@ -23,6 +23,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         switch_url: where the clearing house serves, without a path.
         network_url: where the coops' network serves, without a path; empty: its coops ask the
             directory at the clearing house like everyone else.
+        iso8583_address: host and port that institutions of that lane dial.
         host: address the institutions listen on: loopback, as nothing here asks who is calling.
         seed: of latencies and free digits; the people come from the fleet file's own.
         latency_ms: median for every institution, in place of the fleet file's; 0 for none.
@@ -39,6 +40,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     profile: str = "peru"
     switch_url: str = "http://127.0.0.1:7080"
     network_url: str = ""
+    iso8583_address: str = "127.0.0.1:7083"
     host: str = "127.0.0.1"
     seed: int = 0
     latency_ms: float | None = None

@@ -100,3 +100,26 @@ STREAMS_MAX = 8
 """Files of batches, and what-if replays, under way at the same time; more are refused for now."""
 WHAT_IF_NUMBERS_MAX = 8
 """Numbers of windows compared in one what-if."""
+
+ISO_FRAME_BYTES_MAX = 4096
+"""Longest ISO 8583 frame taken, TPDU included."""
+ISO_LINKS_MAX = 1024
+"""Open ISO 8583 links; further ones are closed at once."""
+ISO_LINKS_PER_PARTICIPANT_MAX = 64
+"""Links that one participant may ask for in the fleet file."""
+ISO_PENDING_PER_LINK_MAX = 512
+"""Requests on one link that wait for an answer; beyond it the peer counts as unreachable."""
+ISO_REQUESTS_PER_LINK_MAX = 512
+"""Requests of one link under way in the switch; beyond it the link is not read for now."""
+ISO_SEND_BYTES_MAX = 256 * 1024
+"""Bytes that a link may leave unread before it is cut."""
+ISO_SIGN_ON_S_MAX = 30.0
+"""Seconds a new link may take to sign on."""
+ISO_FRAME_S_MAX = 10.0
+"""Seconds a frame may take to arrive once its first byte came."""
+ISO_ANSWERED_KEPT_MAX = 2048
+"""Answered or overdue requests of a participant that late and repeated answers are known by."""
+ISO_FINDINGS_KEPT_MAX = 200
+"""Unmatched and refused frames of the lane that an operator can list."""
+CASH_CODES_PER_PHONE_MAX = 1
+"""Codes for a cardless withdrawal open for one phone at one institution."""

@@ -9,11 +9,19 @@ from msgspec import Meta, Struct
 
 from scheme.errors import ConfigError
 from scheme.ledger import DALE, NATIONAL
+from scheme.limits import ISO_LINKS_PER_PARTICIPANT_MAX
 from scheme.profile import CURRENCIES
 from scheme.wire.tin_json import DEFAULT_VARIANT, WireVariant
 
-KINDS = ("bank", "caja", "coop", "emoney", "sponsor", "load", "test")
+KINDS = ("bank", "caja", "coop", "emoney", "sponsor", "acquirer", "load", "test")
 LANES = ("tin", "iso8583")
+SINGLE_MESSAGE_LANES: Final = frozenset({"iso8583"})
+"""Lanes whose creditors post on the order itself: the reservation goes to disk before it."""
+ISO8583_SPECS: Final = ("ascii-1987", "packed-1987")
+ISO8583_HEADERS: Final = ("binary-2", "ascii-4")
+ISO8583_MACS: Final = ("none", "x9.19", "aes-cmac")
+_TPDU_CHARACTERS: Final = 10
+_BIN_CHARACTERS: Final = range(6, 9)
 LEDGERS: Final = (NATIONAL, DALE)
 """Where a participant's position may be: at the clearing house, or in the coops' network."""
 _CODE_CHARACTERS = 4
@@ -33,14 +41,34 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     latency_sigma: Annotated[float, Meta(ge=0, le=10)] = 0.4
 
 
+class Iso8583(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a participant of that lane speaks ISO 8583 (docs/wire/iso8583.md).
+
+    Attributes:
+        spec: table of its data elements and encodings.
+        header: how the length of a frame is written: two bytes, or four ASCII digits.
+        tpdu: ten hex digits before every message, or empty.
+        mac: algorithm of DE64 and DE128, with a key exchanged under its key-encrypting key.
+        links_max: connections it may have signed on at once.
+        bins: first digits of the cards it issues, six to eight.
+    """
+
+    spec: str = "ascii-1987"
+    header: str = "binary-2"
+    tpdu: str = ""
+    mac: str = "none"
+    links_max: Annotated[int, Meta(ge=1, le=ISO_LINKS_PER_PARTICIPANT_MAX)] = 4
+    bins: tuple[str, ...] = ()
+
+
 class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One institution of the network.
 
     Attributes:
         code: four digits on the wire.
         name: shown in notices; simulated ones say so.
-        kind: bank, caja, coop, emoney, sponsor, load (debtor agents of the load generator) or
-            test (a connector under test).
+        kind: bank, caja, coop, emoney, sponsor, acquirer (a network of cash machines and agents),
+            load (debtor agents of the load generator) or test (a connector under test).
         port: loopback port of a simulated participant.
         url: where a real one listens, e.g. ``http://127.0.0.1:9000``; empty: it receives nothing.
         control_url: its test hook, if it has one; simulated ones serve it on their port.
@@ -56,6 +84,7 @@ class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             currency; empty: the profile's.
         currencies: in which it holds a position.
         lane: wire on which it receives orders.
+        iso8583: how it speaks, if that lane is ISO 8583.
         wire: the variant emitted to it; every variant is accepted from all.
         prefund: first prefund in minor units by currency; empty: the profile's.
     """
@@ -81,6 +110,12 @@ class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     line: dict[str, Annotated[int, Meta(ge=0)]] = {}
     wire: WireVariant = DEFAULT_VARIANT
     behaviour: Behaviour = Behaviour()
+    iso8583: Iso8583 = Iso8583()
+
+    @property
+    def is_single_message(self) -> bool:
+        """Whether it posts on the order itself, so that nothing confirms it afterwards."""
+        return self.lane in SINGLE_MESSAGE_LANES
 
     @property
     def is_tiered(self) -> bool:
@@ -151,6 +186,7 @@ class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _Fault = tuple[str, str]
+_SPOKEN_DEFAULT: Final = Iso8583()
 
 
 def _wrong_codes(one: Participant) -> Iterator[_Fault]:
@@ -168,6 +204,9 @@ def _wrong_choices(one: Participant) -> Iterator[_Fault]:
         ("kind", one.kind, KINDS),
         ("lane", one.lane, LANES),
         ("ledger", one.ledger, LEDGERS),
+        ("iso8583.spec", one.iso8583.spec, ISO8583_SPECS),
+        ("iso8583.header", one.iso8583.header, ISO8583_HEADERS),
+        ("iso8583.mac", one.iso8583.mac, ISO8583_MACS),
     ]
     chosen += [("currencies", currency, CURRENCIES) for currency in one.currencies]
     chosen += [("prefund", currency, one.currencies) for currency in one.prefund]
@@ -177,6 +216,22 @@ def _wrong_choices(one: Participant) -> Iterator[_Fault]:
             yield key, f"one of {', '.join(choices)}"
     if len(set(one.currencies)) < len(one.currencies):
         yield "currencies", "named twice"
+    yield from _wrong_iso8583(one)
+
+
+def _wrong_iso8583(one: Participant) -> Iterator[_Fault]:
+    spoken = one.iso8583
+    if spoken != _SPOKEN_DEFAULT and one.lane != "iso8583":
+        yield "iso8583", 'only with lane = "iso8583"'
+    if spoken.tpdu and not (len(spoken.tpdu) == _TPDU_CHARACTERS and _is_hex(spoken.tpdu)):
+        yield "iso8583.tpdu", "ten hex digits, or empty"
+    for digits in spoken.bins:
+        if len(digits) not in _BIN_CHARACTERS or not (digits.isascii() and digits.isdigit()):
+            yield "iso8583.bins", "six to eight digits each"
+
+
+def _is_hex(text: str) -> bool:
+    return all(one in "0123456789abcdefABCDEF" for one in text)
 
 
 def _wrong_sponsor(one: Participant, members: Mapping[str, Participant]) -> Iterator[_Fault]:

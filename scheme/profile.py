@@ -307,6 +307,43 @@ class Prefund(Struct, frozen=True, forbid_unknown_fields=True):
     cap_minor: dict[str, Minor]
 
 
+class Iso8583Rules(Struct, frozen=True, forbid_unknown_fields=True):
+    """Waits of the ISO 8583 lane, in seconds; orders keep those of ``Timers``.
+
+    Attributes:
+        echo_idle_s: silence on a link after which an echo is sent.
+        echo_answer_s: wait for its answer; then the link is cut.
+        reconnect_s: waits of an institution before it dials again; the last one repeats.
+        answer_s: an institution's own wait for the answer to a request.
+        cash_answer_s: wait for an issuer's answer to a withdrawal or a balance.
+    """
+
+    echo_idle_s: Wait
+    echo_answer_s: Wait
+    reconnect_s: Waits
+    answer_s: Wait
+    cash_answer_s: Wait
+
+
+class Cash(Struct, frozen=True, forbid_unknown_fields=True):
+    """Withdrawals at cash machines, and codes for those without a card.
+
+    Attributes:
+        withdrawal_min, withdrawal_max: of one withdrawal, minor units by currency.
+        withdrawal_step: amounts are multiples of it, as a machine has notes and no coins.
+        code_digits: of a one-time code.
+        code_s: its life.
+        code_attempts: wrong codes after which it is void.
+    """
+
+    withdrawal_min: dict[str, Minor]
+    withdrawal_max: dict[str, Minor]
+    withdrawal_step: dict[str, Several]
+    code_digits: Annotated[int, Meta(ge=4, le=12)]
+    code_s: Wait
+    code_attempts: Several
+
+
 class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     """All rules of one scheme. Sources and dates stand beside each value in its file."""
 
@@ -325,6 +362,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     switch: Switch
     cci: CciRules
     prefund: Prefund
+    iso8583: Iso8583Rules
+    cash: Cash
 
     @classmethod
     def parse(cls, text: str, *, origin: str = "profile") -> Self:
@@ -356,6 +395,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
             "prefund": self.prefund,
             "lbtr": self.lbtr,
             "network": self.network,
+            "cash": self.cash,
         }
         tables = {
             f"{section}.{name}": table
@@ -384,7 +424,8 @@ _TABLES_OF_ALL: Final = (
     "limits.tin_min", "limits.tin_max", "limits.deferred_max", "limits.lbtr_min", "prefund.minor",
     "prefund.cap_minor", "lbtr.opening", "lbtr.sponsor_opening", "lbtr.intraday_credit",
     "lbtr.guarantee_fund", "network.line", "network.prefund", "settlement.deferred_cap",
-    "settlement.charge_per_transfer", "settlement.charge_per_window",
+    "settlement.charge_per_transfer", "settlement.charge_per_window", "cash.withdrawal_min",
+    "cash.withdrawal_max", "cash.withdrawal_step",
 )  # fmt: skip
 _TABLES_OF_ALIASES: Final = (
     "limits.alias_min", "limits.alias_max", "limits.alias_day_max", "limits.alias_receive_max",

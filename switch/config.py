@@ -24,6 +24,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         operator_host: address of the operator port; likewise.
         tin_port, operator_port, network_port: 0 takes a free one. The last is served where the
             fleet has coops of the network, without TLS on loopback only.
+        iso8583_port: likewise, where a participant's lane is ISO 8583; on ``host``.
         token: shared secret that unsigned callers show as ``Authorization: Bearer``.
         tls: serve the TIN port over https with the certificate of the home's ``pki``.
         client_certificates: demand one, of the home's own authority, on that port.
@@ -42,6 +43,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tin_port: int = 7080
     operator_port: int = 7081
     network_port: int = 7082
+    iso8583_port: int = 7083
     token: str = ""
     tls: bool = False
     client_certificates: bool = False

@@ -15,7 +15,14 @@ BLOCK: Final = 10_000
 RESEND: Final = "0201"
 NOTICES: Final = (1, 999_999)
 
-RANGES: Final = {"own": OWN_TRACES, "cancellation": CANCELLATION_TRACES, "notice": NOTICES}
+STANS: Final = (1, 999_999)
+
+RANGES: Final = {
+    "own": OWN_TRACES,
+    "cancellation": CANCELLATION_TRACES,
+    "notice": NOTICES,
+    "stan": STANS,
+}
 """Sequences by name, with their first and last number."""
 
 

@@ -154,16 +154,31 @@ class Directory(Protocol):
 class Peers(Protocol):
     """Messages to participants, and their answers."""
 
-    async def ask(self, participant: str, message: Message, subject: str) -> Message:
+    def prepare(self, participant: str, message: Message, subject: str) -> bytes:
+        """Return the exact request that ``ask`` will send to a single-message creditor.
+
+        It is kept with the reservation before it leaves. Empty for all others.
+        """
+
+    async def ask(
+        self, participant: str, message: Message, subject: str, prepared: bytes = b""
+    ) -> Message:
         """Send a message and return its decoded answer; the caller guards the wait.
+
+        Args:
+            prepared: what ``prepare`` returned for it.
 
         Raises:
             NotConnected: the participant cannot have seen it.
             NoAnswer: it may have, and no sound answer came.
         """
 
-    async def deliver(self, owed: Owed) -> "Delivery":
-        """Send an owed message's exact bytes, signed anew; never raises a PeerError."""
+    async def deliver(self, owed: Owed, *, repeated: bool = False) -> "Delivery":
+        """Send an owed message's exact bytes, signed anew; never raises a PeerError.
+
+        Args:
+            repeated: it may have been sent before, so it says so where the wire can (0421).
+        """
 
 
 class Delivery(Struct, frozen=True, gc=False):

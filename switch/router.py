@@ -7,7 +7,6 @@ save is one command in the group commit, and only then is anybody told.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
 
 import structlog
 from msgspec import Struct
@@ -19,7 +18,7 @@ from scheme.ledger import DALE, NATIONAL, Duplicate, Short
 from scheme.limits import RECENT_KEYS_MAX, TRANSFERS_IN_FLIGHT_MAX
 from scheme.messages import CT1, CT2, CT3, Message
 from scheme.money import CURRENCY_BY_CODE
-from scheme.network import Participant
+from scheme.network import SINGLE_MESSAGE_LANES, Participant
 from scheme.profile import Profile
 from scheme.wire.tin_json import encode
 from switch.breakers import Breakers
@@ -51,9 +50,6 @@ from switch.pathfinder import Pathfinder
 from switch.ports import Ledger, Outbox, Peers, Store, WindowOf
 
 log = structlog.get_logger()
-
-SINGLE_MESSAGE_LANES: Final = frozenset({"iso8583"})
-"""Lanes whose creditors post on the order itself: the reservation goes to disk before it."""
 
 
 class TransferRouter:

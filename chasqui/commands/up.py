@@ -20,6 +20,7 @@ from chasqui.plan import Plan, write_private
 from chasqui.session import Session, pass_session
 from chasqui.settings import (
     COUNTRY_FILE,
+    ISO8583_PORT,
     NETWORK_PORT,
     OPERATOR_PORT,
     TIN_PORT,
@@ -50,6 +51,7 @@ _PAYER, _PAYEE, _WALLET = "900000101", "900000202", "0901"
 @option("--tin-port", type=_PORT, default=TIN_PORT, help=N_("Port of the wire (7080)."))
 @option("--operator-port", type=_PORT, default=OPERATOR_PORT, help=N_("Operator API (7081)."))
 @option("--network-port", type=_PORT, default=NETWORK_PORT, help=N_("Coops' network (7082)."))
+@option("--iso8583-port", type=_PORT, default=ISO8583_PORT, help=N_("ISO 8583 links (7083)."))
 @option("--bind", default="127.0.0.1", help=N_("Address of the wire; others need a token."))
 @option("--token", default="", help=N_("Secret that unsigned callers must show."))
 @option("--wire-log/--no-wire-log", default=True, help=N_("Keep the bytes of every message."))
@@ -123,9 +125,11 @@ def _beside_settings(ctx: click.Context, session: Session, name: str, value: obj
 
 def _check_ports(plan: Plan) -> None:
     settings = plan.ports()
-    wire = ports.taken(plan.bind, [plan.tin_port])
-    busy = wire + ports.taken("127.0.0.1", [port for port in settings if port != plan.tin_port])
-    if len(settings) < len(plan.simulated) + (3 if plan.network_url else 2):
+    served = [port for port in (plan.tin_port, plan.iso8583_port) if port in settings]
+    wire = ports.taken(plan.bind, served)
+    busy = wire + ports.taken("127.0.0.1", [port for port in settings if port not in served])
+    own = 2 + bool(plan.network_url) + bool(plan.iso8583_address)
+    if len(settings) < len(plan.simulated) + own:
         raise Misused(_("Two of the ports are the same: {ports}").format(ports=sorted(settings)))
     if not busy:
         return
@@ -214,6 +218,7 @@ def screen(session: Session, plan: Plan) -> list[str]:
         (_("Wire, directory, QR"), f"{plan.tin_url}/ssv2/payment-api/v3.5.0/"),
         (_("Operator API"), f"{plan.operator_url}/openapi.json"),
         *([(_("Coops' network"), f"{plan.network_url}/network/v1/")] if plan.network_url else []),
+        *([("ISO 8583", plan.iso8583_address)] if plan.iso8583_address else []),
         (
             _("Institutions"),
             f"127.0.0.1:{min(fleet_ports)}-{max(fleet_ports)}" if fleet_ports else "-",

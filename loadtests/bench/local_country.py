@@ -52,7 +52,8 @@ class LocalCountry:
         self._clock = clock
         self._stack = ExitStack()
         ports = free_ports(40)
-        self.tin_port, self.operator_port, self._network_port, *self._fleet_ports = ports
+        self.tin_port, self.operator_port, self._network_port, self.iso8583_port = ports[:4]
+        self._fleet_ports = ports[4:]
         self.operations = Operations(f"http://127.0.0.1:{self.operator_port}")
         self.switch: Child
         self.fleet: Child
@@ -114,6 +115,7 @@ class LocalCountry:
             "tin_port": self.tin_port,
             "operator_port": self.operator_port,
             "network_port": self._network_port,
+            "iso8583_port": self.iso8583_port,
             "wire_log": self._mode.wire_log,
             "lifeline": True,
             "log_level": "info",
@@ -126,6 +128,7 @@ class LocalCountry:
             "fleet": str(fleet_file),
             "profile": PROFILE,
             "switch_url": f"http://127.0.0.1:{self.tin_port}",
+            "iso8583_address": f"127.0.0.1:{self.iso8583_port}",
             "lifeline": True,
             "log_level": "warning",
         }

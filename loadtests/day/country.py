@@ -30,7 +30,9 @@ class DayCountry:
 
     def __init__(self, plan: Plan, home: Path) -> None:
         self.home = home
-        self.tin_port, self.operator_port, self.network_port, *ports = free_ports(_PORTS)
+        self.tin_port, self.operator_port, self.network_port, self.iso8583_port, *ports = (
+            free_ports(_PORTS)
+        )
         home.mkdir(parents=True, exist_ok=True)
         self.fleet: Mapping[str, Participant] = {
             one.code: one for one in write_fleet(home / "fleet.toml", plan, ports)
@@ -109,12 +111,14 @@ class DayCountry:
                 "tin_port": self.tin_port,
                 "operator_port": self.operator_port,
                 "network_port": self.network_port,
+                "iso8583_port": self.iso8583_port,
                 "log_file": str(self.home / "switch.log"),
             },
             _FLEET: {
                 **common,
                 "switch_url": f"http://127.0.0.1:{self.tin_port}",
                 "network_url": network,
+                "iso8583_address": f"127.0.0.1:{self.iso8583_port}",
                 "latency_ms": 0.0,
                 "log_level": "warning",
                 "log_file": str(self.home / "participants.log"),

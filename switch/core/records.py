@@ -62,6 +62,8 @@ class TransferRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=Tru
         explanation: what was said of each rail, as ``switch.core.routing`` stores it.
         named_debtor: what its debtor's agent is called to the creditor's.
         answer: the CT4 as it was given, unsigned; empty while undecided.
+        sent: the exact request that a single-message creditor got, without its MAC.
+        entered: what moves money in the order as it came by another wire, to tell a repeat.
         decided_by: ``clearing_house``, ``creditor`` or ``timer``.
         rule: why: field and rule of a refusal of ``switch.core.rules``; empty if it was posted.
     """
@@ -84,6 +86,8 @@ class TransferRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=Tru
     explanation: str = ""
     network_window: str = ""
     named_debtor: str = ""
+    sent: bytes = b""
+    entered: str = ""
 
     @property
     def debtor_outside(self) -> str:

@@ -51,7 +51,13 @@ class HttpPeers:
         self._clock = clock
         self._urls: dict[tuple[str, str], str] = {}
 
-    async def ask(self, participant: str, message: Message, subject: str) -> Message:
+    def prepare(self, participant: str, message: Message, subject: str) -> bytes:
+        """Return nothing: a creditor on this wire posts only once it is confirmed."""
+        return b""
+
+    async def ask(
+        self, participant: str, message: Message, subject: str, prepared: bytes = b""
+    ) -> Message:
         """Send a message and return its answer (see ``switch.ports.Peers``)."""
         peer = self._fleet[participant]
         kind = type(message)
@@ -67,7 +73,7 @@ class HttpPeers:
         except (MalformedMessage, BadSignature) as error:
             raise NoAnswer(str(error)) from error
 
-    async def deliver(self, owed: Owed) -> Delivery:
+    async def deliver(self, owed: Owed, *, repeated: bool = False) -> Delivery:
         """Send an owed message's exact bytes, signed anew."""
         peer = self._fleet.get(owed.participant)
         if peer is None or not peer.base_url:

@@ -147,8 +147,8 @@ class Country:
     ) -> None:
         self.home = home
         home.mkdir(parents=True)
-        ports = free_ports(3 + len(institutions))
-        self.tin_port, self.operator_port, self.network_port, *fleet = ports
+        ports = free_ports(4 + len(institutions))
+        self.tin_port, self.operator_port, self.network_port, self.iso8583_port, *fleet = ports
         self.ports = dict(zip(institutions, fleet, strict=True))
         self.profile = home / "hurried.toml"
         self.fleet_file = home / "fleet.toml"
@@ -157,6 +157,7 @@ class Country:
         (home / "chasqui.toml").write_text(
             f'[up]\nprofile = "hurried.toml"\ntin_port = {self.tin_port}\n'
             f"operator_port = {self.operator_port}\nnetwork_port = {self.network_port}\n"
+            f"iso8583_port = {self.iso8583_port}\n"
             "latency_ms = 0.0\n"
         )
         self.operations = Operations(f"http://127.0.0.1:{self.operator_port}")
@@ -344,8 +345,13 @@ class HandStartedCountry(Country):
                 "tin_port": self.tin_port,
                 "operator_port": self.operator_port,
                 "network_port": self.network_port,
+                "iso8583_port": self.iso8583_port,
             },
-            "participants": {"switch_url": f"http://127.0.0.1:{self.tin_port}", "latency_ms": 0.0},
+            "participants": {
+                "switch_url": f"http://127.0.0.1:{self.tin_port}",
+                "iso8583_address": f"127.0.0.1:{self.iso8583_port}",
+                "latency_ms": 0.0,
+            },
         }
         common: dict[str, object] = {
             "home": str(self.home),

@@ -26,6 +26,7 @@ def a_plan(home: Path, *members: Participant, **changes: Any) -> Plan:
         "tin_port": 7080,
         "operator_port": 7081,
         "network_port": 7082,
+        "iso8583_port": 7083,
         "network_tls": False,
         "wire_log": True,
         "tls": False,

@@ -1,0 +1,67 @@
+"""Key-encrypting keys of the ISO 8583 lane: from the environment, or a private file of the home."""
+
+import os
+import secrets
+from pathlib import Path
+
+from scheme.errors import ConfigError
+
+FOLDER = "keys"
+VARIABLE = "CHASQUI_KEK_"
+"""Its participant's code follows; the value is the key in hex."""
+_OWNER_ONLY = 0o600
+
+
+def kek_path(home: Path, code: str) -> Path:
+    """Return where a participant's key lies if the environment has none."""
+    return home / FOLDER / f"{code}.kek"
+
+
+def kek_of(home: Path, code: str, length: int) -> bytes:
+    """Return the key under which session keys travel to a participant and back.
+
+    A file is made once, so that a simulated country needs no set-up; whoever connects a core of
+    their own reads it there, or sets the variable for both sides.
+
+    Args:
+        length: in bytes, as the participant's algorithm needs it.
+
+    Raises:
+        ConfigError: the key is not hex of that length, or its file cannot be read or made. The
+            key itself is never said.
+    """
+    told = os.environ.get(VARIABLE + code)
+    if told is not None:
+        return _parsed(told, length, f"{VARIABLE}{code}")
+    path = kek_path(home, code)
+    try:
+        return _parsed(path.read_text(), length, str(path))
+    except FileNotFoundError:
+        return _made(path, length)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read") from error
+
+
+def _parsed(text: str, length: int, origin: str) -> bytes:
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError:
+        key = b""
+    if len(key) != length:
+        raise ConfigError(f"{origin}: {2 * length} hex digits are needed")
+    return key
+
+
+def _made(path: Path, length: int) -> bytes:
+    key = secrets.token_bytes(length)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(key.hex().upper() + "\n")
+    except FileExistsError:
+        # The other process was first: both must have the same.
+        return _parsed(path.read_text(), length, str(path))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be made: {error.strerror}") from error
+    return key
