@@ -306,9 +306,14 @@ class MovementsPage(Struct, frozen=True):
 
 
 class Leg(Struct, frozen=True, kw_only=True):
-    """One message of a payment as its sender saw it."""
+    """One message of a payment as its sender saw it.
+
+    Attributes:
+        operation: of a frame of ISO 8583, the first two digits of DE3.
+    """
 
     message: str
+    operation: str = ""
     sender: str | None = field(name="from", default=None)
     receiver: str | None = field(name="to", default=None)
     ms: float | None = None

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from chasqui.answers import Leg, Payment, TimelineRow, TransferDetail
 from chasqui.country import Country
+from chasqui.iso_lines import is_frame, operation_of
 from chasqui.output import passed_ms
 
 _CT5_LOOKS = 5
@@ -27,7 +28,10 @@ def all_legs(country: Country, payment: Payment) -> tuple[tuple[Leg, ...], Trans
     by_name = {leg.message: leg for leg in payment.legs}
     merged = [_with_codes(leg, by_name.get(leg.message)) for leg in seen]
     # What only the payer saw are the calls of the directory and the QR module: they come first.
-    unique = {(leg.message, leg.sender, leg.receiver): leg for leg in reversed([*own, *merged])}
+    unique = {
+        (leg.message, leg.operation, leg.sender, leg.receiver): leg
+        for leg in reversed([*own, *merged])
+    }
     return tuple(reversed(unique.values())), detail
 
 
@@ -40,7 +44,8 @@ def _detail(country: Country, subject: str, *, is_final: bool) -> TransferDetail
         except click.ClickException:
             return detail  # The payment is what was asked for; its details are an extra.
         names = {row.message for row in detail.timeline}
-        if not is_final or "CT5" in names or not names & {"CT1", "CT2"}:
+        # A creditor of ISO 8583 posts on the order itself, and gets no CT5.
+        if not is_final or names & {"CT5", "0210"} or not names & {"CT1", "CT2"}:
             break
         time.sleep(_CT5_LOOK_S)
     return detail
@@ -59,6 +64,7 @@ def timed_legs(timeline: Iterable[TimelineRow]) -> list[Leg]:
             continue
         leg = Leg(
             message=row.message,
+            operation=operation_of(row.body) if is_frame(row.message) else "",
             sender=row.sender,
             receiver=row.receiver,
             ms=passed_ms(before, row.at) if row.ms is None else row.ms,

@@ -29,6 +29,7 @@ METAVARS = (
     N_("AMOUNT"),
     N_("ARGS"),
     N_("BATCH"),
+    N_("CARD"),
     N_("CODE"),
     N_("COMMAND"),
     N_("CREDITOR"),
@@ -37,6 +38,7 @@ METAVARS = (
     N_("DIRECTORY"),
     N_("FILE"),
     N_("FLOAT RANGE"),
+    N_("HOST"),
     N_("INSTRUCTION_ID"),
     N_("INTEGER RANGE"),
     N_("KEY"),
@@ -45,10 +47,12 @@ METAVARS = (
     N_("OPTIONS"),
     N_("OWED_ID"),
     N_("PHONE"),
+    N_("PORT"),
     N_("RAIL"),
     N_("SECONDS"),
     N_("TEXT"),
     N_("TIME"),
+    N_("VALUE"),
     N_("WINDOW"),
 )
 """What stands for a value in usage and help."""

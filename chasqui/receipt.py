@@ -7,6 +7,7 @@ import click
 
 from chasqui.answers import Participant, Payment, TransferDetail
 from chasqui.calling import as_called
+from chasqui.iso_meanings import operation_name
 from chasqui.language import N_
 from chasqui.legs import answer_text
 from chasqui.meanings import advice, explained, step_after
@@ -58,7 +59,7 @@ def print_payment(
         click.echo(line.format(name=one.name, cci=one.cci or "-", code=one.participant or "-"))
     rows = [
         (
-            message_name(leg.message),
+            f"{message_name(leg.message)} {operation_name(leg.operation)}".rstrip(),
             f"{leg.sender or '?'} -> {leg.receiver or '?'}",
             milliseconds(leg.ms),
             answer_text(leg.response_code, leg.reason_code),

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from chasqui.country import Api, Country
-from chasqui.settings import FLEET_FILE, OPERATOR_PORT, TIN_PORT, Settings, whereabouts
+from chasqui.settings import (
+    FLEET_FILE,
+    ISO8583_PORT,
+    OPERATOR_PORT,
+    TIN_PORT,
+    Settings,
+    whereabouts,
+)
 
 if TYPE_CHECKING:
     from scheme.network import Fleet
@@ -40,6 +47,12 @@ class Session:
         url = self.tin_url or config.tin_url or (told.tin_url if told else "")
         url = url or f"http://127.0.0.1:{TIN_PORT}"
         return Api(url, timeout_s=config.timeout_s, pki=self.home / "pki")
+
+    def iso8583_address(self) -> tuple[str, int]:
+        """Return host and port of the ISO 8583 lane of the running country."""
+        told = whereabouts(self.home)
+        host, _colon, port = (told.iso8583_address if told else "").rpartition(":")
+        return (host, int(port)) if host and port.isdigit() else ("127.0.0.1", ISO8583_PORT)
 
     def own_fleet_path(self) -> Path:
         """Return the file of institutions in the home, or else the built-in one."""

@@ -103,12 +103,14 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         fleet: path of the file that declares its institutions and their people.
+        iso8583_address: host and port of that lane; empty where nobody speaks it.
     """
 
     operator_url: str
     tin_url: str
     fleet: str
     pid: int
+    iso8583_address: str = ""
 
 
 def whereabouts(home: Path) -> Whereabouts | None:

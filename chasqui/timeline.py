@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from chasqui.answers import TimelineRow
+from chasqui.iso_lines import frame_answer, frame_title, is_frame
 from chasqui.legs import answer_text
 from chasqui.names import message_name
 from chasqui.output import console, local_second, local_time, milliseconds, table, visible
@@ -40,12 +41,22 @@ def _row(row: TimelineRow, *, with_day: bool) -> tuple[str, ...]:
     status = row.http_status
     return (
         local_second(row.at) if with_day else local_time(row.at),
-        message_name(row.message),
+        title(row),
         hop,
         "" if row.ms is None else milliseconds(row.ms),
         "" if status is None else str(status),
-        answer_text(row.response_code, row.reason_code),
+        _answer(row),
     )
+
+
+def title(row: TimelineRow) -> str:
+    """Return what a message is called; a frame of ISO 8583 with what it asks for."""
+    return frame_title(row.message, row.body) if is_frame(row.message) else message_name(row.message)
+
+
+def _answer(row: TimelineRow) -> str:
+    told = frame_answer(row.body) if is_frame(row.message) else ""
+    return told or answer_text(row.response_code, row.reason_code)
 
 
 def _party(code: str | None) -> str:

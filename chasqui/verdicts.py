@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from gettext import gettext as _
 from typing import Final
 
+from chasqui import iso_verdicts
 from chasqui.answers import Transfer, TransferDetail
 from chasqui.language import N_
 from chasqui.meanings import advice, meaning
@@ -68,9 +69,11 @@ def verdict(detail: TransferDetail) -> list[str]:
     if one is None:
         return [told(detail.explanation)] if detail.explanation else []
     return [
-        _sentence(one, detail).format(creditor=one.creditor_agent or "?"),
+        _sentence(one, detail).format(
+            creditor=one.creditor_agent or "?", debtor=one.debtor_agent or "?"
+        ),
         *reason_lines(one.reason_code, own_rule(detail.decision.rule)),
-        *_next(one),
+        *_next(one, detail),
     ]
 
 
@@ -92,6 +95,8 @@ def _sentence(one: Transfer, detail: TransferDetail) -> str:
         return _(_REFUSED_BY_CREDITOR if by_creditor else _REFUSED_BY_HOUSE)
     if one.state == "REFUSED":
         return _(_REFUSED_QUERY[by_creditor])
+    if (of_lane := iso_verdicts.sentence(detail)) is not None:
+        return of_lane
     known = _SENTENCES.get(one.state)
     return _(known) if known else told(detail.explanation).replace("{", "{{").replace("}", "}}")
 
@@ -101,7 +106,8 @@ def own_rule(rule: str) -> str:
     return "" if rule.endswith(_PASSED_ON) or rule == "tombstone" else rule
 
 
-def _next(one: Transfer) -> list[str]:
+def _next(one: Transfer, detail: TransferDetail) -> list[str]:
     known = _NEXT.get(one.state)
     step = _(known).format(subject=one.instruction_id) if known else advice(one.reason_code)
+    step = iso_verdicts.dispute(detail) or step
     return [_("What to do: {step}").format(step=step)] if step else []

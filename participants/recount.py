@@ -28,12 +28,16 @@ _HOLDS: Final = (
     " WHERE participant = :code AND state = 'PENDING' GROUP BY cci) o"
     " ON o.cci = a.cci WHERE a.participant = :code AND a.held <> recounted LIMIT :most"
 )
-# An order that is FINAL has exactly its posting, on its account; any other order has none.
+# An order that is FINAL has exactly its posting, on its account; one that was UNDONE has that and
+# the opposite one; any other order has none.
 _ORDERS: Final = (
     "SELECT 'posting', o.id, coalesce(p.minor, 0) AS posted,"
     " CASE o.state WHEN 'FINAL' THEN o.minor ELSE 0 END AS due FROM"
-    " (SELECT 'creditor' AS role, instruction_id AS id, state, cci, amount AS minor FROM credits"
-    " WHERE participant = :code UNION ALL"
+    " (SELECT 'creditor' AS role, instruction_id AS id,"
+    " CASE state WHEN 'UNDONE' THEN 'FINAL' ELSE state END AS state, cci, amount AS minor"
+    " FROM credits WHERE participant = :code UNION ALL"
+    " SELECT 'undo', instruction_id, CASE state WHEN 'UNDONE' THEN 'FINAL' ELSE 'NONE' END, cci,"
+    " -amount FROM credits WHERE participant = :code UNION ALL"
     " SELECT 'debtor', order_id, state, cci, -(amount + fee) FROM debits"
     " WHERE participant = :code UNION ALL"
     " SELECT role, payment_id, CASE WHEN state = 'FINAL' OR role = 'debtor'"
@@ -51,6 +55,8 @@ _STRAYS: Final = (
     " AND NOT ((CASE p.role"
     " WHEN 'creditor' THEN EXISTS (SELECT 1 FROM credits o"
     " WHERE o.participant = :code AND o.instruction_id = p.order_id)"
+    " WHEN 'undo' THEN EXISTS (SELECT 1 FROM credits o"
+    " WHERE o.participant = :code AND o.instruction_id = p.order_id AND o.state = 'UNDONE')"
     " WHEN 'debtor' THEN EXISTS (SELECT 1 FROM debits o"
     " WHERE o.participant = :code AND o.order_id = p.order_id) ELSE 0 END"
     " OR EXISTS (SELECT 1 FROM payments o WHERE o.participant = :code AND o.payment_id = p.order_id"

@@ -15,11 +15,14 @@ import msgspec
 
 from participants.core.book import (
     Account,
+    CashOrder,
+    CashState,
     Change,
     CreditOrder,
     CreditState,
     DebitOrder,
     DebitState,
+    LaneRequest,
     Movement,
     Posting,
     RailPayment,
@@ -41,12 +44,14 @@ _ACCOUNT: Final = Account.__struct_fields__
 _CREDIT: Final = CreditOrder.__struct_fields__
 _DEBIT: Final = DebitOrder.__struct_fields__
 _RAIL: Final = RailPayment.__struct_fields__
+_LANE: Final = LaneRequest.__struct_fields__
+_CASH: Final = CashOrder.__struct_fields__
 _POSTING: Final = ("participant", *Posting.__struct_fields__)
 
 _INTEGERS: Final = frozenset(
     {
-        "affiliated", "amount", "at_ms", "balance", "created_ms", "enquiries", "enquiry_ms", "fee",
-        "held", "minor", "opening", "sequence", "settlement",
+        "affiliated", "amount", "at_ms", "balance", "created_ms", "dispensed", "enquiries",
+        "enquiry_ms", "fee", "held", "minor", "opening", "sequence", "settlement",
     }
 )  # fmt: skip
 
@@ -64,6 +69,8 @@ _SCHEMA: Final = (
     _table("credits", _CREDIT, "participant, instruction_id"),
     _table("debits", _DEBIT, "participant, order_id"),
     _table("payments", _RAIL, "participant, role, payment_id"),
+    _table("lane_requests", _LANE, "participant, key"),
+    _table("cash_orders", _CASH, "participant, cash_id"),
     # Only ever added to: an order's second posting is not one, and the recount will miss it.
     _table("postings", _POSTING, "participant, role, order_id"),
     _table("facts", ("participant", "name", "value"), "participant, name"),
@@ -72,11 +79,13 @@ _SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS payments_by_change ON payments (participant, sequence)",
     "CREATE INDEX IF NOT EXISTS credits_held ON credits (participant) WHERE state = 'HELD'",
     "CREATE INDEX IF NOT EXISTS debits_pending ON debits (participant) WHERE state = 'PENDING'",
+    "CREATE INDEX IF NOT EXISTS cash_open ON cash_orders (participant)"
+    " WHERE state IN ('ASKED', 'REVERSING')",
     "CREATE UNIQUE INDEX IF NOT EXISTS debits_by_key ON debits (participant, key) WHERE key <> ''",
 )
 
 
-_SCHEMA_VERSION: Final = 3
+_SCHEMA_VERSION: Final = 4
 
 
 def _upsert(table: str, columns: Sequence[str]) -> str:
@@ -88,6 +97,8 @@ _PUT_ACCOUNT: Final = _upsert("accounts", _ACCOUNT)
 _PUT_CREDIT: Final = _upsert("credits", _CREDIT)
 _PUT_DEBIT: Final = _upsert("debits", _DEBIT)
 _PUT_RAIL: Final = _upsert("payments", _RAIL)
+_PUT_LANE: Final = _upsert("lane_requests", _LANE)
+_PUT_CASH: Final = _upsert("cash_orders", _CASH)
 _PUT_BALANCE: Final = "UPDATE accounts SET balance = ?, held = ? WHERE cci = ?"
 _ADD_POSTING: Final = _upsert("postings", _POSTING).replace("OR REPLACE", "OR IGNORE")
 _PUT_FACT: Final = _upsert("facts", ("participant", "name", "value"))
@@ -97,6 +108,9 @@ _GET_CREDIT: Final = (
 _GET_RAIL: Final = (
     f"SELECT {', '.join(_RAIL)} FROM payments"  # noqa: S608
     " WHERE participant = ? AND role = ? AND payment_id = ?"
+)
+_GET_LANE: Final = (
+    f"SELECT {', '.join(_LANE)} FROM lane_requests WHERE participant = ? AND key = ?"  # noqa: S608
 )
 _SEEDED: Final = "seeded"
 
@@ -202,6 +216,14 @@ class SqliteBooks:
         rows = self._reader.execute(query + " AND participant = ?", (participant,))
         return [_debit(row) for row in rows]
 
+    def open_cash(self, participant: str) -> list[CashOrder]:
+        """Return the orders of a machine network whose end is open."""
+        query = (
+            f"SELECT {', '.join(_CASH)} FROM cash_orders"  # noqa: S608
+            " WHERE participant = ? AND state IN ('ASKED', 'REVERSING')"
+        )
+        return [_cash(row) for row in self._reader.execute(query, (participant,))]
+
     def credited_on(self, participant: str, day: str) -> dict[str, int]:
         """Return minor units credited by alias on a Lima day, by CCI."""
         query = (
@@ -252,6 +274,11 @@ class SqliteBooks:
         """Return a payment of a slow rail, or a return, as it is on disk."""
         row = self._reader.execute(_GET_RAIL, (participant, role, payment_id)).fetchone()
         return None if row is None else _rail(row)
+
+    def lane_request(self, participant: str, key: str) -> LaneRequest | None:
+        """Return a request of the ISO 8583 lane, as it is on disk."""
+        row = self._reader.execute(_GET_LANE, (participant, key)).fetchone()
+        return None if row is None else LaneRequest(*row)
 
     def debit_by_key(self, participant: str, key: str) -> DebitOrder | None:
         """Return the order made under an Idempotency-Key, as it is on disk."""
@@ -312,6 +339,10 @@ class SqliteBooks:
             write(_PUT_DEBIT, map(astuple, sent.values()))
         rails = (change.rail_payment for change in changes)
         write(_PUT_RAIL, (astuple(one) for one in rails if one is not None))
+        lanes = (change.lane for change in changes)
+        write(_PUT_LANE, (astuple(one) for one in lanes if one is not None))
+        cash = (change.cash for change in changes)
+        write(_PUT_CASH, (astuple(one) for one in cash if one is not None))
         if balances:
             write(_PUT_BALANCE, balances.values())
         if postings:
@@ -358,6 +389,11 @@ def _debit(row: Sequence[Any]) -> DebitOrder:
 def _rail(row: Sequence[Any]) -> RailPayment:
     one = RailPayment(**dict(zip(_RAIL, row, strict=True)))
     return msgspec.structs.replace(one, role=Role(one.role), state=RailState(one.state))
+
+
+def _cash(row: Sequence[Any]) -> CashOrder:
+    order = CashOrder(**dict(zip(_CASH, row, strict=True)))
+    return msgspec.structs.replace(order, state=CashState(order.state))
 
 
 def _movement(row: Sequence[Any]) -> Movement:

@@ -33,9 +33,10 @@ MONEY_OF: Mapping[str, str] = {NATIONAL: LBTR, DEFERRED: LBTR, DALE: SPONSOR}
 
 RESERVED = "RESERVED"
 ACCEPTED = "ACSP"
-HOLDING = frozenset({RESERVED, ACCEPTED})
+AUTHORISING = "AUTHORISING"
+HOLDING = frozenset({RESERVED, ACCEPTED, AUTHORISING})
 """States in which a transfer holds money: an immediate one until its outcome, a payment of the
-deferred or LBTR rail until its cycle or queue settles."""
+deferred or LBTR rail until its cycle or queue settles, cash until its issuer has answered."""
 
 
 PREFUND_SUFFIX = ":prefund"

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import OrderedDict
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from msgspec import Struct
 
 from scheme.ledger import Entry, Owed
 from switch.breakers import Pass
-from switch.core.records import TransferRecord
+from switch.core.records import Binding, TransferRecord
 from switch.core.transfer import TransferState
 
 V = TypeVar("V")
@@ -26,6 +27,46 @@ class Answer(Struct, frozen=True, gc=False):
     body: bytes
     explain: str = ""
     subject: str = ""
+
+
+class Entered(Struct, frozen=True, gc=False):
+    """How an order came that was not sent as a CT1.
+
+    Attributes:
+        key: its idempotency key, scoped to its sender.
+        content: what moves money in it, to tell a repeat from another order.
+        binding: what it was verified to be.
+    """
+
+    key: str
+    content: str
+    binding: Binding
+
+
+class ReversalOutcome(StrEnum):
+    """What a debtor's agent achieves by taking an order back."""
+
+    POSTED = "posted"
+    """It is posted, and irrevocable."""
+    UNDONE = "undone"
+    """It was open, and is undone by this; its creditor's agent is told."""
+    REFUSED = "refused"
+    """It had been refused, or had expired, before."""
+    UNKNOWN = "unknown"
+    """It never came, and if it still comes it is refused."""
+
+
+class Reversal(Struct, frozen=True, gc=False):
+    """The outcome of a reversal, on disk.
+
+    Attributes:
+        transfer_id: of the order, or of the tombstone that stands for it.
+        answer: what the order is, and was, answered.
+    """
+
+    outcome: ReversalOutcome
+    transfer_id: str
+    answer: Answer
 
 
 class UnknownOutcome(Exception):
@@ -47,9 +88,24 @@ class Flight:
             for it.
         entries: what it posts, or would have.
         leave: the breaker's, until the creditor's agent has been asked.
+
+    Attributes:
+        is_reversed: its debtor's agent took it back before it was decided, so nobody's answer
+            can decide it any more.
+        asking: the task that waits for the creditor's agent, where the order can be taken back.
     """
 
-    __slots__ = ("entries", "is_reserved", "key", "leave", "outcome", "record", "state")
+    __slots__ = (
+        "asking",
+        "entries",
+        "is_reserved",
+        "is_reversed",
+        "key",
+        "leave",
+        "outcome",
+        "record",
+        "state",
+    )
 
     def __init__(
         self,
@@ -64,6 +120,8 @@ class Flight:
         self.leave = leave
         self.state = TransferState.RESERVED
         self.is_reserved = False
+        self.is_reversed = False
+        self.asking: asyncio.Task[object] | None = None
         self.outcome: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     def fail(self, error: BaseException) -> None:
@@ -75,12 +133,17 @@ class Flight:
 
 
 class Attempt:
-    """An owed message in memory: when it is due, and how often it was tried."""
+    """An owed message in memory: when it is due, and how often it was tried.
 
-    __slots__ = ("attempts", "due_ms", "first_ms", "owed")
+    Args:
+        is_repeat: it may have been sent before it came into memory.
+    """
 
-    def __init__(self, owed: Owed) -> None:
+    __slots__ = ("attempts", "due_ms", "first_ms", "is_repeat", "owed")
+
+    def __init__(self, owed: Owed, *, is_repeat: bool = False) -> None:
         self.owed = owed
+        self.is_repeat = is_repeat
         self.attempts = 0
         self.first_ms = owed.due_ms
         self.due_ms = owed.due_ms

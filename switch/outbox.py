@@ -18,6 +18,8 @@ from scheme.clock import Clock, Timer, from_ms, to_ms
 from scheme.ledger import Advance, Command, Owed, StrikeOff
 from scheme.limits import OUTBOX_CONCURRENCY_PER_PEER, OUTBOX_IN_MEMORY_PER_PEER
 from scheme.profile import Timers
+from switch.core.cash import CashState, after_reversal
+from switch.core.reversal import REVERSAL
 from switch.core.transfer import TransferState
 from switch.flight import Attempt
 from switch.ports import Delivery, Ledger, OwedRow, Peers
@@ -25,7 +27,7 @@ from switch.ports import Delivery, Ledger, OwedRow, Peers
 log = structlog.get_logger()
 
 CONFIRMATION: Final = "CT5"
-CANCELLATION: Final = "CTC1"
+CANCELLATIONS: Final = frozenset({"CTC1", REVERSAL})
 _QUIET_STEP: Final = timedelta(milliseconds=20)
 
 
@@ -137,7 +139,7 @@ class Outbox:
             return
         queue.waiting = [item for item in queue.waiting if item[2].owed.owed_id != owed.owed_id]
         heapq.heapify(queue.waiting)
-        attempt = Attempt(owed)
+        attempt = Attempt(owed, is_repeat=True)
         attempt.first_ms = attempt.due_ms = to_ms(self._clock.now())
         self._push(queue, attempt)
         self._pump(owed.participant)
@@ -186,7 +188,7 @@ class Outbox:
         queue = self._queue(participant)
         attempt.attempts += 1
         try:
-            delivery = await self._attempt(attempt.owed)
+            delivery = await self._attempt(attempt)
         except Exception as error:
             # The task's root: whatever a peer makes of our client, the message stays owed.
             log.exception("delivery failed", owed_id=attempt.owed.owed_id)
@@ -203,11 +205,12 @@ class Outbox:
             self._again(queue, attempt, delivery)
         self._pump(participant)
 
-    async def _attempt(self, owed: Owed) -> Delivery:
+    async def _attempt(self, attempt: Attempt) -> Delivery:
+        repeated = attempt.is_repeat or attempt.attempts > 1
         deadline = self._clock.now() + timedelta(seconds=self._timers.owed_answer_s)
         try:
             async with self._clock.deadline(deadline):
-                return await self._peers.deliver(owed)
+                return await self._peers.deliver(attempt.owed, repeated=repeated)
         except TimeoutError:
             return Delivery(acknowledged=False, detail="no acknowledgement in time")
 
@@ -293,17 +296,20 @@ class Outbox:
             if len(queue.known) >= OUTBOX_IN_MEMORY_PER_PEER:
                 queue.has_more = True
                 break
-            attempt = Attempt(row.owed)
+            attempt = Attempt(row.owed, is_repeat=True)  # A former process may have sent it.
             # The time in which nobody could deliver it does not count towards parking.
             attempt.first_ms = max(attempt.first_ms, now_ms)
             self._push(queue, attempt)
         self._pump(participant)
 
 
-def _state_after(owed: Owed, delivery: Delivery) -> TransferState | None:
+def _state_after(owed: Owed, delivery: Delivery) -> TransferState | CashState | None:
     """Return the state a transfer reaches when this message of it is acknowledged."""
     if owed.message == CONFIRMATION:
         return TransferState.CONFIRMED
-    if owed.message == CANCELLATION:
+    if owed.message in CANCELLATIONS:
+        cash = after_reversal(owed.owed_id, refused=delivery.refused)
+        if cash is not None:
+            return cash
         return TransferState.DISPUTED if delivery.refused else TransferState.CANCELLED
     return None

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from scheme.ledger import Account, Command, Owed, Position, Result
 from scheme.messages import Message
-from switch.core.records import TransferRecord, VerificationRecord
+from switch.core.records import Tombstone, TransferRecord, VerificationRecord
 
 
 class Window(Protocol):
@@ -46,13 +46,14 @@ class Ledger(Protocol):
 
 
 class StoredTransfer(Struct, frozen=True, gc=False):
-    """A transfer as read from the disk."""
+    """A transfer as read from the disk: its record, or the tombstone that stands for it."""
 
     transfer_id: str
     state: str
     reason: str
     creditor_agent: str
     record: TransferRecord | None
+    tombstone: Tombstone | None = None
 
 
 class OwedRow(Struct, frozen=True, gc=False):
@@ -185,8 +186,9 @@ class Delivery(Struct, frozen=True, gc=False):
     """What became of one attempt to deliver an owed message.
 
     Attributes:
-        acknowledged: a 2xx came.
-        refused: the peer's own answer says 05 (CTC2); it acknowledges all the same.
+        acknowledged: a 2xx or an 0430 came.
+        refused: the peer will not undo (CTC2 05; 0430 other than 00 and 25); it acknowledges all
+            the same.
         detail: for people and logs.
     """
 

@@ -14,7 +14,8 @@ from scheme.errors import BadSignature
 from scheme.masking import mask_message, mask_text
 from scheme.wire import jws
 from switch.core.payment import PAYMENT_STATES
-from switch.core.records import TransferRecord, VerificationRecord, unpack_transfer
+from switch.core.records import TransferRecord, VerificationRecord, is_cash, unpack_transfer
+from switch.core.reversal import REVERSAL
 from switch.core.routing import told
 from switch.core.transfer import TransferState
 from switch.flight import Attempt, Flight
@@ -23,7 +24,7 @@ from switch.ports import EntryRow, OwedRow, TransferFilter, TransferRow
 from switch.wire_log import WireMessage
 
 _CONFIRMATION: Final = "CT5"
-_CANCELLATION: Final = "CTC1"
+_CANCELLATIONS: Final = ("CTC1", REVERSAL)
 _MARGIN_US: Final = 60_000_000
 
 Row = dict[str, Any]
@@ -127,7 +128,7 @@ class Queries:
             "owed": [
                 self._owed(one, attempts) for one in self._store.owed(subject=row.transfer_id)
             ],
-            **(as_decision(row) if is_payment else _decision(record)),
+            **(as_decision(row) if is_payment else _decision(row, record)),
         }
 
     async def _flying(self, flight: Flight) -> Row:
@@ -200,7 +201,7 @@ class Queries:
             return [self._owed(one, attempts) for one in rows]
 
         # Each kind has a page of its own: a peer's many notices must not hide a confirmation.
-        store, transfer_messages = self._store, (_CONFIRMATION, _CANCELLATION)
+        store, transfer_messages = self._store, (_CONFIRMATION, *_CANCELLATIONS)
         return {
             "in_flight": [self._in_flight_row(flight) for flight in self._in_flight()],
             "expired_uncancelled": [
@@ -251,7 +252,9 @@ class Queries:
 
 
 def _record(row: TransferRow) -> TransferRecord | None:
-    return None if row.state == TransferState.TOMBSTONE else unpack_transfer(row.record)
+    if row.state == TransferState.TOMBSTONE or is_cash(row.transfer_id):
+        return None
+    return unpack_transfer(row.record)
 
 
 def _line(row: TransferRow) -> Row:
@@ -262,7 +265,7 @@ def _line(row: TransferRow) -> Row:
     return {
         "instruction_id": row.transfer_id,
         "state": row.state,
-        "response_code": (record.response_code if record is not None else "05") or None,
+        "response_code": _response_code(row, record),
         "reason_code": row.reason or None,
         "debtor_agent": row.debtor_agent,
         "creditor_agent": row.creditor_agent,
@@ -276,6 +279,12 @@ def _line(row: TransferRow) -> Row:
         "window": None if record is None else record.window or record.network_window or None,
         "network_window": None if record is None else record.network_window or None,
     }
+
+
+def _response_code(row: TransferRow, record: TransferRecord | None) -> str | None:
+    if record is not None:
+        return record.response_code or None
+    return "05" if row.state == TransferState.TOMBSTONE else None
 
 
 def _details(record: TransferRecord) -> Row:
@@ -297,7 +306,10 @@ def _details(record: TransferRecord) -> Row:
     }
 
 
-def _decision(record: TransferRecord | None) -> Row:
+def _decision(row: TransferRow, record: TransferRecord | None) -> Row:
+    if record is None and is_cash(row.transfer_id):
+        decision: Row = {"rule": "", "decided_by": "", "rail": None, "considered": []}
+        return {"decision": decision, "explanation": ""}
     if record is None:
         text = "a tombstone: asked about, and not known; it is never issued or posted"
         return {

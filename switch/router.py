@@ -13,10 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scheme.clock import Clock, to_ms
-from scheme.errors import NoAnswer, NotConnected
+from scheme.errors import NotConnected
 from scheme.ledger import DALE, NATIONAL, Duplicate, Short
 from scheme.limits import RECENT_KEYS_MAX, TRANSFERS_IN_FLIGHT_MAX
-from scheme.messages import CT1, CT2, CT3, Message
+from scheme.messages import CT1
 from scheme.money import CURRENCY_BY_CODE
 from scheme.network import SINGLE_MESSAGE_LANES, Participant
 from scheme.profile import Profile
@@ -28,7 +28,9 @@ from switch.core.outcome import Parties, decide, refuse, reservation
 from switch.core.rails import IMMEDIATE, Rail
 from switch.core.records import (
     Binding,
+    Tombstone,
     TransferRecord,
+    is_other_kind,
     is_same_order,
     order_key,
     unpack_transfer,
@@ -36,18 +38,17 @@ from switch.core.records import (
 from switch.core.routing import NoRoute, Route, RouteRequest
 from switch.core.sessions import NetworkState
 from switch.core.transfer import (
-    AnswerOverdue,
-    CreditorAccepted,
-    CreditorRefused,
-    CreditorUnreachable,
+    PAID,
     Event,
     TransferState,
     advance,
 )
-from switch.flight import Answer, Flight, NotAccepting, Recent
+from switch.creditors import Creditors
+from switch.flight import Answer, Entered, Flight, NotAccepting, Recent, Reversal
 from switch.identifiers import RESEND, Issuer
 from switch.pathfinder import Pathfinder
 from switch.ports import Ledger, Outbox, Peers, Store, WindowOf
+from switch.reversals import TAKEN_BACK, Reversals, as_answer, burial_answer
 
 log = structlog.get_logger()
 
@@ -93,7 +94,7 @@ class TransferRouter:
     ) -> None:
         self._ledger = ledger
         self._store = store
-        self._peers = peers
+        self._creditors = Creditors(peers=peers, breakers=breakers, clock=clock)
         self._outbox = outbox
         self._issuer = issuer
         self._bindings = bindings
@@ -111,6 +112,9 @@ class TransferRouter:
         self._flights: dict[str, Flight] = {}
         self._by_id: dict[str, Flight] = {}
         self._recent: Recent[bytes] = Recent(RECENT_KEYS_MAX)
+        self._reversals = Reversals(
+            ledger=ledger, clock=clock, flights=self._flights, finished=self._finished, spawn=spawn
+        )
         self._expiry = timedelta(seconds=profile.timers.ct_expiry_s)
         self._idle = asyncio.Event()
         self._idle.set()
@@ -129,8 +133,11 @@ class TransferRouter:
         """Wait until nothing is in flight."""
         await self._idle.wait()
 
-    async def order(self, ct1: CT1) -> Answer:
+    async def order(self, ct1: CT1, entered: Entered | None = None) -> Answer:
         """Return the answer to an order: new, in flight, or long finished.
+
+        Args:
+            entered: how it came, if not as a CT1: its key and binding take the place of the CT1's.
 
         Raises:
             UnknownOutcome: something failed here, and no outcome may be stated.
@@ -139,35 +146,81 @@ class TransferRouter:
         refusal = rules.debtor_registered(ct1.debtorParticipantCode, self._fleet)
         if refusal is not None:
             return self._refused(ct1, refusal)
-        key = order_key(ct1)
+        key = order_key(ct1) if entered is None else entered.key
         flight = self._flights.get(key)
         if flight is not None:
-            refusal = self._may_repeat(ct1, flight.record)
+            refusal = self._may_repeat(ct1, entered, flight.record)
             if refusal is not None:
                 return self._refused(ct1, refusal)
             return await asyncio.shield(flight.outcome)
-        is_new = self._is_unquoted(ct1.referenceTransactionId)
+        if entered is not None and self._reversals.is_burying(key):
+            return await self._reversals.burial(key)
+        # An order that came by another wire has a key of its own, whatever it quotes.
+        is_new = entered is None and self._is_unquoted(ct1.referenceTransactionId)
         first = None if is_new else self._finished(key)
+        if isinstance(first, Tombstone):
+            return burial_answer(first)
         if first is not None:
-            refusal = self._may_repeat(ct1, first)
-            return _answer(first) if refusal is None else self._refused(ct1, refusal)
+            refusal = self._may_repeat(ct1, entered, first)
+            return as_answer(first) if refusal is None else self._refused(ct1, refusal)
         if self._is_stopping:
             raise NotAccepting
-        return await self._first_send(ct1, key)
+        return await self._first_send(ct1, key, entered)
+
+    async def repeated(self, key: str, content: str) -> Answer | None:
+        """Return the answer to a request that came before by another wire; None if it did not.
+
+        Args:
+            content: what moves money in it; if it differs the answer is AM05.
+
+        Raises:
+            UnknownOutcome: as for ``order``.
+        """
+        flight = self._flights.get(key)
+        if flight is None and self._reversals.is_burying(key):
+            return await self._reversals.burial(key)
+        first = self._finished(key) if flight is None else flight.record
+        if first is None:
+            return None
+        if isinstance(first, Tombstone):
+            return burial_answer(first)
+        if first.entered != content:
+            return self._refused(first.ct1, rules.OTHER_CONTENT)
+        return as_answer(first) if flight is None else await asyncio.shield(flight.outcome)
+
+    async def reverse(self, key: str, *, debtor_agent: str = "") -> Reversal:
+        """Take back the order that came, or will come, under a key by another wire.
+
+        Args:
+            debtor_agent: who says so, noted where the order never came.
+
+        Raises:
+            UnknownOutcome: something failed here, and no outcome may be stated.
+            NotAccepting: the clearing house cannot remember more just now.
+        """
+        return await self._reversals.reverse(key, debtor_agent)
 
     def stop(self) -> None:
         """Begin no more orders; repeats are still answered, and what is in flight ends."""
         self._is_stopping = True
 
-    def _may_repeat(self, ct1: CT1, first: TransferRecord) -> rules.Refusal | None:
+    def _may_repeat(
+        self, ct1: CT1, entered: Entered | None, first: TransferRecord
+    ) -> rules.Refusal | None:
+        if entered is not None:
+            return None if first.entered == entered.content else rules.OTHER_CONTENT
         if not is_same_order(ct1, first):
             return rules.OTHER_CONTENT
         if self._profile.switch.strict_resend and ct1.messageTypeId != RESEND:
             return rules.RESEND_UNMARKED
         return None
 
-    async def _first_send(self, ct1: CT1, key: str) -> Answer:
-        binding = self._bindings(ct1.referenceTransactionId)
+    async def _first_send(self, ct1: CT1, key: str, entered: Entered | None) -> Answer:
+        if entered is None:
+            binding, content = self._bindings(ct1.referenceTransactionId), ""
+        else:
+            binding, content = entered.binding, entered.content
+            assert content, "what came by another wire says what it is"
         refusal = self._may_enter(ct1, binding)
         way: Route | NoRoute | None = None
         if refusal is None and binding is not None:
@@ -175,7 +228,7 @@ class TransferRouter:
             refusal = way.refusal if isinstance(way, NoRoute) else self._overloaded()
         if refusal is not None and not refusal.is_outcome:
             return self._refused(ct1, refusal)
-        flight = self._open(ct1, key, binding, way)
+        flight = self._open(ct1, key, binding, way, content)
         if refusal is None:
             # No await since the way was found: whoever comes next sees a probe on its way.
             record = flight.record
@@ -202,7 +255,12 @@ class TransferRouter:
         return None
 
     def _open(
-        self, ct1: CT1, key: str, binding: Binding | None, way: Route | NoRoute | None
+        self,
+        ct1: CT1,
+        key: str,
+        binding: Binding | None,
+        way: Route | NoRoute | None,
+        content: str,
     ) -> Flight:
         code = ct1.creditorParticipantCode if binding is None else binding.creditor_agent
         debtor, creditor = self._fleet[ct1.debtorParticipantCode], self._fleet.get(code)
@@ -220,6 +278,7 @@ class TransferRouter:
             explanation=_said(way),
             network_window=windows.network,
             named_debtor=routing.named_debtor(rail, debtor, code, self._profile),
+            entered=content,
         )
         if isinstance(way, Route):
             assert creditor is not None, "nothing is routed to whom nobody knows"
@@ -256,6 +315,8 @@ class TransferRouter:
 
     async def _run(self, flight: Flight, refusal: rules.Refusal | None) -> None:
         """The transfer's own task: whoever sent the order may come and go."""
+        if flight.is_reversed:
+            refusal = refusal or TAKEN_BACK
         try:
             if refusal is None:
                 await self._carry(flight)
@@ -271,10 +332,15 @@ class TransferRouter:
 
     async def _carry(self, flight: Flight) -> None:
         expiry = self._clock.now() + self._expiry
-        lane = self._fleet[flight.record.creditor_agent].lane
-        command = reservation(
-            flight.record, flight.key, flight.entries, write_ahead=lane in SINGLE_MESSAGE_LANES
-        )
+        ct2 = answers.order(flight.record, self._profile.switch.branch_id)
+        must_prepare = self._fleet[ct2.creditorParticipantCode].lane in SINGLE_MESSAGE_LANES
+        if must_prepare:
+            try:
+                flight.record = self._creditors.prepared(flight.record, ct2)
+            except NotConnected:
+                await self._refuse(flight, rules.UNREACHABLE)
+                return
+        command = reservation(flight.record, flight.key, flight.entries, write_ahead=must_prepare)
         (result,) = await self._ledger.apply((command,))
         if isinstance(result, Short):
             await self._refuse_uncovered(flight, result)
@@ -283,44 +349,9 @@ class TransferRouter:
             self._answer_first(flight, result)
             return
         flight.is_reserved = True
-        event, rule = await self._ask_creditor(flight, expiry)
+        ask = self._creditors.ask_unless_reversed if flight.record.entered else self._creditors.ask
+        event, rule = await ask(flight, ct2, expiry)
         await self._decide(flight, event, rule)
-
-    async def _ask_creditor(self, flight: Flight, expiry: object) -> tuple[Event, str]:
-        record, leave = flight.record, flight.leave
-        assert leave is not None
-        flight.leave = None
-        ct2 = answers.order(record, self._profile.switch.branch_id)
-        has_failed = True
-        try:
-            async with self._clock.deadline(expiry):  # type: ignore[arg-type]
-                answer = await self._answer_or_silence(record, ct2)
-            has_failed = False
-        except NotConnected:
-            return CreditorUnreachable(), rules.UNREACHABLE.header
-        except TimeoutError:
-            return AnswerOverdue(), rules.SILENT.header
-        finally:
-            self._breakers.end(leave, has_failed=has_failed)
-        if answer.responseCode == answers.ACCEPTED:
-            return CreditorAccepted(), ""
-        refusal = rules.creditor_refused(answer.reasonCode or "")
-        return CreditorRefused(refusal.reason), refusal.header
-
-    async def _answer_or_silence(self, record: TransferRecord, ct2: CT2) -> CT3:
-        """Return a sound CT3; anything else is silence, and the timer runs on."""
-        instruction = record.instruction_id
-        try:
-            answer = await self._peers.ask(record.creditor_agent, ct2, instruction)
-        except NoAnswer as error:
-            log.info("creditor's answer unusable", transfer_id=instruction, cause=str(error))
-        else:
-            if _answers(answer, ct2):
-                assert isinstance(answer, CT3)
-                return answer
-            log.info("creditor answered another order", transfer_id=instruction)
-        await asyncio.get_running_loop().create_future()
-        raise AssertionError("only the deadline ends this wait")
 
     async def _decide(self, flight: Flight, event: Event, rule: str) -> None:
         """Give a reserved transfer its outcome: in memory at once, then on disk, then told."""
@@ -339,7 +370,7 @@ class TransferRouter:
         self._told(flight, outcome.record, outcome.command.record)
         if outcome.command.owed:
             self._outbox.take(outcome.command.owed)
-        if flight.state is TransferState.POSTED:
+        if flight.state in PAID:
             self._on_posted(outcome.record)
 
     async def _refuse_uncovered(self, flight: Flight, short: Short) -> None:
@@ -372,7 +403,7 @@ class TransferRouter:
         flight.record = record
         self._recent.put(flight.key, packed)
         if not flight.outcome.done():
-            flight.outcome.set_result(_answer(record))
+            flight.outcome.set_result(as_answer(record))
         log.info(
             "transfer decided",
             transfer_id=record.instruction_id,
@@ -384,18 +415,23 @@ class TransferRouter:
 
     def _answer_first(self, flight: Flight, first: Duplicate) -> None:
         """Another node, or a row the cache had lost, was first: its outcome stands."""
-        record = unpack_transfer(first.record)
-        if not record.answer:
-            flight.fail(RuntimeError("the order is in flight elsewhere"))
-        elif not flight.outcome.done():
-            flight.outcome.set_result(_answer(record))
+        if is_other_kind(first.transfer_id):
+            answer = self._refused(flight.record.ct1, rules.OTHER_CONTENT)
+        else:
+            record = unpack_transfer(first.record)
+            if not record.answer:
+                flight.fail(RuntimeError("the order is in flight elsewhere"))
+                return
+            answer = as_answer(record)
+        if not flight.outcome.done():
+            flight.outcome.set_result(answer)
 
-    def _finished(self, key: str) -> TransferRecord | None:
+    def _finished(self, key: str) -> TransferRecord | Tombstone | None:
         packed = self._recent.get(key)
         if packed is not None:
             return unpack_transfer(packed)
         stored = self._store.transfer_by_key(key)
-        return None if stored is None else stored.record
+        return None if stored is None else stored.record or stored.tombstone
 
     def _refused(self, ct1: CT1, refusal: rules.Refusal) -> Answer:
         """Answer 05 without storing anything: the same order can only fail the same way."""
@@ -438,17 +474,3 @@ def _usual_rail(debtor: Participant, creditor: Participant | None) -> Rail:
     if debtor.code == creditor.code:
         return Rail.ON_US
     return Rail.NETWORK if is_internal(debtor, creditor) else Rail.TIN
-
-
-def _answer(record: TransferRecord) -> Answer:
-    return Answer(record.answer, record.rule, record.instruction_id)
-
-
-def _answers(answer: Message, ct2: CT2) -> bool:
-    """Tell whether a CT3 is about this order: its id, and its amount where it says one."""
-    return (
-        isinstance(answer, CT3)
-        and answer.instructionId == ct2.instructionId
-        and answer.amount in (None, ct2.amount)
-        and answer.responseCode in (answers.ACCEPTED, answers.REFUSED)
-    )

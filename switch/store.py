@@ -19,6 +19,8 @@ from switch.core.payment import (
 from switch.core.records import (
     TransferRecord,
     VerificationRecord,
+    is_cash,
+    unpack_tombstone,
     unpack_transfer,
     unpack_verification,
 )
@@ -320,9 +322,12 @@ def _stored(row: Any) -> StoredTransfer | None:
     if row is None:
         return None
     transfer_id, state, reason, creditor_agent, record = row
-    if state in PAYMENT_STATES:
+    if state in PAYMENT_STATES or is_cash(transfer_id):
         return None  # No order of this wire.
-    known = None if state == TransferState.TOMBSTONE else unpack_transfer(record)
+    if state == TransferState.TOMBSTONE:
+        tombstone = unpack_tombstone(record)
+        return StoredTransfer(transfer_id, state, reason, creditor_agent, None, tombstone)
+    known = unpack_transfer(record)
     return StoredTransfer(transfer_id, state, reason, creditor_agent, known)
 
 

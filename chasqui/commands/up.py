@@ -155,6 +155,7 @@ async def _run(session: Session, plan: Plan) -> int:
             tin_url=plan.tin_url,
             fleet=str(plan.fleet_path.resolve()),
             pid=os.getpid(),
+            iso8583_address=plan.iso8583_address,
         )
         write_private(plan.home / COUNTRY_FILE, msgspec.json.encode(told).decode())
         for line in screen(session, plan):

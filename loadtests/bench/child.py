@@ -124,12 +124,12 @@ def _pinned(core: int | None) -> list[str]:
     return [] if core is None else ["taskset", "--cpu-list", str(core)]
 
 
-async def serve_until_orphaned(port: int) -> None:
-    """Say in which port this process serves; return when it is told to end or has no parent."""
+async def serve_until_orphaned(port: int, **more: int) -> None:
+    """Say on which port, or ports, this process serves; return once it is told to end or orphaned."""
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     lifeline = watch(0, lambda: loop.call_soon_threadsafe(over.set), grace_s=5.0)
-    sys.stdout.write(msgspec.json.encode({"event": "ready", "port": port}).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode({"event": "ready", "port": port, **more}).decode() + "\n")
     sys.stdout.flush()
     await over.wait()
     lifeline.stopped()

@@ -20,20 +20,31 @@ from scheme.wire.jws import TrustedCertificate, thumbprint
 
 FLEET = Path(__file__).resolve().parents[2] / "participants" / "fleet.toml"
 PROFILE = "peru"
+TIN, ISO8583 = "tin", "iso8583"
 
 
 class Mode(Struct, frozen=True):
-    """What is switched on while it is measured."""
+    """What is switched on while it is measured.
+
+    Attributes:
+        lane: on which debtors and creditors speak.
+        mac: algorithm of the MACs on the lane of ISO 8583.
+    """
 
     name: str
     wire_log: bool
-    jws: bool
+    jws: bool = False
+    lane: str = TIN
+    mac: str = "none"
 
 
 MODES = (
-    Mode("tin", wire_log=True, jws=False),
-    Mode("tin_nolog", wire_log=False, jws=False),
+    Mode("tin", wire_log=True),
+    Mode("tin_nolog", wire_log=False),
     Mode("tin_jws", wire_log=True, jws=True),
+    Mode("iso8583", wire_log=True, lane=ISO8583),
+    Mode("iso8583_nolog", wire_log=False, lane=ISO8583),
+    Mode("iso8583_mac", wire_log=True, lane=ISO8583, mac="aes-cmac"),
 )
 
 
@@ -62,13 +73,9 @@ class LocalCountry:
         """Start both and wait until transfers can flow."""
         self._home.mkdir(parents=True, exist_ok=True)
         fleet_file = self._home / "fleet.toml"
-        write_fleet(fleet_file, FLEET, self._fleet_ports, jws=self._mode.jws)
-        on_switch, on_fleet = self._cores or (None, None)
+        self._write_fleet(fleet_file)
         try:
-            self.switch = self._start("switch", self._switch_settings(fleet_file), on_switch)
-            self.fleet = self._start("participants", self._fleet_settings(fleet_file), on_fleet)
-            self.switch.ready()
-            self.fleet.ready()
+            self._start_all(fleet_file)
             self.operations.wait_until_ready(READY_S_MAX)
             self.operations.wait_until_signed_on(READY_S_MAX)
             self.operations.wait_until_quiet(READY_S_MAX)
@@ -99,6 +106,16 @@ class LocalCountry:
             identity = pki.identities[code]
             signers[code] = Signed(identity.key, thumbprint(identity.certificate), peer, now)
         return signers.__getitem__
+
+    def _write_fleet(self, path: Path) -> None:
+        write_fleet(path, FLEET, self._fleet_ports, jws=self._mode.jws, lanes=(TIN,))
+
+    def _start_all(self, fleet_file: Path) -> None:
+        on_switch, on_fleet = self._cores or (None, None)
+        self.switch = self._start("switch", self._switch_settings(fleet_file), on_switch)
+        self.fleet = self._start("participants", self._fleet_settings(fleet_file), on_fleet)
+        self.switch.ready()
+        self.fleet.ready()
 
     def _start(self, package: str, settings: dict[str, object], core: int | None) -> Child:
         path = self._home / f"{package}.toml"

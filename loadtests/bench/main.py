@@ -10,6 +10,9 @@ import uvloop
 from rich.console import Console
 
 from loadtests.bench.child import NotReady
+from loadtests.bench.iso8583_codec import ISO_CODEC
+from loadtests.bench.iso8583_link import RefusedLink
+from loadtests.bench.iso8583_links import ISO_LINKS
 from loadtests.bench.local_country import MODES
 from loadtests.bench.measure import NothingMeasured
 from loadtests.bench.operations import NoSuchAnswer
@@ -23,7 +26,7 @@ EXIT_DONE = 0
 EXIT_DIFFERS = 1
 EXIT_NO_ANSWER = 3
 
-_NAMES = (*(mode.name for mode in MODES), WINDOW)
+_NAMES = (*(mode.name for mode in MODES), ISO_CODEC, ISO_LINKS, WINDOW)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.url:
             return _rehearse(asked, console)
         return _bench(asked, console)
-    except (NotReady, NoSuchAnswer, NothingMeasured) as error:
+    except (NotReady, NoSuchAnswer, NothingMeasured, RefusedLink) as error:
         console.print(f"bench: {error}", style="red", markup=False)
         return EXIT_NO_ANSWER
 
@@ -52,6 +55,8 @@ def _bench(asked: argparse.Namespace, console: Console) -> int:
         seed=asked.seed,
         with_startup=asked.startup,
         window_transfers=asked.window_transfers if WINDOW in asked.modes else 0,
+        with_codec=ISO_CODEC in asked.modes,
+        iso8583_links=asked.iso8583_links if ISO_LINKS in asked.modes else 0,
     )
     with tempfile.TemporaryDirectory(prefix="chasqui-bench-") as folder:
         report = uvloop.run(run(plan, Path(folder), SystemClock(), console.print))
@@ -105,6 +110,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_above_zero,
         default=1_000_000,
         help="of the window that is closed and recounted (default 1000000)",
+    )
+    add(
+        "--iso8583-links",
+        type=_above_zero,
+        default=1_000,
+        help="open links whose memory is taken (default 1000)",
     )
     add("--in-flight", type=_above_zero, default=64, help="transfers at once (default 64)")
     add("--seed", type=int, default=970, help="of payees and amounts (default 970)")

@@ -3,20 +3,28 @@
 import asyncio
 import statistics
 from collections.abc import Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
 from loadtests.bench.child import Child
-from loadtests.bench.traffic import Round, Traffic
+from loadtests.bench.traffic import Round
 
 _SETTLE_S = 0.2
 """After a round, so that what it left behind (CT5, logs) is counted with it."""
 
 
+class Driver(Protocol):
+    """A load."""
+
+    async def run(self, *, seconds: float) -> Round:
+        """Keep transfers in flight for a time."""
+
+
 class Side(Struct, frozen=True):
     """One of the two that are compared: who is driven, and whose processor time counts."""
 
-    traffic: Traffic
+    traffic: Driver
     process: Child
 
 

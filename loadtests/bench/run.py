@@ -16,7 +16,10 @@ from msgspec.structs import replace
 
 from loadtests.bench.child import Child, cores, pin_self, unpin_self
 from loadtests.bench.documents import ANY_PAYEE
-from loadtests.bench.local_country import LocalCountry, Mode, debtors
+from loadtests.bench.iso8583_codec import ISO_CODEC, CodecFigures, measure_codec
+from loadtests.bench.iso8583_links import ISO_LINKS, LinksFigures, measure_links
+from loadtests.bench.iso8583_run import IsoRun
+from loadtests.bench.local_country import ISO8583, LocalCountry, Mode, debtors
 from loadtests.bench.measure import Figures, Side, figures, pairs_of
 from loadtests.bench.operations import Operations
 from loadtests.bench.orders import Debtor, Plain
@@ -36,6 +39,7 @@ class Plan(Struct, frozen=True):
         pairs: kept, after one that is dropped.
         seconds: of each round.
         window_transfers: of the one window that is closed and recounted; 0 leaves it out.
+        iso8583_links: open links whose memory is taken; 0 leaves them out.
     """
 
     modes: tuple[Mode, ...]
@@ -45,6 +49,8 @@ class Plan(Struct, frozen=True):
     seed: int = 970
     with_startup: bool = True
     window_transfers: int = 0
+    with_codec: bool = False
+    iso8583_links: int = 0
 
 
 class Check(Struct, frozen=True):
@@ -64,7 +70,9 @@ class Report(Struct, frozen=True, omit_defaults=True):
     taken_at: str
     seed: int
     environment: Mapping[str, Any]
-    modes: dict[str, Figures | WindowFigures] = field(default_factory=dict)
+    modes: dict[str, Figures | WindowFigures | CodecFigures | LinksFigures] = field(
+        default_factory=dict
+    )
     checks: dict[str, Check] = field(default_factory=dict)
     startup: Startup | None = None
 
@@ -97,9 +105,16 @@ async def run(plan: Plan, folder: Path, clock: Clock, say: Callable[[str], None]
     pin_self()
     for mode in plan.modes:
         say(f"{mode.name}: {plan.pairs} pairs of {plan.seconds:g} s, one before that is dropped")
-        report.modes[mode.name], report.checks[mode.name] = await _measure(
+        measured = _measure_iso8583 if mode.lane == ISO8583 else _measure
+        report.modes[mode.name], report.checks[mode.name] = await measured(
             mode, plan, folder / mode.name, clock
         )
+    if plan.with_codec:
+        say(f"{ISO_CODEC}: a 0200 decoded and encoded, beside pyiso8583")
+        report.modes[ISO_CODEC] = measure_codec()
+    if plan.iso8583_links:
+        say(f"{ISO_LINKS}: {plan.iso8583_links} signed-on links")
+        report.modes[ISO_LINKS] = await measure_links(folder / ISO_LINKS, clock, plan.iso8583_links)
     unpin_self()
     if plan.window_transfers:
         say(f"window: {plan.window_transfers} transfers are closed and recounted")
@@ -131,6 +146,22 @@ async def _measure(mode: Mode, plan: Plan, home: Path, clock: Clock) -> tuple[Fi
         traffic.close()
         relay_traffic.close()
         return figures(found, plan.in_flight), check(operations, book, before)
+
+
+async def _measure_iso8583(
+    mode: Mode, plan: Plan, home: Path, clock: Clock
+) -> tuple[Figures, Check]:
+    with ExitStack() as stack:
+        load = IsoRun(stack, mode, home, clock, seed=plan.seed, in_flight=plan.in_flight)
+        operations = load.country.operations
+        before = operations.balances()
+        found = await load.pairs(plan.pairs, plan.seconds)
+        held = check(operations, load.book, before)
+        load.close()
+        objections = load.objections
+        if objections:
+            held = replace(held, holds=False, differences=held.differences + objections)
+        return figures(found, plan.in_flight), held
 
 
 def _relay(stack: ExitStack, plan: Plan, home: Path, clock: Clock) -> tuple[Traffic, Child]:
@@ -193,6 +224,9 @@ def failures(report: Report) -> Sequence[str]:
     window = report.modes.get(WINDOW)
     if isinstance(window, WindowFigures) and not window.agrees:
         found.append(f"{WINDOW}: the recount does not agree with the batch or the positions")
+    links = report.modes.get(ISO_LINKS)
+    if isinstance(links, LinksFigures) and links.lost:
+        found.append(f"{ISO_LINKS}: {links.lost} links did not stay")
     for name, one in report.checks.items():
         if one.refused:
             found.append(f"{name}: refused: {dict(one.refused)}")

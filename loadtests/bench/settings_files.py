@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runtime.files import load_fleet
-from scheme.network import Behaviour, Fleet
+from scheme.network import LANES, Behaviour, Fleet
 
 _AT_ONCE = Behaviour(latency_ms_median=0.0, latency_sigma=0.0)
 
@@ -18,13 +18,16 @@ def write_toml(path: Path, settings: Mapping[str, Any]) -> None:
     path.write_text("".join(f"{name} = {toml_value(value)}\n" for name, value in settings.items()))
 
 
-def write_fleet(path: Path, source: Path, ports: Sequence[int], *, jws: bool) -> Fleet:
+def write_fleet(
+    path: Path, source: Path, ports: Sequence[int], *, jws: bool, lanes: Sequence[str] = LANES
+) -> Fleet:
     """Write a fleet whose institutions answer at once, on ports of its own.
 
     Args:
         source: the fleet that is changed.
         ports: one for each simulated institution, in order.
         jws: everybody signs.
+        lanes: whoever receives orders on another lane stays away.
     """
     free = iter(ports)
     fleet = load_fleet(source)
@@ -36,13 +39,20 @@ def write_fleet(path: Path, source: Path, ports: Sequence[int], *, jws: bool) ->
             jws=jws,
         )
         for one in fleet.participant
+        if one.lane in lanes
     )
+    changed_fleet = replace(fleet, participant=changed)
+    write_participants(path, changed_fleet)
+    return changed_fleet
+
+
+def write_participants(path: Path, fleet: Fleet) -> None:
+    """Write a fleet as it is."""
     text = f"seed = {fleet.seed}\n"
-    for one in changed:
+    for one in fleet.participant:
         members = msgspec.to_builtins(one).items()
         text += "\n[[participant]]\n" + "".join(f"{n} = {toml_value(v)}\n" for n, v in members)
     path.write_text(text)
-    return replace(fleet, participant=changed)
 
 
 def toml_value(value: object) -> str:

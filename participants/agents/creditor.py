@@ -42,7 +42,10 @@ _LATE_BY_S: Final = 1.0
 _SPOILED_ANSWERS: Final = frozenset(
     {Act.GARBAGE, Act.HALF, Act.ERROR_500, Act.ERROR_400, Act.DROP, Act.BAD_SIGNATURE}
 )
-_WITHOUT_HOLD: Final = frozenset({Act.REFUSE, Act.SILENT, Act.NO_REASON})
+WITHOUT_HOLD: Final = frozenset({Act.REFUSE, Act.SILENT, Act.NO_REASON})
+"""Acts after which the book holds nothing."""
+HOLDS_SILENT: Final = frozenset({Act.HOLD_SILENT, Act.CTC1_ERROR, Act.UNDO_REFUSED})
+"""Acts that take the order and never say so."""
 _CT5_ACTS: Final = {
     Act.CT5_ERROR: Reply(spoiled=Act.ERROR_500),
     Act.CT5_DROP: Reply(spoiled=Act.DROP),
@@ -139,7 +142,7 @@ class CreditorDesk:
             session=self._own.session,
             is_seen=is_seen,
             account=account,
-            credited_today=self._credited_today(message.creditorCCI or ""),
+            credited_today=self.credited_today(message.creditorCCI or ""),
         )
         reason = refusal(message, facts)
         if self._own.books.is_full and reason is None:
@@ -150,7 +153,7 @@ class CreditorDesk:
         spell = None
         if account is not None and reason is None:
             spell = self._spell(message, account)
-        if spell is not None and spell.act in _WITHOUT_HOLD:
+        if spell is not None and spell.act in WITHOUT_HOLD:
             if spell.act is Act.SILENT:
                 await self._own.wait_s(SILENCE_S)
                 return Reply(spoiled=Act.DROP)
@@ -172,7 +175,7 @@ class CreditorDesk:
         self, message: CT2, reason: ReasonCode | None, spell: Magic | None
     ) -> Reply:
         act = spell.act if spell is not None else None
-        if act in {Act.HOLD_SILENT, Act.CTC1_ERROR}:
+        if act in HOLDS_SILENT:
             await self._own.wait_s(SILENCE_S)
             return Reply(spoiled=Act.DROP)
         if act is Act.LATE:
@@ -241,8 +244,7 @@ class CreditorDesk:
         account = self._own.accounts[order.cci]
         now = self._own.clock.now()
         account.balance += order.amount
-        if order.channel == Channel.ALIAS:
-            self._credited[order.cci] = self._credited_today(order.cci) + order.amount
+        self.count(order, order.amount)
         self._end(order.instruction_id)
         await self._save(credit.posted(order, now, wire_date(now)), account)
 
@@ -304,7 +306,13 @@ class CreditorDesk:
         self._enquiries.drop(instruction_id)
         self._spoilt.pop(instruction_id, None)
 
-    def _credited_today(self, cci: str) -> int:
+    def count(self, order: CreditOrder, minor: int) -> None:
+        """Count a credit of today against its account's limit, or one given back."""
+        if order.channel == Channel.ALIAS:
+            self._credited[order.cci] = self.credited_today(order.cci) + minor
+
+    def credited_today(self, cci: str) -> int:
+        """Return what an account was credited by alias today, in minor units."""
         today = wire_date(self._own.clock.now())
         if today != self._day:
             self._day = today

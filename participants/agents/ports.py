@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol, TypeVar
 
-from participants.core.book import Change, CreditOrder, DebitOrder, RailPayment, Role
+from participants.core.book import Change, CreditOrder, DebitOrder, LaneRequest, RailPayment, Role
 from participants.core.qr_reading import QrReading, QrRefused
 from scheme.messages import Message
 from scheme.messages.proxy import (
@@ -40,6 +40,9 @@ class Books(Protocol):
 
     def rail_payment(self, participant: str, role: Role, payment_id: str) -> RailPayment | None:
         """Return a payment of a slow rail, or a return, as it is on disk."""
+
+    def lane_request(self, participant: str, key: str) -> LaneRequest | None:
+        """Return a request of the ISO 8583 lane, as it is on disk."""
 
     def debit_by_key(self, participant: str, key: str) -> DebitOrder | None:
         """Return the order made under an Idempotency-Key, as it is on disk."""

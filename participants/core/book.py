@@ -50,12 +50,13 @@ class Account(Struct, kw_only=True, gc=False):
 
 
 class CreditState(StrEnum):
-    """Where an order received stands. Only FINAL has moved money."""
+    """Where an order received stands. FINAL has moved money, UNDONE has moved it there and back."""
 
     HELD = "HELD"
     REFUSED = "REFUSED"
     FINAL = "FINAL"
     REJECTED = "REJECTED"
+    UNDONE = "UNDONE"
 
 
 class CreditOrder(Struct, kw_only=True, frozen=True, gc=False):
@@ -159,11 +160,15 @@ class Balance(Struct, frozen=True, gc=False):
 
 
 class Role(StrEnum):
-    """On which side of an order an institution stands; a refund is the debtor's money back."""
+    """On which side of an order an institution stands.
+
+    A refund is the debtor's money back; an undo takes back what a creditor was given.
+    """
 
     DEBTOR = "debtor"
     CREDITOR = "creditor"
     REFUND = "refund"
+    UNDO = "undo"
 
 
 class RailState(StrEnum):
@@ -183,7 +188,8 @@ class RailPayment(Struct, kw_only=True, frozen=True, gc=False):
         payment_id: the clearing house's id of it; of a return, the return's.
         role: debtor gives, creditor gets.
         currency: PEN or USD.
-        rail: ``deferred``, ``lbtr`` or ``return``.
+        rail: ``deferred``, ``lbtr`` or ``return``; at machines and agents ``cash``, and
+            ``cash-return`` for what was not dispensed.
         original: the transfer that a return takes back, else empty.
         reason: why it was rejected, returned or could not be applied.
         at_ms: last change.
@@ -208,6 +214,72 @@ class RailPayment(Struct, kw_only=True, frozen=True, gc=False):
     def total(self) -> int:
         """What a debtor's customer pays."""
         return self.amount + self.fee
+
+
+class LaneRequest(Struct, kw_only=True, frozen=True, gc=False):
+    """A financial request of the ISO 8583 lane, kept so that its repeats get the same answer.
+
+    Attributes:
+        key: ``DE32:DE11:DE37:DE13``, of a reversal those of its original.
+        subject: the clearing house's id of what was asked; empty if only its reversal came.
+        content: what moves money in it, to tell a repeat from another request.
+        answer: the elements of its answer as JSON; empty if it never came.
+        undo: the elements of its reversal's answer as JSON; empty until it is reversed.
+    """
+
+    participant: str
+    key: str
+    subject: str = ""
+    content: str = ""
+    answer: str = ""
+    undo: str = ""
+    at_ms: int = 0
+
+
+class CashState(StrEnum):
+    """Where an order of a machine stands.
+
+    ASKED is written before its request leaves, so that an end without notice is never taken for
+    a dispensed note: whoever starts again reverses it.
+    """
+
+    ASKED = "ASKED"
+    DECLINED = "DECLINED"
+    APPROVED = "APPROVED"
+    REVERSING = "REVERSING"
+    REVERSED = "REVERSED"
+    DISPUTED = "DISPUTED"
+
+
+class CashOrder(Struct, kw_only=True, frozen=True, gc=False):
+    """A withdrawal or deposit at a machine of ours.
+
+    Attributes:
+        cash_id: our own.
+        kind: ``withdrawal`` or ``deposit``.
+        cci: the machine's till.
+        currency: PEN or USD.
+        dispensed: minor units handed out, as far as known.
+        transfer_id: the clearing house's id; empty until an answer names it.
+        counterparty: of a deposit, the institution paid; of a withdrawal empty.
+        reversal: the elements of the 0420 that is owed if this ends badly, as JSON. It has no PIN
+            block and no code in it.
+    """
+
+    participant: str
+    cash_id: str
+    kind: str
+    state: CashState
+    cci: str
+    amount: int
+    currency: str
+    reversal: str
+    dispensed: int = 0
+    transfer_id: str = ""
+    counterparty: str = ""
+    response_code: str = ""
+    reason: str = ""
+    at_ms: int = 0
 
 
 class Posting(Struct, frozen=True, gc=False):
@@ -236,6 +308,8 @@ class Change(Struct, kw_only=True, frozen=True, gc=False):
     credit: CreditOrder | None = None
     debit: DebitOrder | None = None
     rail_payment: RailPayment | None = None
+    lane: LaneRequest | None = None
+    cash: CashOrder | None = None
     balances: tuple[Balance, ...] = ()
     postings: tuple[Posting, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()

@@ -6,7 +6,9 @@
     (none) --CTC1--> REJECTED     remembered, so that a CT2 which comes late is refused
 
 FINAL stays FINAL: a cancellation that comes afterwards is refused, and a second confirmation
-changes nothing.
+changes nothing. Only a core on ISO 8583, which credits on the order itself, gives a credit back:
+
+    (none) --0200 accepted--> FINAL --0420, money still there--> UNDONE
 """
 
 from datetime import datetime, timedelta
@@ -81,7 +83,7 @@ def confirmation(order: CreditOrder | None, message: CT5, participant: str) -> C
             return Confirmation.POST
         case CreditState.FINAL:
             return Confirmation.ALREADY_POSTED
-        case CreditState.REFUSED | CreditState.REJECTED:
+        case CreditState.REFUSED | CreditState.REJECTED | CreditState.UNDONE:
             return Confirmation.CONTRADICTION
 
 
@@ -95,6 +97,12 @@ def rejected(order: CreditOrder, reason: str, now: datetime) -> CreditOrder:
     """Return a held order as given up."""
     assert order.state is CreditState.HELD
     return replace(order, state=CreditState.REJECTED, reason=reason, enquiry_ms=0, at_ms=to_ms(now))
+
+
+def undone(order: CreditOrder, now: datetime) -> CreditOrder:
+    """Return a credited order as given back."""
+    assert order.state is CreditState.FINAL
+    return replace(order, state=CreditState.UNDONE, day="", at_ms=to_ms(now))
 
 
 def never_received(participant: str, instruction_id: str, now: datetime) -> CreditOrder:

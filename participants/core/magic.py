@@ -45,6 +45,7 @@ class Act(StrEnum):
     CT5_FORGET = "ct5_forget"
     CT5_TEXT = "ct5_text"
     CTC1_ERROR = "ctc1_error"
+    UNDO_REFUSED = "undo_refused"
     VARIANT = "variant"
 
 
@@ -105,6 +106,9 @@ def _acts() -> dict[int, Magic]:
         45: _at_order(Act.CT5_TEXT, 'answers CT5 with {"CT5": {"responseCode": "00"}}'),
         46: _at_order(
             Act.CTC1_ERROR, "holds, never answers, answers the first CTC1 with 500", times=1
+        ),
+        47: _at_order(
+            Act.UNDO_REFUSED, "holds, never answers; on ISO 8583 it refuses the 0420 as well"
         ),
     }
     return found | _variants()

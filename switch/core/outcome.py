@@ -19,6 +19,7 @@ from scheme.network import Participant
 from scheme.wire.tin_json import DEFAULT_VARIANT, encode
 from switch.core import answers
 from switch.core.records import TransferRecord, pack
+from switch.core.reversal import REVERSAL, reversal_request
 from switch.core.rules import Refusal
 from switch.core.transfer import (
     CANCELLATION,
@@ -26,8 +27,10 @@ from switch.core.transfer import (
     AnswerDebtor,
     AnswerOverdue,
     CreditorAccepted,
+    CreditorPosted,
     CreditorRefused,
     CreditorUnreachable,
+    DebtorReversed,
     Effect,
     Event,
     Owe,
@@ -40,12 +43,15 @@ from switch.core.transfer import (
 )
 
 CLEARING_HOUSE: Final = "clearing_house"
+DEBTOR: Final = "debtor"
 
 _DECIDED_BY: Final[Mapping[type, str]] = {
     CreditorAccepted: "creditor",
+    CreditorPosted: "creditor",
     CreditorRefused: "creditor",
     CreditorUnreachable: CLEARING_HOUSE,
     AnswerOverdue: "timer",
+    DebtorReversed: DEBTOR,
 }
 
 
@@ -148,6 +154,11 @@ def _owed(
             return record, ()
         case what if what == CONFIRMATION:
             message = answers.confirmation(record, ct4)
+        case what if record.sent:
+            assert what == CANCELLATION
+            # By what it was sent, not by its lane of today, which may be another after a restart.
+            body = reversal_request(record.sent, parties.creditor, now)
+            return record, (_message(record, REVERSAL, body),)
         case what:
             assert what == CANCELLATION
             instruction = parties.cancellation_id(record)
@@ -156,15 +167,18 @@ def _owed(
                 record, instruction=instruction, branch=parties.branch, now=now
             )
     kind = type(message).__name__
-    owed = Owed(
+    return record, (_message(record, kind, _encoded(message, parties.creditor)),)
+
+
+def _message(record: TransferRecord, kind: str, body: bytes) -> Owed:
+    return Owed(
         owed_id=f"{record.instruction_id}:{kind}",
         participant=record.creditor_agent,
         message=kind,
-        body=_encoded(message, parties.creditor),
+        body=body,
         subject=record.instruction_id,
         due_ms=record.decided_ms,
     )
-    return record, (owed,)
 
 
 def reservation(

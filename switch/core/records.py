@@ -64,7 +64,7 @@ class TransferRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=Tru
         answer: the CT4 as it was given, unsigned; empty while undecided.
         sent: the exact request that a single-message creditor got, without its MAC.
         entered: what moves money in the order as it came by another wire, to tell a repeat.
-        decided_by: ``clearing_house``, ``creditor`` or ``timer``.
+        decided_by: ``clearing_house``, ``creditor``, ``timer`` or ``debtor``.
         rule: why: field and rule of a refusal of ``switch.core.rules``; empty if it was posted.
     """
 
@@ -96,15 +96,20 @@ class TransferRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=Tru
 
 
 class Tombstone(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
-    """An id that was asked about and is not known: it is never issued or posted."""
+    """An order that was asked about or taken back, and is not known: it is never posted."""
 
     instruction_id: str
     creditor_agent: str
     created_ms: int
 
 
+CASH_PREFIX: Final = "W"
+_OTHER_KINDS: Final = ("P", CASH_PREFIX)
+"""First letters of the ids of what is no order; an order's begins with its date."""
+
 _encoder: Final = msgspec.msgpack.Encoder()
 _transfers: Final = msgspec.msgpack.Decoder(TransferRecord)
+_tombstones: Final = msgspec.msgpack.Decoder(Tombstone)
 _verifications: Final = msgspec.msgpack.Decoder(VerificationRecord)
 
 
@@ -118,9 +123,24 @@ def unpack_transfer(data: bytes) -> TransferRecord:
     return _transfers.decode(data)
 
 
+def unpack_tombstone(data: bytes) -> Tombstone:
+    """Read what is remembered of an order that never was."""
+    return _tombstones.decode(data)
+
+
 def unpack_verification(data: bytes) -> VerificationRecord:
     """Read a stored verification."""
     return _verifications.decode(data)
+
+
+def is_other_kind(transfer_id: str) -> bool:
+    """Tell whether what has this id is no order: a payment of the slow rails, or cash."""
+    return transfer_id.startswith(_OTHER_KINDS)
+
+
+def is_cash(transfer_id: str) -> bool:
+    """Tell whether what has this id is cash at a machine."""
+    return transfer_id.startswith(CASH_PREFIX)
 
 
 def query_content(av1: AV1) -> tuple[str | None, ...]:

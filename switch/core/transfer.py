@@ -3,10 +3,12 @@
     RESERVED -> POSTING -> POSTED -> CONFIRMED
     RESERVED -> REFUSING -> REJECTED
     RESERVED -> REFUSING -> EXPIRED -> CANCELLED | DISPUTED
+    RESERVED -> POSTING -> CONFIRMED        a creditor that posts on the order itself
 
 An outcome is decided once, in memory, when its event is handled: the transfer is then POSTING or
 REFUSING, and only the disk's answer leads out. TOMBSTONE is the end of an order that a crash
-forgot: it was never issued again and is never posted (docs/architecture.md#money).
+forgot, and of one whose reversal came first: it was never issued again and is never posted
+(docs/architecture.md#money).
 """
 
 from collections.abc import Mapping
@@ -46,6 +48,10 @@ class CreditorAccepted(Struct, frozen=True, gc=False):
     """The creditor's agent authorised the order (CT3 00, 0210 00)."""
 
 
+class CreditorPosted(Struct, frozen=True, gc=False):
+    """A single-message creditor accepted the order, so it has posted it (0210 00)."""
+
+
 class CreditorRefused(Struct, frozen=True, gc=False):
     """The creditor's agent refused the order with its own reason."""
 
@@ -60,8 +66,16 @@ class AnswerOverdue(Struct, frozen=True, gc=False):
     """The creditor's agent stayed silent past the expiry, or never made sense."""
 
 
+class DebtorReversed(Struct, frozen=True, gc=False):
+    """The debtor's agent took an order back that was still open (its 0420)."""
+
+
 class PostingStored(Struct, frozen=True, gc=False):
-    """The posting is on disk."""
+    """The posting is on disk, and the creditor's agent is owed its confirmation."""
+
+
+class FinalPostingStored(Struct, frozen=True, gc=False):
+    """The posting is on disk, and the creditor's agent has posted already."""
 
 
 class RefusalStored(Struct, frozen=True, gc=False):
@@ -86,17 +100,20 @@ class CancellationRefused(Struct, frozen=True, gc=False):
 
 Event = (
     CreditorAccepted
+    | CreditorPosted
     | CreditorRefused
     | CreditorUnreachable
     | AnswerOverdue
+    | DebtorReversed
     | PostingStored
+    | FinalPostingStored
     | RefusalStored
     | ExpiryStored
     | ConfirmationDelivered
     | CancellationDelivered
     | CancellationRefused
 )
-StoredEvent = PostingStored | RefusalStored | ExpiryStored
+StoredEvent = PostingStored | FinalPostingStored | RefusalStored | ExpiryStored
 
 
 class PostMoney(Struct, frozen=True, gc=False):
@@ -131,11 +148,14 @@ CANCELLATION: Final = "cancellation"
 
 TRANSITIONS: Final[Mapping[tuple[TransferState, type[Event]], TransferState]] = {
     (_S.RESERVED, CreditorAccepted): _S.POSTING,
+    (_S.RESERVED, CreditorPosted): _S.POSTING,
     (_S.RESERVED, CreditorRefused): _S.REFUSING,
     (_S.RESERVED, CreditorUnreachable): _S.REFUSING,
     (_S.RESERVED, AnswerOverdue): _S.REFUSING,
+    (_S.RESERVED, DebtorReversed): _S.REFUSING,
     # Decided: out of POSTING and REFUSING only the disk leads.
     (_S.POSTING, PostingStored): _S.POSTED,
+    (_S.POSTING, FinalPostingStored): _S.CONFIRMED,
     (_S.REFUSING, RefusalStored): _S.REJECTED,
     (_S.REFUSING, ExpiryStored): _S.EXPIRED,
     (_S.POSTED, ConfirmationDelivered): _S.CONFIRMED,
@@ -162,6 +182,8 @@ def advance(state: TransferState, event: Event) -> tuple[TransferState, tuple[Ef
 
 
 _ACCEPTED_EFFECTS: Final = (PostMoney(PostingStored()), Owe(CONFIRMATION), AnswerDebtor("00"))
+# It posted on the order itself: nothing is left to confirm.
+_POSTED_EFFECTS: Final = (PostMoney(FinalPostingStored()), AnswerDebtor("00"))
 _UNREACHABLE_EFFECTS: Final = (
     ReleaseMoney(RefusalStored()),
     AnswerDebtor("05", ReasonCode.AB05),
@@ -172,6 +194,12 @@ _OVERDUE_EFFECTS: Final = (
     Owe(CANCELLATION),
     AnswerDebtor("05", ReasonCode.AB05),
 )
+# The creditor's agent was asked: it may hold the order, or have posted it.
+_REVERSED_EFFECTS: Final = (
+    ReleaseMoney(ExpiryStored()),
+    Owe(CANCELLATION),
+    AnswerDebtor("05", ReasonCode.DS24),
+)
 
 
 def effects(event: Event) -> tuple[Effect, ...]:
@@ -179,13 +207,17 @@ def effects(event: Event) -> tuple[Effect, ...]:
     match event:
         case CreditorAccepted():
             return _ACCEPTED_EFFECTS
+        case CreditorPosted():
+            return _POSTED_EFFECTS
         case CreditorRefused(reason):
             return (ReleaseMoney(RefusalStored()), AnswerDebtor("05", reason))
         case CreditorUnreachable():
             return _UNREACHABLE_EFFECTS
         case AnswerOverdue():
             return _OVERDUE_EFFECTS
-        case PostingStored() | RefusalStored() | ExpiryStored():
+        case DebtorReversed():
+            return _REVERSED_EFFECTS
+        case PostingStored() | FinalPostingStored() | RefusalStored() | ExpiryStored():
             return ()
         case ConfirmationDelivered() | CancellationDelivered() | CancellationRefused():
             return ()
@@ -197,6 +229,8 @@ def stored_state(effects_: tuple[Effect, ...]) -> TransferState:
     """Return the state that goes to disk with the money effect among ``effects_``."""
     for effect in effects_:
         match effect:
+            case PostMoney(then=FinalPostingStored()):
+                return _S.CONFIRMED
             case PostMoney():
                 return _S.POSTED
             case ReleaseMoney(then=ExpiryStored()):

@@ -69,9 +69,15 @@ class Country:
     cancelled: set[str] = field(default_factory=set)
     clock: Clock | None = None
 
-    async def ask(self, participant: str, message: Message, subject: str) -> Message:
+    def prepare(self, participant: str, message: Message, subject: str) -> bytes:
+        """Return what a single-message creditor is sent; here there is none yet."""
+        raise AssertionError(participant, message, subject)
+
+    async def ask(
+        self, participant: str, message: Message, subject: str, prepared: bytes = b""
+    ) -> Message:
         """Answer the clearing house, or not."""
-        del subject
+        del subject, prepared
         luck = 1.0 if self.is_calm else self.rng.random()
         await asyncio.sleep(0)
         if isinstance(message, ET1):
@@ -102,8 +108,9 @@ class Country:
             await self.clock.sleep_until(self.clock.now() + wait)
         return accept_order(ct2)
 
-    async def deliver(self, owed: Owed) -> Delivery:
+    async def deliver(self, owed: Owed, *, repeated: bool = False) -> Delivery:
         """Take an owed message, or lose it, or lose its acknowledgement."""
+        del repeated
         luck = 1.0 if self.is_calm else self.rng.random()
         await asyncio.sleep(0)
         if luck < 0.3:

@@ -22,7 +22,9 @@ from scheme.ledger import DALE, NATIONAL, Account, Command, OpenPosition, OpenWi
 from scheme.messages import AV1, AV2, AV3, AV4, CT1, CT2, CT3, CT4, ET1, ET2, PSR1, PSR2, Message
 from scheme.network import Participant
 from scheme.profile import Profile
+from scheme.wire.iso8583_codec import codec
 from scheme.wire.tin_json import decode
+from switch.core.iso8583_messages import request_for
 from switch.flight import Answer
 from switch.house import House
 from switch.ports import Delivery, WindowOf
@@ -76,7 +78,9 @@ class ScriptedPeers:
 
     Attributes:
         sent: every message that left, with its receiver.
+        prepared: the exact request of each order to a single-message creditor that left.
         delivered: every attempt to deliver an owed message.
+        repeats: of each of them, whether it said that it is a repeat.
         on_av2, on_ct2: what the next queries and orders get: a function from the message to its
             answer, an exception, or a future of either; after the last one all is accepted.
         acknowledge: says what becomes of each delivery.
@@ -84,15 +88,27 @@ class ScriptedPeers:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Message]] = []
+        self.prepared: dict[str, bytes] = {}
         self.delivered: list[Owed] = []
+        self.repeats: list[bool] = []
         self.on_av2: deque[Any] = deque()
         self.on_ct2: deque[Any] = deque()
         self.refusal = Delivery(acknowledged=False, detail="scripted")
         self.acknowledge: Callable[[Owed], Delivery] = lambda _: Delivery(acknowledged=True)
 
-    async def ask(self, participant: str, message: Message, subject: str) -> Message:
+    def prepare(self, participant: str, message: Message, subject: str) -> bytes:
+        """Return the 0200 of an order; whoever is not connected cannot be asked."""
+        assert isinstance(message, CT2)
+        assert message.instructionId == subject
+        return an_iso_order(participant, message)
+
+    async def ask(
+        self, participant: str, message: Message, subject: str, prepared: bytes = b""
+    ) -> Message:
         """Answer as scripted."""
         self.sent.append((participant, message))
+        if prepared:
+            self.prepared[subject] = prepared
         if isinstance(message, ET1):
             return echo(message)
         if isinstance(message, AV2):
@@ -108,15 +124,23 @@ class ScriptedPeers:
         answer: Message = behaviour(message)
         return answer
 
-    async def deliver(self, owed: Owed) -> Delivery:
+    async def deliver(self, owed: Owed, *, repeated: bool = False) -> Delivery:
         """Take an owed message as scripted."""
         self.delivered.append(owed)
+        self.repeats.append(repeated)
         await asyncio.sleep(0)
         return self.acknowledge(owed)
 
     def orders(self) -> list[CT2]:
         """Return the CT2 that left."""
         return [message for _, message in self.sent if isinstance(message, CT2)]
+
+
+def an_iso_order(participant: str, ct2: CT2) -> bytes:
+    """Return the 0200 that a single-message creditor gets for an order."""
+    creditor = Participant(code=participant, name="SIMULADA", kind="coop", lane="iso8583")
+    fields = request_for(ct2, stan=int(ct2.trace), now=START, creditor=creditor)
+    return codec(creditor.iso8583.spec).encode(fields)
 
 
 def echo(et1: ET1) -> ET2:

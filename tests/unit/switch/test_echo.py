@@ -26,8 +26,13 @@ class Peers:
         self.asked: list[str] = []
         self.say: dict[str, Any] = {}
 
-    async def ask(self, participant: str, message: Message, subject: str) -> Message:
-        del subject
+    def prepare(self, participant: str, message: Message, subject: str) -> bytes:
+        raise AssertionError(participant, message, subject)
+
+    async def ask(
+        self, participant: str, message: Message, subject: str, prepared: bytes = b""
+    ) -> Message:
+        del subject, prepared
         assert isinstance(message, ET1)
         assert message.participantCode == participant
         self.asked.append(participant)
@@ -38,7 +43,8 @@ class Peers:
             raise said
         return echo(message)
 
-    async def deliver(self, owed: object) -> Delivery:
+    async def deliver(self, owed: object, *, repeated: bool = False) -> Delivery:
+        del repeated
         raise AssertionError(owed)
 
 

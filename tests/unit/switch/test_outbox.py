@@ -74,12 +74,17 @@ class Peers:
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
         self.attempts: list[tuple[float, Owed]] = []
+        self.repeats: list[bool] = []
         self.say: Callable[[Owed], Any] = lambda _: YES
+
+    def prepare(self, *_: object) -> bytes:
+        raise AssertionError
 
     async def ask(self, *_: object) -> Any:
         raise AssertionError
 
-    async def deliver(self, owed: Owed) -> Delivery:
+    async def deliver(self, owed: Owed, *, repeated: bool = False) -> Delivery:
+        self.repeats.append(repeated)
         self.attempts.append(((self._clock.now() - START).total_seconds(), owed))
         said = self.say(owed)
         if isinstance(said, asyncio.Future):

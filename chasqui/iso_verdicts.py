@@ -1,0 +1,94 @@
+"""What became of a transfer whose creditor posts on the order itself, in sentences."""
+
+from collections.abc import Mapping
+from gettext import gettext as _
+from typing import Final
+
+from chasqui.answers import TimelineRow, TransferDetail
+from chasqui.iso_lines import frame_answer, frame_reference, is_frame
+from chasqui.language import N_
+
+DEBTOR: Final = "debtor"
+"""Who decided it where its own debtor's agent took the order back."""
+SENTENCES: Final[Mapping[str, str]] = {
+    "CONFIRMED": N_(
+        "Paid: {creditor} credited it and said so (0210), and the clearing house posted it, which "
+        "is final."
+    ),
+    "EXPIRED": N_(
+        "Expired: {creditor} gave no sound answer in time, so the clearing house refused it. "
+        "Its reversal (0420) is still owed to {creditor}, which may have credited it."
+    ),
+    "CANCELLED": N_(
+        "Expired: {creditor} gave no sound answer in time, so the clearing house refused it, and "
+        "{creditor} has answered the reversal (0430): it holds nothing of it."
+    ),
+    "DISPUTED": N_(
+        "In dispute: {creditor} gave no sound answer in time, so the payer has the money back; "
+        "asked by a reversal (0420) to undo what it may have credited, {creditor} refused{answer}."
+    ),
+}
+REVERSED: Final[Mapping[str, str]] = {
+    "EXPIRED": N_(
+        "Taken back: {debtor} reversed it (0420) before it was decided; the money is back. "
+        "{creditor} may hold it, and is still owed its cancellation."
+    ),
+    "CANCELLED": N_(
+        "Taken back: {debtor} reversed it (0420) before it was decided; the money is back, and "
+        "{creditor} holds nothing of it."
+    ),
+}
+_ASK: Final = N_(
+    "ask {creditor} what it booked under {reference}. If it credited the account, it takes that "
+    "back by hand, or the payer pays once more; nothing here changes by itself. Until then the "
+    "books differ by this transfer: chasqui reconcile --books"
+)
+_REVERSALS: Final = frozenset({"0420", "0421"})
+
+
+def is_of_lane(detail: TransferDetail) -> bool:
+    """Tell whether the order went to its creditor's agent as a frame of ISO 8583."""
+    one = detail.transfer
+    if one is None or not one.creditor_agent:
+        return False
+    if any(row.message in _REVERSALS for row in detail.owed):
+        return True
+    return any(
+        is_frame(row.message) and one.creditor_agent in (row.sender, row.receiver)
+        for row in detail.timeline
+    )
+
+
+def sentence(detail: TransferDetail) -> str | None:
+    """Return what became of it, in a template; None where it ended as on any other wire."""
+    one = detail.transfer
+    if one is None:
+        return None
+    if detail.decision.decided_by == DEBTOR and one.state in REVERSED:
+        return _(REVERSED[one.state])
+    if one.state not in SENTENCES or not is_of_lane(detail):
+        return None
+    answer = _last(detail, "0430")
+    told = frame_answer(answer.body) if answer else ""
+    return _(SENTENCES[one.state]).replace("{answer}", f" ({told})" if told else "")
+
+
+def dispute(detail: TransferDetail) -> str | None:
+    """Return what to do about a dispute of this lane; None if it is none."""
+    one = detail.transfer
+    if one is None or one.state != "DISPUTED" or not is_of_lane(detail):
+        return None
+    asked = _last(detail, "0200") or _last(detail, "0420")
+    reference = frame_reference(asked.body) if asked else ""
+    return _(_ASK).format(creditor=one.creditor_agent, reference=reference or one.instruction_id)
+
+
+def _last(detail: TransferDetail, message: str) -> TimelineRow | None:
+    """Return the last frame of a type that passed between clearing house and creditor's agent."""
+    creditor = detail.transfer.creditor_agent if detail.transfer else ""
+    found = [
+        row
+        for row in detail.timeline
+        if row.message == message and creditor in (row.sender, row.receiver)
+    ]
+    return found[-1] if found else None

@@ -1,0 +1,247 @@
+"""Issues one-time codes, and keeps what became of each: on disk before anybody is told."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scheme import cci as ccis
+from scheme.cci import CciCheck
+from scheme.clock import Clock, from_ms, to_ms
+from scheme.ledger import PutFact
+from scheme.limits import CASH_CODES_REPEATED_MAX
+from scheme.network import Participant
+from scheme.profile import CURRENCIES, Profile
+from switch.cash_ports import AccountOf, CashStore
+from switch.core.cash_codes import (
+    CODE_FACT,
+    CODE_KEY_FACT,
+    SALT_BYTES,
+    Code,
+    CodeRefusal,
+    code_digest,
+    given_back,
+    judge,
+    pack_code,
+    unpack_code,
+)
+from switch.core.cash_rules import amount_fits
+from switch.payment_ports import Fault, Refused, invalid
+from switch.ports import Ledger
+
+log = structlog.get_logger()
+
+KEY_CHARACTERS_MAX: Final = 128
+_PHONE_DIGITS: Final = 9
+
+
+class CodeOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What POST /cash/codes asks for; the amount in minor units.
+
+    Attributes:
+        participant: the issuer, for whose member the code is.
+        phone: the member's; account: the CCI that pays, if not the one behind the phone.
+    """
+
+    participant: str
+    phone: str = ""
+    account: str = ""
+    amount: int
+    currency: str = "PEN"
+
+
+class CodeBook:
+    """All one-time codes.
+
+    Args:
+        account_of: finds the account behind a phone.
+        random_bytes: unpredictable bytes, for codes and salts.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        store: CashStore,
+        fleet: Mapping[str, Participant],
+        profile: Profile,
+        clock: Clock,
+        account_of: AccountOf,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._fleet = fleet
+        self._rules = profile.cash
+        self._check = CciCheck(profile.cci.originator)
+        self._clock = clock
+        self._account_of = account_of
+        self._random_bytes = random_bytes
+        # Decided, and perhaps not on disk yet; what is older is read there.
+        self._decided: dict[str, Code] = {}
+        # Codes are stored nowhere, so only this process can repeat what it has told.
+        self._told: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+
+    # --- for the operator
+
+    async def issue(self, order: CodeOrder, key: str) -> bytes | Refused:
+        """Issue a code in place of any earlier one for the phone, or repeat what was told.
+
+        Returns:
+            The JSON answer with the code, which is kept nowhere; or why there is none.
+        """
+        if not 0 < len(key) <= KEY_CHARACTERS_MAX:
+            hint = f"send a header of 1 to {KEY_CHARACTERS_MAX} characters, new for each code"
+            return invalid("the idempotency key is missing or too long", "Idempotency-Key", hint)
+        scoped, digest = f"{order.participant}:{key}", _digest(order)
+        told = self._told.get(scoped)
+        if told is not None:
+            return told[1] if told[0] == digest else _OTHER_CONTENT
+        known = self._store.fact(CODE_KEY_FACT + scoped)
+        if known is not None:
+            return _NOT_KEPT if known.decode() == digest else _OTHER_CONTENT
+        account = self._account(order)
+        if isinstance(account, Refused):
+            return account
+        digits = self._digits()
+        code = self._code(order, account, digits)
+        answer = msgspec.json.encode(
+            {
+                "code": digits,
+                "phone": code.phone,
+                "participant": code.issuer,
+                "amount": code.amount,
+                "currency": code.currency,
+                "expires_at": from_ms(code.expires_ms).isoformat(),
+            }
+        )
+        self._keep(scoped, digest, answer)
+        key_fact = PutFact(name=CODE_KEY_FACT + scoped, value=digest.encode())
+        await self._ledger.apply((key_fact, self.put(code)))
+        self.written(code)
+        log.info("cash code issued", agent=code.issuer, amount=code.amount)
+        return answer
+
+    def _code(self, order: CodeOrder, account: str, digits: str) -> Code:
+        now_ms = to_ms(self._clock.now())
+        salt = self._random_bytes(SALT_BYTES)
+        return Code(
+            phone=order.phone,
+            issuer=order.participant,
+            account=account,
+            amount=order.amount,
+            currency=order.currency,
+            salt=salt,
+            digest=code_digest(salt, digits),
+            created_ms=now_ms,
+            expires_ms=now_ms + int(self._rules.code_s * 1000),
+            attempts_left=self._rules.code_attempts,
+        )
+
+    def _digits(self) -> str:
+        number = self._rules.code_digits
+        # Eight bytes more than needed: what the remainder favours is past all counting.
+        drawn = int.from_bytes(self._random_bytes(number + 8), "big")
+        return f"{drawn % 10**number:0{number}}"
+
+    def _keep(self, scoped: str, digest: str, answer: bytes) -> None:
+        self._told[scoped] = (digest, answer)
+        while len(self._told) > CASH_CODES_REPEATED_MAX:
+            self._told.popitem(last=False)
+
+    def _account(self, order: CodeOrder) -> str | Refused:
+        """Return the account that will pay, or why there can be no code."""
+        issuer = self._fleet.get(order.participant)
+        if issuer is None:
+            error, hint = "no participant has this code", "GET /participants lists them"
+            return Refused(fault=Fault.UNKNOWN, error=error, field="participant", hint=hint)
+        if issuer.lane != "iso8583":
+            error = f"{issuer.code} is not on the ISO 8583 lane, so it cannot be asked for cash"
+            hint = "choose an institution with that lane"
+            return Refused(error=error, field="participant", hint=hint)
+        if order.currency not in CURRENCIES or order.currency not in issuer.currencies:
+            hint = f"one of {', '.join(issuer.currencies)}"
+            return invalid("the issuer holds no such currency", "currency", hint)
+        unfit = amount_fits(order.amount, order.currency, self._rules)
+        if unfit is not None:
+            return invalid("no machine gives that out", "amount", unfit.rule.partition(": ")[2])
+        if len(order.phone) != _PHONE_DIGITS or not order.phone.isascii():
+            return invalid("a phone is needed", "phone", f"{_PHONE_DIGITS} digits, the member's")
+        if not order.phone.isdigit():
+            return invalid("a phone is needed", "phone", f"{_PHONE_DIGITS} digits, the member's")
+        if order.account:
+            return self._named(order)
+        found = self._account_of(order.phone, issuer.code)
+        if found is None:
+            error, hint = "no account of the issuer is behind this phone", "name the account"
+            return Refused(error=error, field="phone", hint=hint)
+        return found
+
+    def _named(self, order: CodeOrder) -> str | Refused:
+        account = ccis.clean(order.account)
+        is_formed = ccis.is_well_formed(account)
+        fault = ccis.fault(account, self._check) if is_formed else "20 digits"
+        if fault is not None:
+            return invalid("this is no CCI", "account", fault)
+        if ccis.participant_of(account) != order.participant:
+            hint = f"it belongs to {ccis.participant_of(account)}"
+            return invalid("the account is not one of this institution", "account", hint)
+        return account
+
+    # --- for withdrawals; nothing here is awaited, so that what was decided cannot change
+
+    def find(self, phone: str) -> Code | None:
+        """Return the code last issued for a phone, as decided."""
+        decided = self._decided.get(phone)
+        if decided is not None:
+            return decided
+        value = self._store.fact(CODE_FACT + phone)
+        return None if value is None else unpack_code(value)
+
+    def judge(self, phone: str, given: str, *, amount: int, currency: str) -> CodeRefusal | None:
+        """Return why a typed code gives no cash, or None if it does."""
+        now_ms = to_ms(self._clock.now())
+        return judge(self.find(phone), given, amount=amount, currency=currency, now_ms=now_ms)
+
+    def put(self, code: Code) -> PutFact:
+        """Decide how a code stands; return the command that writes it, to be applied at once."""
+        self._decided[code.phone] = code
+        return PutFact(name=CODE_FACT + code.phone, value=pack_code(code))
+
+    def written(self, code: Code) -> None:
+        """Forget a code that is on disk, unless it was decided anew meanwhile."""
+        if self._decided.get(code.phone) is code:
+            del self._decided[code.phone]
+
+    def used(self, phone: str, transfer_id: str) -> Code:
+        """Return a good code as used up by a withdrawal."""
+        code = self.find(phone)
+        assert code is not None, "it was judged a moment ago"
+        assert not code.used_by, "it was judged a moment ago"
+        return replace(code, used_by=transfer_id)
+
+    def given_back(self, phone: str, transfer_id: str) -> Code | None:
+        """Return a code as good again; None if there is none to give back."""
+        return given_back(self.find(phone), transfer_id) if phone else None
+
+
+def _digest(order: CodeOrder) -> str:
+    content = (order.participant, order.phone, order.account, order.amount, order.currency)
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+_NOT_KEPT: Final = Refused(
+    error="a code was issued under this key, and codes are not kept",
+    field="Idempotency-Key",
+    hint="send a new key: the new code replaces the lost one",
+)
+_OTHER_CONTENT: Final = Refused(
+    error="the key was used for another code",
+    field="Idempotency-Key",
+    hint="send a new key with a new code",
+)

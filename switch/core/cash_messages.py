@@ -1,0 +1,169 @@
+"""What a machine's request says, and what its issuer is sent for it: pure (docs/cash.md).
+
+The one-time code and the PIN block go no further than they must: neither is ever in what is kept.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from scheme.errors import MalformedMessage
+from scheme.money import CURRENCY_BY_CODE
+from scheme.network import Participant
+from scheme.reasons import ReasonCode
+from scheme.wire.iso8583_codec import codec
+from scheme.wire.iso8583_spec import Fields
+from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
+from switch.core.cash import CASH_RAIL, CashAnswer
+from switch.core.iso8583_codes import FORMAT_ERROR, INVALID_AMOUNT
+from switch.core.iso8583_messages import reversal_of
+
+WITHDRAWAL: Final = "01"
+"""First digits of DE3."""
+PIN_BLOCK: Final = "52"
+_CODE_TAG: Final = "30"
+_PHONE_TAG: Final = "31"
+_ID_TAG: Final = "01"
+_RAIL_TAG: Final = "02"
+_REASON_TAG: Final = "03"
+_KEY_ELEMENTS: Final = ("32", "11", "37", "13")
+_FORWARDED: Final = (
+    "2", "3", "4", "12", "13", "18", "22", "25", "32", "37", "41", "42", "43", "49", "52",
+)  # fmt: skip
+"""Elements that reach the issuer as the machine sent them."""
+_STAN: Final = slice(4, 10)
+_AMOUNT_DIGITS: Final = 12
+
+
+class CashOrder(Struct, frozen=True, gc=False):
+    """A machine's request as it was read.
+
+    Attributes:
+        content: digest of what moves money, the code left out.
+        card: number, or empty; phone and code: of a withdrawal without a card, or empty.
+        amount: minor units.
+    """
+
+    key: str
+    content: str
+    card: str
+    phone: str
+    code: str
+    amount: int
+    currency: str
+    machine: str
+
+
+def key_of(fields: Fields) -> str | None:
+    """Return the idempotency key of a request; None if an element of it is missing."""
+    if any(not fields.get(element) for element in _KEY_ELEMENTS):
+        return None
+    return "iso:" + ":".join(fields[element] for element in _KEY_ELEMENTS)
+
+
+def original_key(fields: Fields) -> str | None:
+    """Return the key of the request that a reversal names in DE90; None if it names none."""
+    stan = fields.get("90", "")[_STAN]
+    return key_of({**fields, "11": stan})
+
+
+def read_order(fields: Fields) -> CashOrder | CashAnswer:
+    """Read a withdrawal, or say what is wrong with its form."""
+    key = key_of(fields)
+    if key is None:
+        return malformed("DE11, DE13, DE32 and DE37: needed to tell a repeat")
+    try:
+        private = decode_tlv(fields.get("48", ""), "48")
+    except MalformedMessage as error:
+        return malformed(f"{error.field}: {error.rule}")
+    card, phone = fields.get("2", ""), private.get(_PHONE_TAG, "")
+    code = private.get(_CODE_TAG, "")
+    if card and phone:
+        return malformed("DE2: a card, or a phone in DE48.31, not both")
+    if not card and not (phone and code):
+        return malformed("DE2: a card, or a phone in DE48.31 and its code in DE48.30")
+    currency = CURRENCY_BY_CODE.get(fields.get("49", ""))
+    if currency is None:
+        return malformed("DE49: 604 or 840")
+    digits = fields.get("4", "")
+    if not (digits.isascii() and digits.isdigit()) or int(digits) == 0:
+        return CashAnswer(
+            response_code=INVALID_AMOUNT, reason=ReasonCode.AM01, rule="DE4: above zero"
+        )
+    amount = int(digits)
+    content = hashlib.sha256(repr((card, phone, amount, currency)).encode()).hexdigest()
+    return CashOrder(key, content, card, phone, code, amount, currency, fields.get("41", ""))
+
+
+def malformed(rule: str) -> CashAnswer:
+    """Return the refusal of what has not the form of a request."""
+    return CashAnswer(response_code=FORMAT_ERROR, reason=ReasonCode.FF02, rule=rule)
+
+
+def issuer_of(card: str, fleet: Mapping[str, Participant]) -> Participant | None:
+    """Return who issued a card: the participant with the longest of its first digits."""
+    found: tuple[int, Participant] | None = None
+    for one in fleet.values():
+        for digits in one.iso8583.bins:
+            if card.startswith(digits) and (found is None or len(digits) > found[0]):
+                found = (len(digits), one)
+    return None if found is None else found[1]
+
+
+def request_to_issuer(
+    fields: Fields, *, transfer_id: str = "", phone: str = "", account: str = ""
+) -> Fields:
+    """Return the 0200 an issuer gets: a withdrawal's, or a balance's without an id.
+
+    Args:
+        phone, account: of a withdrawal by one-time code; the code itself stays here.
+    """
+    request = {"t": "0200"}
+    request |= {element: fields[element] for element in _FORWARDED if element in fields}
+    if phone:
+        request |= {"48": encode_tlv({_PHONE_TAG: phone}), "102": account}
+    if transfer_id:
+        request["62"] = encode_tlv({_ID_TAG: transfer_id, _RAIL_TAG: CASH_RAIL})
+    return request
+
+
+def without_pin(prepared: bytes, issuer: Participant) -> bytes:
+    """Return a prepared request as it may be kept."""
+    spoken = codec(issuer.iso8583.spec)
+    fields = spoken.decode(prepared)
+    if fields.pop(PIN_BLOCK, None) is None:
+        return prepared
+    return spoken.encode(fields)
+
+
+def undispensed_reversal(
+    sent: bytes, issuer: Participant, *, dispensed: int, now: datetime
+) -> bytes:
+    """Return the 0420 for cash that was approved and not, or not all, given out.
+
+    Args:
+        dispensed: minor units that the machine did give out.
+    """
+    spoken = codec(issuer.iso8583.spec)
+    fields = reversal_of(spoken.decode(sent), now=now, repeated=False, dispensed=dispensed or None)
+    return spoken.encode(fields)
+
+
+def dispensed_of(fields: Fields) -> int | None:
+    """Return what a reversal says was given out, 0 without DE95; None if it is no amount."""
+    if "95" not in fields:
+        return 0
+    digits = fields["95"][:_AMOUNT_DIGITS]
+    whole = len(digits) == _AMOUNT_DIGITS and digits.isascii() and digits.isdigit()
+    return int(digits) if whole else None
+
+
+def reason_named(fields: Fields) -> str:
+    """Return the reason that an issuer's answer names in DE62, or nothing."""
+    try:
+        return decode_tlv(fields.get("62", ""), "62").get(_REASON_TAG, "")
+    except MalformedMessage:
+        return ""  # What counts is DE39; the reason behind it is an extra.
