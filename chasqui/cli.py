@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resend": ("stuck", N_("Send owed messages again now.")),
     "notice": ("notices", N_("Send notice 971, 972 or 981.")),
     "reconcile": ("reconcile", N_("Compare the ledger with itself and with the books.")),
+    "iso": ("iso", N_("Explain, send and inspect frames of ISO 8583.")),
     "jws": ("jws", N_("Sign or verify a message with the demo keys.")),
     "init": ("setup", N_("Write commented settings to start from.")),
     "reset": ("setup", N_("Delete the country's data.")),

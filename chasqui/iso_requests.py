@@ -163,14 +163,9 @@ def _holder(wish: Wish, fields: Fields) -> dict[str, str]:
         fields["2"] = wish.card
         return {}
     if wish.phone:
-        code = {"30": wish.one_time_code} if wish.one_time_code else {}
-        return {"01": wish.entity, "31": wish.phone, **code} if wish.entity else _no_entity()
+        return {"30": wish.one_time_code, "31": wish.phone}
     fields["102"] = _account(wish.debtor, "--from")
     return {"01": wish.entity or participant_of(wish.debtor)}
-
-
-def _no_entity() -> dict[str, str]:
-    raise Misused(_("a phone needs the entity where it is paid"), field="--entity")
 
 
 def _reversal(wish: Wish, now: datetime) -> Fields:
@@ -180,7 +175,7 @@ def _reversal(wish: Wish, now: datetime) -> Fields:
             _("a reversal needs --stan and --rrn of the request that it is about"), field="--stan"
         )
     stamp = _stamp(wish, now)
-    original = f"0200{wish.stan}{stamp['7']}{wish.code:>011}{_NO_FORWARDER}"
+    original = f"0200{wish.stan}{stamp['7']}{wish.code:0>11}{_NO_FORWARDER}"
     fields: Fields = {"t": "0420", "3": PROCESSING_CODES[wish.of], **stamp, **_moment(now)}
     fields |= {
         "4": _cents(wish.amount, "--amount"),

@@ -38,6 +38,38 @@ REVERSED: Final[Mapping[str, str]] = {
         "{creditor} holds nothing of it."
     ),
 }
+CASH: Final[Mapping[str, str]] = {
+    "AUTHORISING": N_("In flight: the money is held, and the issuer, {debtor}, has been asked."),
+    "APPROVED": N_(
+        "Withdrawn: the issuer, {debtor}, charged the account, and the clearing house posted it to "
+        "{creditor}, whose machine gives the cash out. What it did not give out stands below as "
+        "returned."
+    ),
+    "DISPUTED_POSTED": N_(
+        "In dispute: the withdrawal is posted, the machine of {creditor} did not give all of it "
+        "out, and the issuer, {debtor}, refuses to give that back to its member."
+    ),
+    "DECLINED": N_("Declined: no money moved."),
+    "EXPIRED": N_(
+        "Expired: no outcome in time, so no cash is given out; the issuer, {debtor}, which may "
+        "have charged the account, is still owed the reversal (0420)."
+    ),
+    "CANCELLED": N_(
+        "Expired: no outcome in time, so no cash is given out; the issuer, {debtor}, holds nothing "
+        "of it."
+    ),
+    "DISPUTED": N_(
+        "In dispute: no outcome in time, so no cash was given out, and the issuer, {debtor}, "
+        "refuses to undo what it may have charged."
+    ),
+}
+_CASH_PREFIX: Final = "W"
+_ASK_ISSUER: Final = N_(
+    "ask {debtor} what it charged under {reference}, and have it give back by hand what its member "
+    "did not get; nothing here changes by itself. Until then the books differ by this withdrawal: "
+    "chasqui reconcile --books"
+)
+_DISPUTES: Final = frozenset({"DISPUTED", "DISPUTED_POSTED"})
 _ASK: Final = N_(
     "ask {creditor} what it booked under {reference}. If it credited the account, it takes that "
     "back by hand, or the payer pays once more; nothing here changes by itself. Until then the "
@@ -64,11 +96,13 @@ def sentence(detail: TransferDetail) -> str | None:
     one = detail.transfer
     if one is None:
         return None
+    if is_cash(one.instruction_id) and one.state in CASH:
+        return _(CASH[one.state])
     if detail.decision.decided_by == DEBTOR and one.state in REVERSED:
         return _(REVERSED[one.state])
     if one.state not in SENTENCES or not is_of_lane(detail):
         return None
-    answer = _last(detail, "0430")
+    answer = _last(detail, "0430", one.creditor_agent)
     told = frame_answer(answer.body) if answer else ""
     return _(SENTENCES[one.state]).replace("{answer}", f" ({told})" if told else "")
 
@@ -76,19 +110,33 @@ def sentence(detail: TransferDetail) -> str | None:
 def dispute(detail: TransferDetail) -> str | None:
     """Return what to do about a dispute of this lane; None if it is none."""
     one = detail.transfer
-    if one is None or one.state != "DISPUTED" or not is_of_lane(detail):
+    if one is None or one.state not in _DISPUTES:
         return None
-    asked = _last(detail, "0200") or _last(detail, "0420")
+    if is_cash(one.instruction_id):
+        text, peer = _ASK_ISSUER, one.debtor_agent
+    elif is_of_lane(detail):
+        text, peer = _ASK, one.creditor_agent
+    else:
+        return None
+    asked = _last(detail, "0200", peer) or _last(detail, "0420", peer)
     reference = frame_reference(asked.body) if asked else ""
-    return _(_ASK).format(creditor=one.creditor_agent, reference=reference or one.instruction_id)
+    return _(text).format(
+        creditor=one.creditor_agent,
+        debtor=one.debtor_agent,
+        reference=reference or one.instruction_id,
+    )
 
 
-def _last(detail: TransferDetail, message: str) -> TimelineRow | None:
-    """Return the last frame of a type that passed between clearing house and creditor's agent."""
-    creditor = detail.transfer.creditor_agent if detail.transfer else ""
+def is_cash(instruction_id: str) -> bool:
+    """Tell whether an id is that of a withdrawal at a machine."""
+    return instruction_id.startswith(_CASH_PREFIX)
+
+
+def _last(detail: TransferDetail, message: str, peer: str) -> TimelineRow | None:
+    """Return the last frame of a type that passed between clearing house and an institution."""
     found = [
         row
         for row in detail.timeline
-        if row.message == message and creditor in (row.sender, row.receiver)
+        if row.message == message and peer in (row.sender, row.receiver)
     ]
     return found[-1] if found else None

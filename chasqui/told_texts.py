@@ -8,6 +8,7 @@ here. A slot is named for what fills it: ``count``, ``least``, ``most``, ``limit
 from collections.abc import Mapping
 
 from chasqui import told_texts_clearing as clearing
+from chasqui import told_texts_iso8583 as iso8583
 from chasqui.language import N_
 
 INSTITUTIONS = (
@@ -362,6 +363,7 @@ TEMPLATES = frozenset(
         *clearing.SETTLEMENT,
         *clearing.FILES,
         *clearing.NETWORK,
+        *iso8583.TEMPLATES,
         *OUR_OWN,
     )
 )

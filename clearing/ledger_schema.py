@@ -13,7 +13,7 @@ IS_OPEN = "state NOT IN ('CONFIRMED', 'REJECTED', 'CANCELLED', 'TOMBSTONE', 'ACS
 """Condition of the index over transfers not at their end. SQLite uses the index only for a query
 that says it in these words, whatever else the query says about the state."""
 
-POSTED_STATES = ("POSTED", "CONFIRMED", "ACSC")
+POSTED_STATES = ("POSTED", "CONFIRMED", "ACSC", "APPROVED", "DISPUTED_POSTED")
 """States of a transfer whose entries are posted."""
 
 LINES_PER_NUMBER = 16

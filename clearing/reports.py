@@ -7,6 +7,7 @@ account numbers stand in them whole.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scheme.batch import Batch, BatchRow, Settlement
 from scheme.movement import Movement
@@ -84,6 +85,8 @@ def file_name(batch: str, code: str, kind: str) -> str:
 
 def _row(one: Moved, movement_of: MovementOf) -> tuple[str, ...]:
     movement = movement_of(one.record, one.rail, one.state)
+    if one.state == DISPUTED:
+        movement = replace(movement, process_code=IN_DISPUTE)
     if one.return_id:
         movement = Movement(
             instruction_id=one.return_id,
@@ -105,3 +108,7 @@ def _row(one: Moved, movement_of: MovementOf) -> tuple[str, ...]:
 
 RETURN = "RTRN"
 """Process code of a return."""
+DISPUTED = "DISPUTED"
+"""State of a transfer whose money was given back, while its receiver may have credited it."""
+IN_DISPUTE = "DISP"
+"""Process code of such a transfer."""

@@ -79,6 +79,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ConfigError(f"{origin}: switch_url: starts with http:// or https://")
         if self.network_url and not self.network_url.startswith(("http://", "https://")):
             raise ConfigError(f"{origin}: network_url: starts with http:// or https://")
+        host, _, port = self.iso8583_address.rpartition(":")
+        if not host or not (port.isascii() and port.isdigit() and int(port) < 65536):
+            raise ConfigError(f"{origin}: iso8583_address: host and port are needed")
         for key, value in (("latency_ms", self.latency_ms or 0.0), ("grace_s", self.grace_s)):
             if not 0 <= value < math.inf:
                 raise ConfigError(f"{origin}: {key}: zero or more")

@@ -13,12 +13,14 @@ import structlog
 from msgspec import Struct
 
 from participants.agents import aliases
-from participants.agents.debtor import DebtorDesk, PaymentRequest
-from participants.agents.institution import Institution
-from participants.agents.sessions import SessionDesk
+from participants.agents.debtor import PaymentRequest
+from participants.agents.office import Office
 from participants.agents.walk import NotSent, Walk
+from participants.core import cash
 from participants.core.book import Account, DebitOrder, Movement, Recount
 from participants.core.candidates import clean_phone, is_phone
+from participants.core.cash import CashWish
+from participants.core.iso8583_creditor import card_of
 from participants.core.payment_result import PaymentResult
 from runtime.http_guard import Foreign, foreign
 from runtime.http_server import Request, Response
@@ -36,6 +38,8 @@ _KEY_CHARACTERS_MAX: Final = 128
 _DESCRIPTION_CHARACTERS_MAX: Final = 140
 _QR_START: Final = "0002"
 _ACCOUNTS_PER_PAGE: Final = 50
+_CARD_DIGITS_MAX: Final = 19
+_CASH_MAX: Final = 10**12 - 1
 
 _json = msgspec.json.Encoder().encode
 
@@ -82,12 +86,28 @@ class _Session(Struct, frozen=True, forbid_unknown_fields=True):
     action: str
 
 
+class _Cash(Struct, frozen=True, forbid_unknown_fields=True):
+    kind: str
+    phone: str = ""
+    code: str = ""
+    card: str = ""
+    cci: str = ""
+    amount: int = 0
+    currency: str = "PEN"
+    dispense: int | None = None
+
+
+class _Links(Struct, frozen=True, forbid_unknown_fields=True):
+    action: str
+
+
 class _AccountView(Struct, frozen=True, omit_defaults=True):
     name: str
     phone: str
     cci: str
     participant: str
     currency: str
+    card: str = ""
 
 
 class _AccountMoney(_AccountView, frozen=True, kw_only=True):
@@ -109,18 +129,16 @@ class ControlApi:
     """The test hook of one institution.
 
     Args:
-        institution: whose hook it is.
-        debtor: makes its payments.
-        sessions: its session.
+        office: whose hook it is.
         books: the book on disk.
     """
 
-    def __init__(
-        self, institution: Institution, debtor: DebtorDesk, sessions: SessionDesk, books: Hook
-    ) -> None:
-        self._own = institution
-        self._debtor = debtor
-        self._sessions = sessions
+    def __init__(self, office: Office, books: Hook) -> None:
+        self._own = office.institution
+        self._debtor = office.debtor
+        self._sessions = office.sessions
+        self._machines = office.machines
+        self._line = office.line
         self._books = books
         self._paying = 0
         self._by_phone: dict[str, list[str]] | None = None
@@ -130,6 +148,8 @@ class ControlApi:
             ("POST", "lookups"): self._look_up,
             ("POST", "aliases"): self._register,
             ("POST", "session"): self._session,
+            ("POST", "cash"): self._cash,
+            ("POST", "iso8583"): self._links,
             ("GET", "accounts"): self._accounts,
             ("GET", "movements"): self._movements,
             ("GET", "audit"): self._audit,
@@ -283,7 +303,7 @@ class ControlApi:
         after = request.query.get("after", "")
         # Pages are in the order of CCIs, which are loaded in that order.
         ccis_left = [cci for cci in self._named(request.query.get("phone", "")) if cci > after]
-        page = [_view(self._own.accounts[cci]) for cci in ccis_left[:limit]]
+        page = [self._view(self._own.accounts[cci]) for cci in ccis_left[:limit]]
         following = page[-1].cci if len(ccis_left) > limit else None
         return _answer({"accounts": page, "next": following})
 
@@ -305,12 +325,22 @@ class ControlApi:
             raise BadRequest("no such account here", "cci", 404)
         return _answer(
             _AccountMoney(
-                *msgspec.structs.astuple(_view(account)),
+                *msgspec.structs.astuple(self._view(account)),
                 balance=account.balance,
                 held=account.held,
                 available=account.available,
                 status=account.status,
             )
+        )
+
+    def _view(self, account: Account) -> _AccountView:
+        return _AccountView(
+            account.name,
+            account.phone,
+            account.cci,
+            account.participant,
+            account.currency,
+            card_of(account, self._own.entry.iso8583.bins),
         )
 
     async def _movements(self, request: Request) -> Response:
@@ -358,6 +388,59 @@ class ControlApi:
             raise BadRequest("the clearing house did not answer", status=504) from None
         return _answer({"response_code": answer.status, "reason_code": answer.reasonCode})
 
+    # --- the lane: machines and links
+
+    async def _cash(self, request: Request) -> Response:
+        asked = _body(request, _Cash)
+        if self._machines is None:
+            raise BadRequest("no machines here", status=404)
+        wish = CashWish(
+            kind=asked.kind,
+            phone=_phone(asked.phone, "phone") if asked.phone else "",
+            code=_digits(asked.code, "code"),
+            card=_digits(asked.card, "card"),
+            cci=self._cci(asked.cci) or "",
+            amount=asked.amount,
+            currency=asked.currency,
+            dispense=asked.dispense,
+        )
+        self._check_cash(wish)
+        if self._own.books.is_full:
+            raise BadRequest("too much on its way: try again", status=503)
+        return _answer(await self._machines.operate(wish))
+
+    def _check_cash(self, wish: CashWish) -> None:
+        """Check what no machine would let a person ask for; the amount is for others to judge."""
+        if wish.kind not in cash.KINDS:
+            raise BadRequest(f"one of {', '.join(cash.KINDS)}", "kind")
+        assert self._machines is not None
+        if self._machines.till(wish.currency) is None:
+            raise BadRequest("no machine here has that currency", "currency")
+        if wish.kind == cash.DEPOSIT and not wish.cci:
+            raise BadRequest("mandatory for a deposit", "cci")
+        if wish.kind != cash.DEPOSIT and bool(wish.card) == bool(wish.phone):
+            raise BadRequest("a card, or a phone and its code", "card")
+        if wish.kind != cash.BALANCE and not 0 < wish.amount <= _CASH_MAX:
+            raise BadRequest("above zero, in minor units", "amount")
+        if wish.dispense is not None and wish.dispense < 0:
+            raise BadRequest("zero or more, in minor units", "dispense")
+
+    async def _links(self, request: Request) -> Response:
+        asked = _body(request, _Links)
+        line = self._line
+        if line is None:
+            raise BadRequest("this institution is not on the ISO 8583 lane", status=404)
+        match asked.action:
+            case "cut":
+                line.cut()
+            case "hold":
+                await line.stop()
+            case "resume":
+                await line.start()
+            case _:
+                raise BadRequest("one of cut, hold, resume", "action")
+        return _answer({"links": line.links, "held": line.is_held})
+
 
 def _body(request: Request, expected: type[Any]) -> Any:
     try:
@@ -376,6 +459,12 @@ def _phone(text: str, named: str) -> str:
     return phone
 
 
+def _digits(text: str, named: str) -> str:
+    if text and not (text.isascii() and text.isdigit() and len(text) <= _CARD_DIGITS_MAX):
+        raise BadRequest("digits", named)
+    return text
+
+
 def _qr(text: str | None) -> str | None:
     if not text:
         return None
@@ -391,12 +480,6 @@ def _number(request: Request, name: str, otherwise: int, most: int | None) -> in
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise BadRequest("a whole number", name)
     return int(text) if most is None else max(1, min(int(text), most))
-
-
-def _view(account: Account) -> _AccountView:
-    return _AccountView(
-        account.name, account.phone, account.cci, account.participant, account.currency
-    )
 
 
 def _answer(content: object, status: int = 200) -> Response:

@@ -80,9 +80,16 @@ class Station:
         """
         await self._server.start()
 
+    async def dial(self) -> None:
+        """Dial the clearing house, where the institution is on a lane with links."""
+        if self.office.line is not None:
+            await self.office.line.start()
+
     async def stop(self, grace_s: float) -> None:
         """Stop serving; running requests may end for at most ``grace_s``."""
         await self._server.stop(grace_s)
+        if self.office.line is not None:
+            await self.office.line.stop()
 
     async def _answer(self, request: Request) -> Response:
         if request.path.startswith(BASE_PATH):
@@ -122,6 +129,7 @@ class FleetRunner:
                 await station.stop(0.0)
             raise
         for station in self.stations:
+            await station.dial()
             station.office.resume()
 
     async def stop(self, grace_s: float) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 import msgspec
@@ -25,19 +26,25 @@ from participants.control_api import ControlApi
 from participants.core.book import Account, AccountStatus
 from participants.core.session import SessionState
 from participants.fleet import FleetRunner, Station, Tasks
+from participants.links.iso8583_tcp.house import LaneHouse
+from participants.links.iso8583_tcp.line import Line
 from participants.links.network_http.client import NetworkClient
 from participants.links.payments_port import PaymentsPort
 from participants.links.tin_http.client import TinClient
 from participants.links.tin_http.port import TinPort
 from participants.links.tin_http.seal import CLEARING_HOUSE, Seal
 from participants.store import SqliteBooks
-from runtime import lifeline, logs, pki
+from runtime import kek, lifeline, logs, pki
 from runtime.clock import SystemClock
 from runtime.files import load_country
 from runtime.folder_lock import FolderLock
 from runtime.http_client import AiohttpClient
+from runtime.iso8583_client import Dialled
+from runtime.iso8583_speech import KEY_BYTES
 from runtime.signing import Keyring, Signer, SigningPool
+from scheme.cci import compose
 from scheme.clock import wire_date
+from scheme.codes import DocumentType
 from scheme.errors import ConfigError, StoreError
 from scheme.network import Fleet, Participant
 from scheme.people import people
@@ -50,6 +57,10 @@ EXIT_CONFIG = 2
 EXIT_COMMIT_FAILED = 70
 """A group could not be written: nobody starts this again before a person has looked."""
 _OWN_NAME = "fleet"
+_LINKS: Final = 2
+"""Links that a simulated core holds, where it may: with one alone nothing ever crosses."""
+_TILL_OPENING: Final = 1_000_000_000
+"""What lies in the tills of a network of machines at first, in minor units of each currency."""
 _NO_KEY = "none"
 """Key id where no key is shown: without TLS the network believes who a coop says it is."""
 
@@ -101,7 +112,9 @@ class FleetProcess:
     def _seed(self, books: SqliteBooks) -> None:
         new = [one.code for one in self._simulated if not books.is_seeded(one.code)]
         if new:
-            books.seed(new, first_accounts(self._fleet, frozenset(new)))
+            accounts = first_accounts(self._fleet, frozenset(new))
+            tills = (till for one in self._simulated if one.code in new for till in tills_of(one))
+            books.seed(new, (*accounts, *tills))
 
     def _join(self, books: SqliteBooks, stack: AsyncExitStack) -> FleetRunner:
         config = self._config
@@ -122,7 +135,7 @@ class FleetProcess:
             wire = TinPort(
                 entry.code, office.receivers(), seals[entry.code], variant=_variant(entry)
             )
-            control = ControlApi(office.institution, office.debtor, office.sessions, books)
+            control = ControlApi(office, books)
             payments = PaymentsPort(office.takers(), seals[entry.code].open)
             stations.append(
                 Station(office, wire, payments.answer, control.answer, host=config.host)
@@ -140,6 +153,7 @@ class FleetProcess:
         network: _Network | None,
     ) -> Office:
         code, fleet = entry.code, self._fleet
+        line = self._line(entry) if entry.is_single_message else None
         today = wire_date(self._clock.now())
         institution = Institution(
             entry=entry,
@@ -159,18 +173,52 @@ class FleetProcess:
             spawn=tasks.spawn,
             has_magic=self._config.magic,
             latency_ms=self._config.latency_ms,
-            reach=lambda own: self._way_out(own, entry, http, seal, network),
+            reach=lambda own: self._way_out(own, entry, http, seal, network, line),
         )
         holdings = Holdings(
             accounts=accounts.pop(code, ()),
             held=books.held(code),
             pending=books.pending(code),
+            cash=books.open_cash(code),
             credited_today=books.credited_on(code, today),
             spent_today=books.spent_on(code, today),
         )
-        return Office(institution, holdings)
+        return Office(institution, holdings, line)
+
+    def _line(self, entry: Participant) -> Line:
+        spoken = entry.iso8583
+        key_bytes = KEY_BYTES.get(spoken.mac, 0)
+        host, _, port = self._config.iso8583_address.rpartition(":")
+        rules = self._profile.iso8583
+        dialled = Dialled(
+            host=host,
+            port=int(port),
+            code=entry.code,
+            spec=spoken.spec,
+            header=spoken.header,
+            tpdu=spoken.tpdu,
+            mac=spoken.mac,
+            kek=kek.kek_of(self._home, entry.code, key_bytes) if key_bytes else b"",
+            links=min(spoken.links_max, _LINKS),
+            reconnect_s=tuple(rules.reconnect_s),
+            echo_idle_s=rules.echo_idle_s,
+            answer_s=rules.echo_answer_s,
+        )
+        return Line(dialled, self._clock)
 
     def _way_out(
+        self,
+        own: Institution,
+        entry: Participant,
+        http: AiohttpClient,
+        seal: Seal,
+        network: _Network | None,
+        line: Line | None,
+    ) -> ClearingHouse:
+        house = self._by_http(own, entry, http, seal, network)
+        return house if line is None else LaneHouse(line, house, self._clock)
+
+    def _by_http(
         self,
         own: Institution,
         entry: Participant,
@@ -255,6 +303,29 @@ def first_accounts(fleet: Fleet, participants: frozenset[str]) -> list[Account]:
         for person in people(fleet, random.Random(fleet.seed))
         for holding in person.holdings
         if holding.participant in participants
+    ]
+
+
+def tills_of(entry: Participant) -> list[Account]:
+    """Return the tills with which a network of machines opens its book; none for any other."""
+    if entry.kind != "acquirer":
+        return []
+    return [
+        Account(
+            cci=compose(entry.code[1:], "001", f"{number:012}"),
+            participant=entry.code,
+            name=entry.name,
+            document=f"2000000{entry.code}",
+            document_code=DocumentType.RUC,
+            phone="",
+            address=None,
+            currency=currency,
+            status=AccountStatus.ACTIVE,
+            affiliated=False,
+            balance=_TILL_OPENING,
+            opening=_TILL_OPENING,
+        )
+        for number, currency in enumerate(entry.currencies)
     ]
 
 

@@ -79,8 +79,10 @@ _SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS payments_by_change ON payments (participant, sequence)",
     "CREATE INDEX IF NOT EXISTS credits_held ON credits (participant) WHERE state = 'HELD'",
     "CREATE INDEX IF NOT EXISTS debits_pending ON debits (participant) WHERE state = 'PENDING'",
-    "CREATE INDEX IF NOT EXISTS cash_open ON cash_orders (participant)"
-    " WHERE state IN ('ASKED', 'REVERSING')",
+    (
+        "CREATE INDEX IF NOT EXISTS cash_open ON cash_orders (participant)"
+        " WHERE state IN ('ASKED', 'REVERSING')"
+    ),
     "CREATE UNIQUE INDEX IF NOT EXISTS debits_by_key ON debits (participant, key) WHERE key <> ''",
 )
 
@@ -109,9 +111,7 @@ _GET_RAIL: Final = (
     f"SELECT {', '.join(_RAIL)} FROM payments"  # noqa: S608
     " WHERE participant = ? AND role = ? AND payment_id = ?"
 )
-_GET_LANE: Final = (
-    f"SELECT {', '.join(_LANE)} FROM lane_requests WHERE participant = ? AND key = ?"  # noqa: S608
-)
+_GET_LANE: Final = f"SELECT {', '.join(_LANE)} FROM lane_requests WHERE participant = ? AND key = ?"  # noqa: S608
 _SEEDED: Final = "seeded"
 
 
@@ -278,7 +278,7 @@ class SqliteBooks:
     def lane_request(self, participant: str, key: str) -> LaneRequest | None:
         """Return a request of the ISO 8583 lane, as it is on disk."""
         row = self._reader.execute(_GET_LANE, (participant, key)).fetchone()
-        return None if row is None else LaneRequest(*row)
+        return None if row is None else LaneRequest(**dict(zip(_LANE, row, strict=True)))
 
     def debit_by_key(self, participant: str, key: str) -> DebitOrder | None:
         """Return the order made under an Idempotency-Key, as it is on disk."""
@@ -405,7 +405,8 @@ def _movement(row: Sequence[Any]) -> Movement:
         verification_id=reference or None,
         role=role,
         state=state,
-        counterparty=counterparty,
+        # A machine is not told whose card it was.
+        counterparty=counterparty or None,
         cci=cci,
         amount=amount,
         fee=fee,

@@ -146,9 +146,10 @@ class Iso8583Client:
         sent = self.mux.send(fields)
         try:
             async with self._clock.deadline(self._clock.now() + timedelta(seconds=answer_s)):
-                return await self.mux.answer(sent)
+                answer, _ = await self.mux.answer(sent)
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {answer_s:g} s") from error
+        return answer
 
     async def sign_off(self) -> None:
         """Sign the institution off; its links stay open and may sign on again."""
@@ -184,7 +185,7 @@ class Iso8583Client:
             self._refuse(session, fault)
             return
         if is_answer(fields["t"]):
-            self.mux.take(fields)
+            self.mux.take(fields, body)
         elif fields.get("70") == ECHO:
             self._reply(session, brief_answer(fields, APPROVED))
         else:
@@ -259,7 +260,7 @@ class Iso8583Client:
         )
         sent = self.mux.send(request, session)
         async with self._clock.deadline(now + timedelta(seconds=self.dialled.answer_s)):
-            answer = await self.mux.answer(sent)
+            answer, _ = await self.mux.answer(sent)
         code = answer.get("39", "")
         if code != APPROVED:
             raise Refused(f"DE70 {function}: answered {code} {answer.get('62', '')}")

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
+from scheme.errors import ConfigError
 from scheme.limits import ISO_FRAME_BYTES_MAX, ISO_FRAME_S_MAX, ISO_SEND_BYTES_MAX
 from scheme.wire.iso8583_codec import IsoFault
 from scheme.wire.iso8583_framing import Deframer, Framing
@@ -28,6 +29,7 @@ _ASCII_DIGITS = range(_ZERO, _NINE + 1)
 _PACKED_TYPES = range(0x0A)
 _BINARY_HEADER_MAX: Final = ISO_FRAME_BYTES_MAX >> 8
 _TPDU_BYTES: Final = 5
+_BACKLOG: Final = 1024
 
 
 def recognise(head: bytes) -> Framing | None:
@@ -244,3 +246,17 @@ class Link(asyncio.Protocol):
                 self._waiting.append(body)
             elif self.is_open:
                 self._owner.received(self, body)
+
+
+async def listen(owner: LinkOwner, host: str, port: int) -> asyncio.Server:
+    """Take links on a port; 0 takes a free one.
+
+    Raises:
+        ConfigError: the address cannot be had.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.create_server(lambda: Link(owner), host, port, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        cause = f"{error.strerror if isinstance(error, OSError) else error}"
+        raise ConfigError(f"{host}:{port}: {cause}: set another host or iso8583_port") from error

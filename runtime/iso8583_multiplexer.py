@@ -34,6 +34,8 @@ COMPARED_MAX: Final = 64
 """Pending requests that an answer nobody waits for is compared with."""
 
 Key = tuple[str, ...]
+Received = tuple[Fields, bytes]
+"""A message's fields, and the exact bytes they were read from."""
 
 
 def key_of(fields: Mapping[str, str]) -> Key:
@@ -113,7 +115,7 @@ class Sent(Struct, frozen=True, gc=False):
     """A request that left: what waits for its answer, and its exact bytes."""
 
     key: Key
-    answer: "asyncio.Future[Fields]"
+    answer: "asyncio.Future[Received]"
     body: bytes
 
 
@@ -121,7 +123,7 @@ class _Waiting:
     __slots__ = ("answer", "fields", "session")
 
     def __init__(
-        self, answer: "asyncio.Future[Fields]", fields: Fields, session: Session
+        self, answer: "asyncio.Future[Received]", fields: Fields, session: Session
     ) -> None:
         self.answer = answer
         self.fields = fields
@@ -219,7 +221,7 @@ class Multiplexer:
             raise NotConnected(f"it cannot be written: {error}") from error
         if body is None:
             raise NotConnected("the link is closing")
-        answer: asyncio.Future[Fields] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Received] = asyncio.get_running_loop().create_future()
         self._waiting[key] = _Waiting(answer, fields, session)
         session.pending += 1
         return Sent(key, answer, body)
@@ -231,9 +233,10 @@ class Multiplexer:
             NotConnected: nothing was written.
             NoAnswer: the link ended before an answer came.
         """
-        return await self.answer(self.send(fields, session))
+        answer, _ = await self.answer(self.send(fields, session))
+        return answer
 
-    async def answer(self, sent: Sent) -> Fields:
+    async def answer(self, sent: Sent) -> Received:
         """Wait for the answer to a request; given up, a late answer is known as one.
 
         Raises:
@@ -245,7 +248,7 @@ class Multiplexer:
             self._give_up(sent.key)
             raise
 
-    def take(self, fields: Fields) -> bool:
+    def take(self, fields: Fields, body: bytes) -> bool:
         """Give an answer to whoever waits for it; return whether anybody does."""
         key = key_of(fields)
         waiting = self._waiting.get(key)
@@ -261,7 +264,7 @@ class Multiplexer:
         waiting.session.pending -= 1
         self._remember(key, DUPLICATE)
         if not waiting.answer.done():
-            waiting.answer.set_result(fields)
+            waiting.answer.set_result((fields, body))
         return True
 
     def close(self, reason: str) -> None:

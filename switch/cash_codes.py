@@ -1,5 +1,6 @@
 """Issues one-time codes, and keeps what became of each: on disk before anybody is told."""
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -14,7 +15,6 @@ from scheme import cci as ccis
 from scheme.cci import CciCheck
 from scheme.clock import Clock, from_ms, to_ms
 from scheme.ledger import PutFact
-from scheme.limits import CASH_CODES_REPEATED_MAX
 from scheme.network import Participant
 from scheme.profile import CURRENCIES, Profile
 from switch.cash_ports import AccountOf, CashStore
@@ -37,6 +37,8 @@ from switch.ports import Ledger
 log = structlog.get_logger()
 
 KEY_CHARACTERS_MAX: Final = 128
+REPEATED_MAX: Final = 10_000
+"""Codes that are told again under their key; older ones are lost, and another is to be asked."""
 _PHONE_DIGITS: Final = 9
 
 
@@ -85,7 +87,7 @@ class CodeBook:
         # Decided, and perhaps not on disk yet; what is older is read there.
         self._decided: dict[str, Code] = {}
         # Codes are stored nowhere, so only this process can repeat what it has told.
-        self._told: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._told: OrderedDict[str, tuple[str, asyncio.Task[bytes]]] = OrderedDict()
 
     # --- for the operator
 
@@ -101,16 +103,28 @@ class CodeBook:
         scoped, digest = f"{order.participant}:{key}", _digest(order)
         told = self._told.get(scoped)
         if told is not None:
-            return told[1] if told[0] == digest else _OTHER_CONTENT
+            return await asyncio.shield(told[1]) if told[0] == digest else _OTHER_CONTENT
         known = self._store.fact(CODE_KEY_FACT + scoped)
         if known is not None:
             return _NOT_KEPT if known.decode() == digest else _OTHER_CONTENT
         account = self._account(order)
         if isinstance(account, Refused):
             return account
+        # A task of its own: whoever asked may go away, and a repeat waits for the disk as well.
+        task = asyncio.get_running_loop().create_task(self._issue(order, account, scoped, digest))
+        self._told[scoped] = (digest, task)
+        while len(self._told) > REPEATED_MAX:
+            self._told.popitem(last=False)
+        return await asyncio.shield(task)
+
+    async def _issue(self, order: CodeOrder, account: str, scoped: str, digest: str) -> bytes:
         digits = self._digits()
         code = self._code(order, account, digits)
-        answer = msgspec.json.encode(
+        key_fact = PutFact(name=CODE_KEY_FACT + scoped, value=digest.encode())
+        await self._ledger.apply((key_fact, self.put(code)))
+        self.written(code)
+        log.info("cash code issued", agent=code.issuer, amount=code.amount)
+        return msgspec.json.encode(
             {
                 "code": digits,
                 "phone": code.phone,
@@ -120,12 +134,6 @@ class CodeBook:
                 "expires_at": from_ms(code.expires_ms).isoformat(),
             }
         )
-        self._keep(scoped, digest, answer)
-        key_fact = PutFact(name=CODE_KEY_FACT + scoped, value=digest.encode())
-        await self._ledger.apply((key_fact, self.put(code)))
-        self.written(code)
-        log.info("cash code issued", agent=code.issuer, amount=code.amount)
-        return answer
 
     def _code(self, order: CodeOrder, account: str, digits: str) -> Code:
         now_ms = to_ms(self._clock.now())
@@ -149,11 +157,6 @@ class CodeBook:
         drawn = int.from_bytes(self._random_bytes(number + 8), "big")
         return f"{drawn % 10**number:0{number}}"
 
-    def _keep(self, scoped: str, digest: str, answer: bytes) -> None:
-        self._told[scoped] = (digest, answer)
-        while len(self._told) > CASH_CODES_REPEATED_MAX:
-            self._told.popitem(last=False)
-
     def _account(self, order: CodeOrder) -> str | Refused:
         """Return the account that will pay, or why there can be no code."""
         issuer = self._fleet.get(order.participant)
@@ -170,9 +173,8 @@ class CodeBook:
         unfit = amount_fits(order.amount, order.currency, self._rules)
         if unfit is not None:
             return invalid("no machine gives that out", "amount", unfit.rule.partition(": ")[2])
-        if len(order.phone) != _PHONE_DIGITS or not order.phone.isascii():
-            return invalid("a phone is needed", "phone", f"{_PHONE_DIGITS} digits, the member's")
-        if not order.phone.isdigit():
+        is_number = order.phone.isascii() and order.phone.isdigit()
+        if len(order.phone) != _PHONE_DIGITS or not is_number:
             return invalid("a phone is needed", "phone", f"{_PHONE_DIGITS} digits, the member's")
         if order.account:
             return self._named(order)

@@ -42,6 +42,9 @@ class House:
         is_business_day: by the calendar of the windows.
         on_posted: told of every order that was posted.
         spawn: starts a task that the process owns.
+
+    Attributes:
+        stans: numbers of the ISO 8583 requests that the clearing house sends.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class House:
             clock=clock,
             sequence=self._sequence("notice"),
         )
+        self.stans = self._sequence("stan")
         self.breakers = Breakers(profile.breaker, clock)
         self.preferences = PreferenceBook(facts, ledger=ledger)
         self.pathfinder = Pathfinder(

@@ -52,6 +52,7 @@ from switch.edges.routing_api import RoutingApi
 from switch.edges.tin_http import TinEdge
 from switch.envelope import Envelopes
 from switch.house import House
+from switch.iso8583_lane import Iso8583Lane, Iso8583Peering
 from switch.keys import Keys
 from switch.movements import movement_of
 from switch.queries import Queries
@@ -83,7 +84,7 @@ class _Parts:
     store: SqliteStore
     wire_log: WireLog
     envelopes: Envelopes
-    peers: HttpPeers
+    peering: Iso8583Peering
     directory: DirectoryService
     network: AccessNetwork
     keys: Keys
@@ -145,7 +146,6 @@ class SwitchProcess:
         started = clock.now()
         profile, fleet = load_country(config.profile, Path(config.fleet))
         members = fleet.by_code()
-        _check_lanes(members)
         aliases = await DirectoryStore.open(
             str(self._home / "directory.db"), on_failure=lambda: _commit_failed(None)
         )
@@ -169,6 +169,9 @@ class SwitchProcess:
         client = AiohttpClient(keys.client_tls())
         stack.push_async_callback(client.close)
         stack.push_async_callback(ledger.drain)
+        http = HttpPeers(
+            client, fleet=members, envelopes=envelopes, wire_log=wire_log, clock=clock
+        )
         directory, network = await open_directory(
             self._home, aliases, fleet=fleet, profile=profile, clock=clock
         )
@@ -189,9 +192,7 @@ class SwitchProcess:
             store=store,
             wire_log=wire_log,
             envelopes=envelopes,
-            peers=HttpPeers(
-                client, fleet=members, envelopes=envelopes, wire_log=wire_log, clock=clock
-            ),
+            peering=Iso8583Peering(http, fleet=members, wire_log=wire_log, clock=clock),
             directory=directory,
             network=network,
             keys=keys,
@@ -209,7 +210,8 @@ class SwitchProcess:
     async def _serve(self, parts: "_Parts", group: asyncio.TaskGroup) -> None:
         tasks = Tasks(group)
         house = self._house(parts, tasks.spawn)
-        expired = await house.recover()
+        lane = self._iso8583_lane(parts, house, tasks.spawn)
+        expired = await house.recover() + await lane.cash.recover()
         rails = self._slow_rails(parts, house, tasks.spawn)
         await rails.settler.resume()
         config = self._config
@@ -223,7 +225,7 @@ class SwitchProcess:
             error_header=ERROR_HEADER,
         )
         operator = GuardedServer(
-            self._operator_edge(parts, house, rails).handle,
+            self._operator_edge(parts, house, rails, lane).handle,
             host=config.operator_host,
             port=config.operator_port,
         )
@@ -231,14 +233,16 @@ class SwitchProcess:
         await operator.start()
         if coops is not None:
             await coops.start()
+        await lane.start(host=config.host, port=config.iso8583_port, home=self._home)
         background = group.create_task(house.run_background())
         tasks.spawn(parts.network.bulk.run())
         tasks.spawn(parts.clearing.run())
         _spare_the_collector()
-        _announce(tin.port, operator.port, coops.port if coops is not None else None, expired)
+        network_port = coops.port if coops is not None else None
+        _announce(tin.port, operator.port, network_port, lane.port, expired)
         await self._stop.asked.wait()
         rails.payments.stop()
-        await self._drain(house, tin, parts.profile)
+        await self._drain(house, lane, tin, parts.profile)
         if coops is not None:
             await coops.stop(1.0)
         background.cancel()
@@ -252,7 +256,7 @@ class SwitchProcess:
         house = House(
             ledger=parts.ledger,
             store=parts.store,
-            peers=parts.peers,
+            peers=parts.peering.peers,
             directory=parts.directory,
             fleet=parts.members,
             profile=parts.profile,
@@ -276,6 +280,24 @@ class SwitchProcess:
         parts.ledger.on_high = self._watermarks.on_high
         parts.clearing.on_owed = house.outbox.take
         return house
+
+    def _iso8583_lane(
+        self, parts: "_Parts", house: House, spawn: Callable[..., object]
+    ) -> Iso8583Lane:
+        return Iso8583Lane(
+            parts.peering,
+            house,
+            ledger=parts.ledger,
+            store=parts.store,
+            fleet=parts.members,
+            profile=parts.profile,
+            clock=self._clock,
+            wire_log=parts.wire_log,
+            window_of=parts.clearing.window,
+            account_of=parts.directory.account_of,
+            random_bytes=secrets.token_bytes,
+            spawn=spawn,
+        )
 
     def _slow_rails(self, parts: "_Parts", house: House, spawn: Callable[..., object]) -> SlowRails:
         clearing = parts.clearing
@@ -316,7 +338,9 @@ class SwitchProcess:
             token=self._config.token,
         )
 
-    def _operator_edge(self, parts: "_Parts", house: House, rails: SlowRails) -> OperatorEdge:
+    def _operator_edge(
+        self, parts: "_Parts", house: House, rails: SlowRails, lane: Iso8583Lane
+    ) -> OperatorEdge:
         queries = Queries(
             parts.store,
             parts.wire_log,
@@ -348,6 +372,7 @@ class SwitchProcess:
             },
             **self._file_routes(parts),
             **rails.routes(),
+            **lane.routes(),
             **directory_routes(parts.directory, parts.network.dale.mismatches),
         }
         # On loopback only this machine's own users can call; elsewhere they show the token.
@@ -370,20 +395,29 @@ class SwitchProcess:
             what_if=what_if,
         )
 
-    async def _drain(self, house: House, tin_server: GuardedServer, profile: Profile) -> None:
+    async def _drain(
+        self, house: House, lane: Iso8583Lane, tin_server: GuardedServer, profile: Profile
+    ) -> None:
         """Take no more orders; let those in flight end, for at most the CT expiry."""
         log.info("stopping", in_flight=len(house.router.in_flight))
         grace_s = profile.timers.ct_expiry_s
-        draining = asyncio.create_task(house.idle())
+        draining = asyncio.create_task(_idle(house, lane))
         hurried = asyncio.create_task(self._stop.hurried.wait())
         # Enquiries and repeats are still answered: they are how others learn an outcome.
         house.stop()
+        lane.cash.stop()
         await asyncio.wait(
             (draining, hurried), timeout=grace_s, return_when=asyncio.FIRST_COMPLETED
         )
         for task in (draining, hurried):
             task.cancel()
-        await tin_server.stop(1.0)
+        await asyncio.gather(tin_server.stop(1.0), lane.stop(1.0))
+
+
+async def _idle(house: House, lane: Iso8583Lane) -> None:
+    """Wait until no order and no withdrawal is in flight, and owed messages have been tried."""
+    await lane.cash.idle()
+    await house.idle()
 
 
 def _commit_failed(error: BaseException | None) -> None:
@@ -394,12 +428,6 @@ def _commit_failed(error: BaseException | None) -> None:
     finally:
         # Whatever the log's own disk says.
         os._exit(EXIT_COMMIT_FAILED)
-
-
-def _check_lanes(members: dict[str, Participant]) -> None:
-    for one in members.values():
-        if one.lane != "tin":
-            raise ConfigError(f"participant {one.code}: lane: only tin is served by this version")
 
 
 def _count_qr(qr: QrModule, record: TransferRecord, spawn: Callable[..., object]) -> None:
@@ -432,12 +460,19 @@ def _spare_the_collector() -> None:
     gc.set_threshold(*_COLLECTOR_THRESHOLDS)
 
 
-def _announce(tin_port: int, operator_port: int, network_port: int | None, expired: int) -> None:
+def _announce(
+    tin_port: int,
+    operator_port: int,
+    network_port: int | None,
+    iso8583_port: int | None,
+    expired: int,
+) -> None:
     ready = {
         "event": "ready",
         "tin_port": tin_port,
         "operator_port": operator_port,
         "network_port": network_port,
+        "iso8583_port": iso8583_port,
         "expired_at_start": expired,
     }
     sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")

@@ -1,8 +1,10 @@
 """What a stored transfer says of itself to the files of a batch, whichever rail carried it."""
 
 from scheme.clock import from_ms, wire_date_time
+from scheme.masking import mask_card
 from scheme.messages.payment import SETTLEMENT_FAILED
 from scheme.movement import Movement
+from switch.core.cash import CASH_RAIL, unpack_cash
 from switch.core.payment import PAYMENT_STATES, PaymentState, unpack_payment
 from switch.core.records import unpack_transfer
 
@@ -10,13 +12,16 @@ ACCEPTED = "00"
 """Process code of what was accepted; otherwise it is the reason."""
 
 
-def movement_of(record: bytes, _rail: str, state: str) -> Movement:
+def movement_of(record: bytes, rail: str, state: str) -> Movement:
     """Return the movement of a stored transfer.
 
     Args:
         record: as the switch gave it to the ledger.
         state: as the ledger keeps it beside it.
     """
+    # The only rail that no CT1 names.
+    if rail == CASH_RAIL:
+        return _of_cash(record)
     # Not by its rail: a CT1 that was refused names the one that would have carried it.
     if state in PAYMENT_STATES:
         return _of_payment(record, state)
@@ -58,4 +63,23 @@ def _of_payment(record: bytes, state: str) -> Movement:
         trace="",
         # It was counted when it was accepted; the settlement may have given it back since.
         process_code=SETTLEMENT_FAILED if state == PaymentState.RJCT else ACCEPTED,
+    )
+
+
+def _of_cash(record: bytes) -> Movement:
+    cash = unpack_cash(record)
+    return Movement(
+        instruction_id=cash.transfer_id,
+        # A card's number is nobody else's business; a CCI is in every file.
+        debtor_account=cash.account if cash.phone else mask_card(cash.account),
+        creditor_account="",
+        debtor_agent=cash.issuer,
+        creditor_agent=cash.acquirer,
+        amount=cash.amount,
+        fee=0,
+        transfer_type=CASH_RAIL,
+        at="".join(wire_date_time(from_ms(cash.created_ms))),
+        channel="",
+        trace=cash.machine,
+        process_code=cash.reason or ACCEPTED,
     )

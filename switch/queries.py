@@ -13,6 +13,8 @@ from scheme.clock import Clock, from_ms, to_ms
 from scheme.errors import BadSignature
 from scheme.masking import mask_message, mask_text
 from scheme.wire import jws
+from switch.cash_view import cash_decision, cash_line
+from switch.core.cash import CashState
 from switch.core.payment import PAYMENT_STATES
 from switch.core.records import TransferRecord, VerificationRecord, is_cash, unpack_transfer
 from switch.core.reversal import REVERSAL
@@ -115,8 +117,7 @@ class Queries:
     async def _one(self, row: TransferRow) -> Row:
         line = _line(row)
         subjects = {row.transfer_id}
-        is_payment = row.state in PAYMENT_STATES
-        record = None if is_payment else _record(row)
+        record = None if row.state in PAYMENT_STATES else _record(row)
         if record is not None:
             subjects |= {record.ct1.referenceTransactionId, record.cancellation_id} - {""}
             line |= _details(record)
@@ -128,7 +129,7 @@ class Queries:
             "owed": [
                 self._owed(one, attempts) for one in self._store.owed(subject=row.transfer_id)
             ],
-            **(as_decision(row) if is_payment else _decision(row, record)),
+            **_decision(row, record),
         }
 
     async def _flying(self, flight: Flight) -> Row:
@@ -203,7 +204,8 @@ class Queries:
         # Each kind has a page of its own: a peer's many notices must not hide a confirmation.
         store, transfer_messages = self._store, (_CONFIRMATION, *_CANCELLATIONS)
         return {
-            "in_flight": [self._in_flight_row(flight) for flight in self._in_flight()],
+            "in_flight": [self._in_flight_row(flight) for flight in self._in_flight()]
+            + [self._stuck_row(row) for row in store.in_states((CashState.AUTHORISING,))],
             "expired_uncancelled": [
                 self._stuck_row(row) for row in store.in_states((TransferState.EXPIRED,))
             ],
@@ -211,7 +213,8 @@ class Queries:
             "notices_owed": owed(store.owed(others_than=transfer_messages, parked=False)),
             "parked": owed(store.owed(parked=True)),
             "disputed": [
-                self._stuck_row(row) for row in store.in_states((TransferState.DISPUTED,))
+                self._stuck_row(row)
+                for row in store.in_states((TransferState.DISPUTED, CashState.DISPUTED_POSTED))
             ],
         }
 
@@ -241,7 +244,8 @@ class Queries:
     def _stuck_row(self, row: TransferRow) -> Row:
         return {
             "instruction_id": row.transfer_id,
-            "participant": row.creditor_agent,
+            # Whose answer is missing: of cash it is the issuer that pays.
+            "participant": row.debtor_agent if is_cash(row.transfer_id) else row.creditor_agent,
             "message": row.state,
             "age_s": self._age_s(row.decided_ms or row.created_ms),
             "attempts": 0,
@@ -260,6 +264,8 @@ def _record(row: TransferRow) -> TransferRecord | None:
 def _line(row: TransferRow) -> Row:
     if row.state in PAYMENT_STATES:
         return as_transfer_line(row)
+    if is_cash(row.transfer_id):
+        return cash_line(row)
     record = _record(row)
     decided = row.decided_ms or (record.decided_ms if record is not None else 0)
     return {
@@ -307,9 +313,10 @@ def _details(record: TransferRecord) -> Row:
 
 
 def _decision(row: TransferRow, record: TransferRecord | None) -> Row:
-    if record is None and is_cash(row.transfer_id):
-        decision: Row = {"rule": "", "decided_by": "", "rail": None, "considered": []}
-        return {"decision": decision, "explanation": ""}
+    if row.state in PAYMENT_STATES:
+        return as_decision(row)
+    if is_cash(row.transfer_id):
+        return cash_decision(row)
     if record is None:
         text = "a tombstone: asked about, and not known; it is never issued or posted"
         return {

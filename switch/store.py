@@ -10,6 +10,7 @@ from typing import Any
 
 from scheme.ledger import Owed
 from scheme.limits import PAGE_ROWS_MAX
+from switch.core.cash import CashRecord, CashState, unpack_cash
 from switch.core.payment import (
     PAYMENT_STATES,
     PaymentRecord,
@@ -285,6 +286,37 @@ class SqliteStore:
         row = self._one(f"{_LIST} WHERE transfer_id=?", (transfer_id,))
         return None if row is None else TransferRow(*row)
 
+    def row_by_key(self, key: str) -> TransferRow | None:
+        """Return any transfer under an idempotency key, as a list shows it."""
+        row = self._one(f"{_LIST} WHERE key=?", (key,))
+        return None if row is None else TransferRow(*row)
+
+    def cash_rows(self, after: str, *, limit: int) -> list[TransferRow]:
+        """Return withdrawals, youngest first, from before an id; an empty one is the end."""
+        # Their ids begin with a letter and then the time, so the key's own tree lists them.
+        rows = self._connection.execute(
+            f"{_LIST} WHERE transfer_id >= 'W' AND transfer_id < ?"
+            " ORDER BY transfer_id DESC LIMIT ?",
+            (after or _BEHIND_CASH, min(limit, PAGE_ROWS_MAX)),
+        )
+        return [TransferRow(*row) for row in rows]
+
+    def cash_in_flight(self) -> list[CashRecord]:
+        """Return the withdrawals that a former process left without an outcome."""
+        rows = self._connection.execute(
+            f"SELECT record FROM transfers WHERE state=? AND {_IS_OPEN}",  # noqa: S608 - a constant
+            (CashState.AUTHORISING,),
+        )
+        return [unpack_cash(record) for (record,) in rows]
+
+    def facts_named(self, prefix: str, after: str, *, limit: int) -> list[tuple[str, bytes]]:
+        """Return facts whose names begin so, by name, from behind one."""
+        rows = self._connection.execute(
+            "SELECT name, value FROM facts WHERE name > ? AND name < ? ORDER BY name LIMIT ?",
+            (after or prefix, prefix + chr(0x10FFFF), min(limit, PAGE_ROWS_MAX)),
+        )
+        return [(name, bytes(value)) for name, value in rows]
+
     def entries(self, transfer_id: str) -> list[EntryRow]:
         """Return the entries posted for a transfer."""
         rows = self._connection.execute(
@@ -300,6 +332,8 @@ class SqliteStore:
 
 _BEHIND_PAYMENTS = "Q"
 """Ids of payments begin with the letter before."""
+_BEHIND_CASH = "X"
+"""Ids of withdrawals begin with the letter before."""
 _PAYMENT_PAGES_MAX = 40
 _PAYMENT = (
     "SELECT transfer_id, state, record FROM transfers WHERE state IN ('ACSP', 'ACSC', 'RJCT') AND "

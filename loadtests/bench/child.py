@@ -125,7 +125,7 @@ def _pinned(core: int | None) -> list[str]:
 
 
 async def serve_until_orphaned(port: int, **more: int) -> None:
-    """Say on which port, or ports, this process serves; return once it is told to end or orphaned."""
+    """Say where this process serves; return when it is told to end or has no parent."""
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     lifeline = watch(0, lambda: loop.call_soon_threadsafe(over.set), grace_s=5.0)

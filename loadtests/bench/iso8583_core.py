@@ -4,7 +4,6 @@
 """
 
 import argparse
-import asyncio
 from pathlib import Path
 
 import uvloop

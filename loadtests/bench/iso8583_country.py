@@ -11,8 +11,9 @@ from loadtests.bench.local_country import ISO8583, LocalCountry
 from loadtests.bench.orders import Payee
 from loadtests.bench.settings_files import write_participants
 from scheme import cci
+from scheme.ledger import DALE
 from scheme.limits import ISO_LINKS_PER_PARTICIPANT_MAX
-from scheme.network import DALE, Fleet, Iso8583, Participant
+from scheme.network import Fleet, Iso8583, Participant
 
 DEBTORS = ("0941", "0942")
 CREDITORS = ("0951", "0952")

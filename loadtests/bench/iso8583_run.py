@@ -15,8 +15,6 @@ from loadtests.bench.traffic import Book
 from scheme.clock import Clock
 
 _PAYEES_EACH = 50
-LEGS = 2
-"""Requests that a creditor gets for one transfer: whose account it is, then the order."""
 
 
 class IsoRun:
@@ -32,7 +30,7 @@ class IsoRun:
         self.book = Book()
         self.country = stack.enter_context(IsoCountry(mode, home, cores(), clock))
         self._creditors = self.country.creditors()
-        self._relay, relay_port = _relay(stack, home)
+        self._relay, relay_port = start_relay(stack, home, cores())
         traffic = partial(
             IsoTraffic,
             payees=payees(_PAYEES_EACH, seed, FEE),
@@ -50,13 +48,12 @@ class IsoRun:
         self._creditors.ready()
         await self._traffic.open(sign_on=True)
         await self._relay_traffic.open(sign_on=False)
-        found = await pairs_of(
+        return await pairs_of(
             Side(self._traffic, self.country.switch),
             Side(self._relay_traffic, self._relay),
             pairs=pairs,
             seconds=seconds,
         )
-        return found
 
     def close(self) -> None:
         """Close the load's links."""
@@ -73,12 +70,16 @@ class IsoRun:
         return tuple(f"{number} {what}" for what, number in told.items() if number)
 
 
-def _relay(stack: ExitStack, home: Path) -> tuple[Child, int]:
-    """Start the baseline in the switch's place, with creditors of its own; return its port."""
-    on_switch, on_fleet = cores() or (None, None)
+def start_relay(stack: ExitStack, home: Path, on: tuple[int, int] | None) -> tuple[Child, int]:
+    """Start the baseline in the switch's place, with creditors of its own; return its port.
+
+    Args:
+        on: processors of the relay and of its creditors.
+    """
+    on_switch, on_fleet = on or (None, None)
     start = partial(Child, log=home / "relay.log")
-    command = ("-m", "loadtests.bench.iso8583_relay", str(LEGS))
-    relay = stack.enter_context(start("relay", command, core=on_switch))
+    relay_command = ("-m", "loadtests.bench.iso8583_relay")
+    relay = stack.enter_context(start("relay", relay_command, core=on_switch))
     ports = relay.ready()
     port, creditor_port = ports["port"], ports["creditor_port"]
     assert isinstance(port, int)

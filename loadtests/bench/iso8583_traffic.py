@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import cycle
 from time import perf_counter
 
-
 from msgspec import Struct
 
 from loadtests.bench.iso8583_frames import APPROVED, Template, elements

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from participants.agents.core_desk import CoreDesk
 from participants.agents.creditor import CreditorDesk
 from participants.agents.debtor import DebtorDesk
 from participants.agents.institution import Institution
+from participants.agents.machine import MachineDesk
 from participants.agents.rail_payments import RailPaymentsDesk
 from participants.agents.sessions import SessionDesk
-from participants.core.book import Account, CreditOrder, DebitOrder
+from participants.core.book import Account, CashOrder, CreditOrder, DebitOrder
 from participants.core.payment import Spent
+from participants.links.iso8583_tcp.line import Line
 from participants.links.payments_port import Taker
 from participants.links.tin_http.port import Receiver
 from scheme.messages import (
@@ -44,6 +47,7 @@ class Holdings:
     accounts: Iterable[Account] = ()
     held: Iterable[CreditOrder] = ()
     pending: Iterable[DebitOrder] = ()
+    cash: Iterable[CashOrder] = ()
     credited_today: dict[str, int] = field(default_factory=dict)
     spent_today: dict[str, Spent] = field(default_factory=dict)
 
@@ -54,9 +58,15 @@ class Office:
     Args:
         institution: what they share.
         holdings: its accounts and open orders.
+        line: its links, if its core speaks ISO 8583.
+
+    Attributes:
+        machines: of a network of cash machines and agents.
     """
 
-    def __init__(self, institution: Institution, holdings: Holdings) -> None:
+    def __init__(
+        self, institution: Institution, holdings: Holdings, line: Line | None = None
+    ) -> None:
         institution.keep(holdings.accounts)
         self.institution = institution
         self.creditor = CreditorDesk(
@@ -67,12 +77,23 @@ class Office:
         )
         self.sessions = SessionDesk(institution)
         self.rail_payments = RailPaymentsDesk(institution)
+        self.line = line
+        self.machines: MachineDesk | None = None
+        if line is not None:
+            line.take = CoreDesk(institution, self.creditor).handle
+            if institution.entry.kind == "acquirer":
+                self.machines = MachineDesk(institution, line, holdings.cash)
 
     def resume(self) -> None:
         """Take up what was open when the process ended, and open the session."""
         self.creditor.resume()
         self.debtor.resume()
-        if self.institution.entry.signs_on:
+        if self.machines is not None:
+            self.machines.resume()
+        if self.line is not None:
+            # Its links sign on by themselves.
+            self.institution.spawn(self.sessions.follow(self.line.ready))
+        elif self.institution.entry.signs_on:
             self.institution.spawn(self.sessions.keep_up())
 
     def takers(self) -> Mapping[str, Taker]:

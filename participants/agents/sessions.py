@@ -1,5 +1,6 @@
 """The session of an institution: sign-on and -off, echo tests, and what notices tell."""
 
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
@@ -104,6 +105,12 @@ class SessionDesk:
             return False
         log.info("signed on", agent=self._own.code, response_code=answer.status)
         return answer.status == answers.ACCEPTED
+
+    async def follow(self, opened: Callable[[], Awaitable[None]]) -> None:
+        """Note that the session is open, on a lane whose links sign on by themselves."""
+        await opened()
+        await self._save(self._own.session.sign(on=True))
+        log.info("signed on", agent=self._own.code, response_code=answers.ACCEPTED)
 
     async def answer_echo(self, asked: ET1) -> Reply:
         """Answer an ET1; one that names somebody else is refused."""

@@ -258,6 +258,7 @@ class CashOrder(Struct, kw_only=True, frozen=True, gc=False):
         cash_id: our own.
         kind: ``withdrawal`` or ``deposit``.
         cci: the machine's till.
+        fee: interbank fee of a deposit.
         currency: PEN or USD.
         dispensed: minor units handed out, as far as known.
         transfer_id: the clearing house's id; empty until an answer names it.
@@ -274,6 +275,7 @@ class CashOrder(Struct, kw_only=True, frozen=True, gc=False):
     amount: int
     currency: str
     reversal: str
+    fee: int = 0
     dispensed: int = 0
     transfer_id: str = ""
     counterparty: str = ""
@@ -323,7 +325,7 @@ class Movement(Struct, kw_only=True, frozen=True, gc=False):
     verification_id: str | None
     role: str
     state: str
-    counterparty: str
+    counterparty: str | None
     cci: str
     amount: int
     fee: int

@@ -53,8 +53,11 @@ RESPONSE_CODES: Final[Mapping[ReasonCode, str]] = {
     _R.AB05: "91",
 }
 """DE39 of a core's refusals; any other reason is OTHER_REFUSAL."""
+# Where reasons share a code the first of them is meant.
 _REASONS: Final[Mapping[str, ReasonCode]] = {
-    code: reason for reason, code in reversed(RESPONSE_CODES.items()) if code != OTHER_REFUSAL
+    code: next(reason for reason, one in RESPONSE_CODES.items() if one == code)
+    for code in RESPONSE_CODES.values()
+    if code != OTHER_REFUSAL
 } | {"68": _R.DS24}
 
 _ANSWERS: Final = {

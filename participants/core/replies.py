@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from participants.core.magic import Act
 from scheme.messages import Message
+from scheme.wire.iso8583_spec import Fields
 from scheme.wire.tin_json import WireVariant
 
 
@@ -27,3 +28,19 @@ class Reply(Struct, frozen=True, gc=False):
 
 TAKEN = Reply()
 """The empty acknowledgement."""
+
+
+class LaneReply(Struct, frozen=True, gc=False):
+    """One answer on the ISO 8583 lane.
+
+    Attributes:
+        fields: its elements; None for no answer.
+        spoiled: how it goes wrong on purpose, if it does.
+    """
+
+    fields: Fields | None = None
+    spoiled: Act | None = None
+
+
+SILENCE = LaneReply()
+"""No answer at all."""

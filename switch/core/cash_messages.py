@@ -5,7 +5,6 @@ The one-time code and the PIN block go no further than they must: neither is eve
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
@@ -19,7 +18,7 @@ from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 from switch.core.cash import CASH_RAIL, CashAnswer
 from switch.core.iso8583_codes import FORMAT_ERROR, INVALID_AMOUNT
-from switch.core.iso8583_messages import reversal_of
+from switch.core.iso8583_requests import key_of
 
 WITHDRAWAL: Final = "01"
 """First digits of DE3."""
@@ -29,12 +28,10 @@ _PHONE_TAG: Final = "31"
 _ID_TAG: Final = "01"
 _RAIL_TAG: Final = "02"
 _REASON_TAG: Final = "03"
-_KEY_ELEMENTS: Final = ("32", "11", "37", "13")
 _FORWARDED: Final = (
-    "2", "3", "4", "12", "13", "18", "22", "25", "32", "37", "41", "42", "43", "49", "52",
+    "2", "3", "4", "12", "13", "18", "22", "25", "37", "41", "42", "43", "49", "52",
 )  # fmt: skip
 """Elements that reach the issuer as the machine sent them."""
-_STAN: Final = slice(4, 10)
 _AMOUNT_DIGITS: Final = 12
 
 
@@ -57,24 +54,9 @@ class CashOrder(Struct, frozen=True, gc=False):
     machine: str
 
 
-def key_of(fields: Fields) -> str | None:
-    """Return the idempotency key of a request; None if an element of it is missing."""
-    if any(not fields.get(element) for element in _KEY_ELEMENTS):
-        return None
-    return "iso:" + ":".join(fields[element] for element in _KEY_ELEMENTS)
-
-
-def original_key(fields: Fields) -> str | None:
-    """Return the key of the request that a reversal names in DE90; None if it names none."""
-    stan = fields.get("90", "")[_STAN]
-    return key_of({**fields, "11": stan})
-
-
-def read_order(fields: Fields) -> CashOrder | CashAnswer:
-    """Read a withdrawal, or say what is wrong with its form."""
-    key = key_of(fields)
-    if key is None:
-        return malformed("DE11, DE13, DE32 and DE37: needed to tell a repeat")
+def read_order(fields: Fields, acquirer: Participant) -> CashOrder | CashAnswer:
+    """Read a withdrawal whose elements are there, or say what is wrong with its form."""
+    key = key_of(fields, acquirer)
     try:
         private = decode_tlv(fields.get("48", ""), "48")
     except MalformedMessage as error:
@@ -114,7 +96,7 @@ def issuer_of(card: str, fleet: Mapping[str, Participant]) -> Participant | None
 
 
 def request_to_issuer(
-    fields: Fields, *, transfer_id: str = "", phone: str = "", account: str = ""
+    fields: Fields, acquirer: str, *, transfer_id: str = "", phone: str = "", account: str = ""
 ) -> Fields:
     """Return the 0200 an issuer gets: a withdrawal's, or a balance's without an id.
 
@@ -123,6 +105,7 @@ def request_to_issuer(
     """
     request = {"t": "0200"}
     request |= {element: fields[element] for element in _FORWARDED if element in fields}
+    request["32"] = acquirer
     if phone:
         request |= {"48": encode_tlv({_PHONE_TAG: phone}), "102": account}
     if transfer_id:
@@ -136,19 +119,6 @@ def without_pin(prepared: bytes, issuer: Participant) -> bytes:
     fields = spoken.decode(prepared)
     if fields.pop(PIN_BLOCK, None) is None:
         return prepared
-    return spoken.encode(fields)
-
-
-def undispensed_reversal(
-    sent: bytes, issuer: Participant, *, dispensed: int, now: datetime
-) -> bytes:
-    """Return the 0420 for cash that was approved and not, or not all, given out.
-
-    Args:
-        dispensed: minor units that the machine did give out.
-    """
-    spoken = codec(issuer.iso8583.spec)
-    fields = reversal_of(spoken.decode(sent), now=now, repeated=False, dispensed=dispensed or None)
     return spoken.encode(fields)
 
 

@@ -27,7 +27,6 @@ from switch.core.cash import (
     decided_by,
     pack_cash,
 )
-from switch.core.cash_messages import undispensed_reversal
 from switch.core.cash_rules import GIVEN_UP, SILENT, UNREACHABLE
 from switch.core.iso8583_codes import APPROVED
 from switch.core.reversal import REVERSAL, reversal_request
@@ -149,13 +148,16 @@ def _answer(record: CashRecord, event: Ending, silent: CashAnswer) -> CashAnswer
             assert_never(event)
 
 
-def undispensed(record: CashRecord, issuer: Participant, dispensed: int, now: datetime) -> Owed:
+def undispensed(
+    record: CashRecord, issuer: Participant | None, dispensed: int, now: datetime
+) -> Owed:
     """Return the reversal owed to the issuer of a withdrawal that was approved.
 
     Args:
+        issuer: as it speaks now; None if it has left the fleet.
         dispensed: minor units that the machine did give out.
     """
-    body = undispensed_reversal(record.sent, issuer, dispensed=dispensed, now=now)
+    body = reversal_request(record.sent, issuer, now, dispensed=dispensed or None)
     return _owed(record, record.transfer_id + REVERSAL_SUFFIX, body, now)
 
 

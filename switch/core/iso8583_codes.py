@@ -79,6 +79,11 @@ def response_code_of(reason: ReasonCode) -> str:  # noqa: C901 - a case for each
             assert_never(reason)
 
 
+RESPONSE_CODES: Final[Mapping[str, str]] = {
+    str(reason): response_code_of(reason) for reason in ReasonCode
+}
+"""DE39 by reason, as spelt on the other wire."""
+
 _R = ReasonCode
 REASONS: Final[Mapping[str, ReasonCode]] = {
     "12": _R.AC14,

@@ -75,8 +75,10 @@ def request_for(message: AV2 | CT2, *, stan: int, now: datetime, creditor: Parti
         "37": _reference(message.retrievalReferenteNumber),
         "41": printable(message.terminalId).ljust(_TERMINAL),
         "49": message.currency,
-        "103": message.creditorCCI or message.creditorCreditCard or "",
     }
+    account = message.creditorCCI or message.creditorCreditCard
+    if account is not None:
+        fields["103"] = account
     parties = {
         "01": creditor.code,
         "04": printable(message.debtorName or ""),

@@ -32,6 +32,7 @@ CURRENCY_DEFAULT: Final = "604"
 """What a verification is about that names no currency."""
 _CHANNELS: Final[Mapping[str, str]] = {"6010": Channel.TELLER, "6011": Channel.ATM}
 """By merchant type (DE18); an institution's own core says nothing of its customers' channel."""
+_ORIGINALS: Final = frozenset({"0200", "0201"})
 
 _RULES: Final[Mapping[str, FieldRule]] = {
     rule.name: rule for message in (AV1, CT1) for rule in rules_of(message)
@@ -96,6 +97,20 @@ class TransferRequest(Struct, frozen=True, gc=False, kw_only=True):
 def key_of(fields: Fields, debtor: Participant) -> str:
     """Return the idempotency key of a request; a repeat has the same."""
     return f"iso:{debtor.code}:{fields['11']}:{fields['37']}:{fields['13']}"
+
+
+def original_key_of(fields: Fields, debtor: Participant) -> str:
+    """Return the idempotency key of the request that a reversal names.
+
+    Raises:
+        MalformedMessage: DE90 names no request of this institution.
+    """
+    original = fields["90"]
+    if original[:4] not in _ORIGINALS:
+        raise _fault("DE90", "begins with 0200 or 0201")
+    if int(original[20:31]) not in (0, int(debtor.code)):
+        raise _fault("DE90", "its acquirer is that of DE32")
+    return f"iso:{debtor.code}:{original[4:10]}:{fields['37']}:{fields['13']}"
 
 
 def content_of(request: TransferRequest) -> str:

@@ -235,7 +235,7 @@ async def test_rule_3_silence_of_a_single_message_peer_expires_and_a_late_answer
             late.set_result(accept_order)
         await one.settle()
         assert one.state(ORDER) == "EXPIRED"
-        assert one.owed() == ["CTC1>0971"]
+        assert one.owed() == ["0420>0971"]
         assert one.balance("0970") == PREFUND
 
 

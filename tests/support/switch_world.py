@@ -22,9 +22,7 @@ from scheme.ledger import DALE, NATIONAL, Account, Command, OpenPosition, OpenWi
 from scheme.messages import AV1, AV2, AV3, AV4, CT1, CT2, CT3, CT4, ET1, ET2, PSR1, PSR2, Message
 from scheme.network import Participant
 from scheme.profile import Profile
-from scheme.wire.iso8583_codec import codec
 from scheme.wire.tin_json import decode
-from switch.core.iso8583_messages import request_for
 from switch.flight import Answer
 from switch.house import House
 from switch.ports import Delivery, WindowOf
@@ -138,6 +136,9 @@ class ScriptedPeers:
 
 def an_iso_order(participant: str, ct2: CT2) -> bytes:
     """Return the 0200 that a single-message creditor gets for an order."""
+    from scheme.wire.iso8583_codec import codec
+    from switch.core.iso8583_messages import request_for
+
     creditor = Participant(code=participant, name="SIMULADA", kind="coop", lane="iso8583")
     fields = request_for(ct2, stan=int(ct2.trace), now=START, creditor=creditor)
     return codec(creditor.iso8583.spec).encode(fields)
@@ -178,13 +179,13 @@ def refuse_order(reason: str) -> Callable[[Message], CT3]:
     return lambda ct2: answer_order(ct2, "05", reason)
 
 
-def answer_order(ct2: Message, code: str, reason: str | None) -> CT3:
+def answer_order(ct2: Message, code: str, reason: str | None, **changes: Any) -> CT3:
     """Answer an order."""
     assert isinstance(ct2, CT2)
     fields: dict[str, Any] = {name: getattr(ct2, name, None) for name in CT3.__struct_fields__}
     fields |= {"responseCode": code, "reasonCode": reason}
     fields |= {"responseDate": ct2.creationDate, "responseTime": ct2.creationTime}
-    return CT3(**fields)
+    return CT3(**fields | changes)
 
 
 class NoDirectory:
@@ -389,6 +390,7 @@ async def world(
                 await made.settle()
                 if is_fresh:
                     peers.delivered.clear()
+                    peers.repeats.clear()
                     peers.sent.clear()
                 yield made
                 tasks.end()

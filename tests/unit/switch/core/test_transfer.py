@@ -19,11 +19,14 @@ from switch.core.transfer import (
     CancellationRefused,
     ConfirmationDelivered,
     CreditorAccepted,
+    CreditorPosted,
     CreditorRefused,
     CreditorUnreachable,
+    DebtorReversed,
     Effect,
     Event,
     ExpiryStored,
+    FinalPostingStored,
     Owe,
     PostingStored,
     PostMoney,
@@ -38,19 +41,19 @@ from switch.core.transfer import (
 S = TransferState
 EVENTS: tuple[Event, ...] = (
     CreditorAccepted(),
+    CreditorPosted(),
     CreditorRefused("AC01"),
     CreditorUnreachable(),
     AnswerOverdue(),
+    DebtorReversed(),
     PostingStored(),
+    FinalPostingStored(),
     RefusalStored(),
     ExpiryStored(),
     ConfirmationDelivered(),
     CancellationDelivered(),
     CancellationRefused(),
 )
-DECIDING = (CreditorAccepted, CreditorRefused, CreditorUnreachable, AnswerOverdue)
-
-
 def test_every_kind_of_event_is_tried_here() -> None:
     assert {type(event) for event in EVENTS} == set(get_args(Event))
 
@@ -93,6 +96,16 @@ def test_money_that_was_paid_stays_paid_and_refused_money_is_never_paid() -> Non
             CreditorAccepted(),
             (PostMoney(PostingStored()), Owe(CONFIRMATION), AnswerDebtor("00")),
             S.POSTED,
+        ),
+        (
+            CreditorPosted(),
+            (PostMoney(FinalPostingStored()), AnswerDebtor("00")),
+            S.CONFIRMED,
+        ),
+        (
+            DebtorReversed(),
+            (ReleaseMoney(ExpiryStored()), Owe(CANCELLATION), AnswerDebtor("05", "DS24")),
+            S.EXPIRED,
         ),
         (
             CreditorRefused("AC06"),

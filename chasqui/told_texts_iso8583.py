@@ -1,0 +1,107 @@
+"""The templates of what the ISO 8583 lane and its cash machines say.
+
+They belong to ``chasqui.told_texts``, which says what the slots are.
+"""
+
+from chasqui.language import N_
+
+LANE = (
+    N_("{what} does not travel on this lane"),
+    N_("no answer within {count} s"),
+    N_("the clearing house takes nothing new just now; send it again"),
+    N_("no accepted verification under this id"),
+    N_("the institution that is signed on on this link"),
+    N_("begins with {names}"),
+    N_("{cause}: set another host or iso8583_port"),
+    N_("two bytes up to {count}, or four ASCII digits, begin a frame"),
+    N_("the participant is not on the ISO 8583 lane"),
+    N_("not what was asked about"),
+    N_("{code} does not say whether it was posted"),
+    N_("{code} leaves the outcome open"),
+    N_("an approval names the holder of the account"),
+    N_("another amount"),
+    N_("not a 0210"),
+    N_("{count} requests wait on every link: it does not answer"),
+    N_("a request with the same STAN, RRN and acquirer waits already"),
+    N_("no link is signed on"),
+    N_("the link is closing"),
+    N_("it cannot be written: {cause}"),
+    N_("the link ended: {cause}"),
+    N_("{one} or {other}, with an alias in DE48.03"),
+    N_("a document of the type in DE48.05"),
+    N_("begins with 0200 or 0201"),
+    N_("cents, at most {count} digits"),
+    N_("whole number of cents, at most {count} digits"),
+    N_("its acquirer is that of DE32"),
+    N_("mandatory with an alias"),
+    N_("mandatory without an alias in DE48.02 and DE48.03"),
+    N_("the key's check value is {value}: another key-encrypting key was used"),
+    N_("this link is {code}'s"),
+    N_("its request had been given up"),
+    N_("its request had been answered"),
+    N_("no request of ours is like it"),
+    N_("the peer does not read what it is sent"),
+    N_("half a frame, and the rest did not come in time"),
+    N_("the peer closed in the middle of a frame"),
+    N_("the peer closed"),
+)
+
+PRIVATE_DATA = (
+    N_("its length says {limit}, {count} characters are left"),
+    N_("a tag of two digits at character {count}"),
+    N_("a length of three digits"),
+    N_("given once"),
+)
+
+CASH = (
+    N_("refused by the issuer {code}"),
+    N_("{count} digits, the member's"),
+    N_("{code} is not on the ISO 8583 lane, so it cannot be asked for cash"),
+    N_("wrong, and void now: too many wrong codes"),
+    N_("wrong; attempts left: {count}"),
+    N_("void after too many wrong codes"),
+    N_("no code was issued for this phone"),
+    N_("used already"),
+    N_("it expired at {time}"),
+    N_("the code is for {currency}"),
+    N_("the code is for exactly {minor}"),
+    N_("choose an institution with that lane"),
+    N_("no machine gives that out"),
+    N_("the issuer holds no such currency"),
+    N_("more than the {minor} that were withdrawn"),
+    N_("more than was withdrawn"),
+    N_("{code} pays its own members itself"),
+    N_("the position of {code} is short: {minor} now"),
+    N_("the position of {code} with its sponsor {other} is short: {minor} now"),
+    N_("no participant issued it"),
+    N_("the issuer {code} is blocked"),
+    N_("the issuer {code} is not signed on"),
+    N_("at most {minor}"),
+    N_("at least {minor}"),
+    N_("in steps of {minor}"),
+    N_("no link to the issuer; nothing is owed to it"),
+    N_("no sound answer of the issuer in time"),
+    N_("the clearing house restarted before the issuer's answer came"),
+    N_("the machine took it back before there was an outcome"),
+    N_("its reversal came first; it is never executed"),
+    N_("the clearing house takes nothing new just now; nothing was held"),
+    N_("spent already"),
+    N_("this core gives nothing back"),
+    N_("more than the account has"),
+    N_("it was paid under another key"),
+    N_("needed to tell a repeat"),
+    N_("a card, or a phone in DE48.31, not both"),
+    N_("a card, or a phone in DE48.31 and its code in DE48.30"),
+    N_("604 or 840"),
+)
+
+SETTINGS = (
+    N_("{count} hex digits are needed"),
+    N_("cannot be read"),
+    N_("cannot be made: {cause}"),
+    N_("only with lane = {value}"),
+    N_("six to eight digits each"),
+    N_("ten hex digits, or empty"),
+)
+
+TEMPLATES = (*LANE, *PRIVATE_DATA, *CASH, *SETTINGS)

@@ -1,0 +1,464 @@
+"""Cash at machines: an issuer pays the institution whose machine gives the cash out.
+
+The money is held, on disk with the exact request, before the issuer is asked, as its core posts
+on the request itself. What is told to the machine is on disk before. A machine that gave nothing
+or less says so: then the rest goes back as a posting of its own, and the issuer is owed the
+reversal, both in one command (docs/cash.md).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from msgspec.structs import replace
+
+from scheme.clock import Clock, to_ms, wire_date_time
+from scheme.errors import NoAnswer, NotConnected
+from scheme.ledger import Account, Command, Duplicate, Entry, Post, Result, Short
+from scheme.money import CURRENCY_BY_CODE
+from scheme.network import Participant
+from scheme.profile import Profile
+from scheme.reasons import ReasonCode
+from scheme.wire.iso8583_spec import Fields
+from switch.cash_asking import CashFlight, ask_in_time
+from switch.cash_codes import CodeBook
+from switch.cash_ports import AccountOf, CashStore, Cores
+from switch.cash_reversals import CashReversals
+from switch.core import cash_rules as rules
+from switch.core.cash import (
+    POSTED,
+    CashAnswer,
+    CashRecord,
+    CashState,
+    Ending,
+    IssuerSilent,
+    cash_entries,
+    cash_id,
+    ledgers_between,
+    unpack_cash,
+)
+from switch.core.cash_codes import Code, CodeRefusal
+from switch.core.cash_messages import (
+    WITHDRAWAL,
+    CashOrder,
+    issuer_of,
+    malformed,
+    read_order,
+    reason_named,
+    request_to_issuer,
+    without_pin,
+)
+from switch.core.cash_outcome import CLEARING_HOUSE, ended, refusal, reservation, told
+from switch.core.iso8583_codes import APPROVED, UNABLE_TO_LOCATE, reason_of
+from switch.core.iso8583_requests import original_key_of
+from switch.core.records import is_cash
+from switch.core.sessions import NetworkState
+from switch.edges.cash_api import CashApi
+from switch.flight import UnknownOutcome
+from switch.ports import Ledger, Outbox, TransferRow, WindowOf
+from switch.routes import RouteHandler
+
+log = structlog.get_logger()
+
+
+class Cash:
+    """Withdrawals, balances, and what machines take back.
+
+    Args:
+        cores: the issuers' cores.
+        state: who is signed on and blocked at this moment.
+        window_of: the window open now.
+        account_of: finds the account behind a phone, for one-time codes.
+        random_bytes: unpredictable bytes, for one-time codes.
+
+    Attributes:
+        codes: the one-time codes.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        store: CashStore,
+        cores: Cores,
+        outbox: Outbox,
+        fleet: Mapping[str, Participant],
+        profile: Profile,
+        clock: Clock,
+        state: Callable[[], NetworkState],
+        window_of: WindowOf,
+        account_of: AccountOf,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._cores = cores
+        self._outbox = outbox
+        self._fleet = fleet
+        self._profile = profile
+        self._clock = clock
+        self._state = state
+        self._window_of = window_of
+        self._flights: dict[str, CashFlight] = {}
+        # The loop itself holds its tasks weakly.
+        self._tasks: set[asyncio.Task[CashAnswer]] = set()
+        self._wait = timedelta(seconds=profile.iso8583.cash_answer_s)
+        self._is_stopping = False
+        self.codes = CodeBook(
+            ledger=ledger,
+            store=store,
+            fleet=fleet,
+            profile=profile,
+            clock=clock,
+            account_of=account_of,
+            random_bytes=random_bytes,
+        )
+        self._reversals = CashReversals(
+            ledger=ledger,
+            store=store,
+            outbox=outbox,
+            fleet=fleet,
+            clock=clock,
+            window_of=window_of,
+        )
+
+    @property
+    def in_flight(self) -> Sequence[CashRecord]:
+        """Withdrawals without an outcome on disk."""
+        return [one.record for one in self._flights.values() if one.record is not None]
+
+    def stop(self) -> None:
+        """Take no new withdrawals; repeats and reversals are still answered."""
+        self._is_stopping = True
+
+    def routes(self) -> dict[tuple[str, str], RouteHandler]:
+        """Return the operator's routes about withdrawals and one-time codes."""
+        return CashApi(self.codes, self._store).routes()
+
+    async def idle(self) -> None:
+        """Wait until no withdrawal is in flight."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def recover(self) -> int:
+        """Expire what a former process left without an outcome; return how many.
+
+        Its issuers may have posted it: each is owed the reversal of what it was sent.
+        """
+        left = self._store.cash_in_flight()
+        for record in left:
+            log.info("withdrawal of a former process expires", transfer_id=record.transfer_id)
+            await self._end(record, IssuerSilent(), silent=rules.FORGOTTEN)
+        return len(left)
+
+    # --- withdrawals
+
+    async def withdraw(self, acquirer: Participant, fields: Fields) -> CashAnswer:
+        """Return what a machine's withdrawal is told: the same at every repeat."""
+        order = read_order(fields, acquirer)
+        if isinstance(order, CashAnswer):
+            return order
+        flight = self._flights.get(order.key)
+        if flight is not None:
+            if flight.content != order.content and not flight.is_burial:
+                return rules.OTHER_CONTENT
+            return await asyncio.shield(flight.outcome)
+        stored = self._store.row_by_key(order.key)
+        if stored is not None:
+            return _repeated(stored, order)
+        if self._is_stopping or self._ledger.is_full:
+            return rules.OVERLOADED
+        flight = CashFlight(order.content)
+        self._flights[order.key] = flight
+        # A task of its own: whoever asked may go away, and a repeat joins it.
+        work = self._first(flight, acquirer, order, fields)
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._landed(order.key, flight, done))
+        return await asyncio.shield(flight.outcome)
+
+    def _landed(self, key: str, flight: CashFlight, done: "asyncio.Task[CashAnswer]") -> None:
+        self._tasks.discard(done)
+        self._flights.pop(key, None)
+        if done.cancelled():
+            flight.outcome.cancel()
+        elif (error := done.exception()) is not None:
+            # What is not known is not answered; the next start expires what was held.
+            log.error("withdrawal failed", cause=repr(error), exc_info=error)
+            flight.outcome.set_exception(error)
+            flight.outcome.exception()
+        else:
+            flight.outcome.set_result(done.result())
+
+    async def _first(
+        self, flight: CashFlight, acquirer: Participant, order: CashOrder, fields: Fields
+    ) -> CashAnswer:
+        now = self._clock.now()
+        record = self._opened(acquirer, order, now)
+        refused = self._unfit(acquirer, order, record)
+        if refused is not None:
+            return await self._refuse(record, refused, order)
+        if order.phone:
+            wrong = self.codes.judge(
+                order.phone, order.code, amount=order.amount, currency=order.currency
+            )
+            if wrong is not None:
+                return await self._refuse(record, _wrong_code(wrong), order, wrong.after)
+        record, prepared, entries = self._prepared(record, acquirer, fields)
+        short = self._short(entries)
+        if short is not None:
+            return await self._refuse(record, short, order)
+        flight.record = record
+        if not await self._held(record, entries):
+            return self._first_one(order)
+        event = await flight.ask(self._cores, prepared, self._clock, self._wait)
+        return await self._end(record, event)
+
+    def _opened(self, acquirer: Participant, order: CashOrder, now: datetime) -> CashRecord:
+        """Return a withdrawal as it begins, with its issuer and account if they can be told."""
+        issuer, account = issuer_of(order.card, self._fleet), order.card
+        if order.phone:
+            code = self.codes.find(order.phone)
+            issuer = None if code is None else self._fleet.get(code.issuer)
+            account = "" if code is None else code.account
+        return CashRecord(
+            transfer_id=cash_id(acquirer.code, order.key, *wire_date_time(now)),
+            key=order.key,
+            content=order.content,
+            acquirer=acquirer.code,
+            issuer="" if issuer is None else issuer.code,
+            account=account,
+            phone=order.phone,
+            machine=order.machine.strip(),
+            amount=order.amount,
+            currency=order.currency,
+            created_ms=to_ms(now),
+        )
+
+    def _unfit(
+        self, acquirer: Participant, order: CashOrder, record: CashRecord
+    ) -> CashAnswer | None:
+        """Refuse what can be told without asking anybody; the code last, as it costs attempts."""
+        state, issuer = self._state(), self._fleet.get(record.issuer)
+        has_code = not order.phone or bool(record.issuer)
+        return (
+            rules.acquirer_operates(acquirer.code, state)
+            or rules.amount_fits(order.amount, order.currency, self._profile.cash)
+            or (rules.issuer_fits(issuer, acquirer, order.currency, state) if has_code else None)
+        )
+
+    async def _refuse(
+        self, record: CashRecord, answer: CashAnswer, order: CashOrder, code: Code | None = None
+    ) -> CashAnswer:
+        """Remember a refusal, as sticky as an approval, and return it.
+
+        Args:
+            code: the one-time code as it stands from now on, if that has changed.
+        """
+        record = told(record, answer, CLEARING_HOUSE, self._clock.now())
+        result = await self._apply(refusal(record), code)
+        log.info("withdrawal refused", transfer_id=record.transfer_id, rule=record.rule)
+        return self._first_one(order) if isinstance(result, Duplicate) else record.answer
+
+    async def _apply(self, command: Command, code: Code | None) -> Result:
+        """Write a command, and in the same group how a one-time code stands."""
+        facts = () if code is None else (self.codes.put(code),)
+        (result, *_) = await self._ledger.apply((command, *facts))
+        if code is not None:
+            self.codes.written(code)
+        return result
+
+    def _first_one(self, order: CashOrder) -> CashAnswer:
+        """Return the answer under a key that something else has taken meanwhile."""
+        stored = self._store.row_by_key(order.key)
+        return rules.OTHER_CONTENT if stored is None else _repeated(stored, order)
+
+    def _prepared(
+        self, record: CashRecord, acquirer: Participant, fields: Fields
+    ) -> tuple[CashRecord, bytes, tuple[Entry, ...]]:
+        """Return the withdrawal with its windows, the request it will send, and its entries."""
+        issuer = self._fleet[record.issuer]
+        windows = {
+            ledger: self._window_of(ledger, record.currency)
+            for ledger in ledgers_between(issuer, acquirer)
+        }
+        request = request_to_issuer(
+            fields,
+            acquirer.code,
+            transfer_id=record.transfer_id,
+            phone=record.phone,
+            account=record.account,
+        )
+        prepared = self._cores.prepare(issuer.code, request)
+        dates = [one.settlement_date for one in windows.values()]
+        record = replace(
+            record,
+            windows={ledger: one.id for ledger, one in windows.items()},
+            settlement_date=dates[0],
+            sent=without_pin(prepared, issuer),
+        )
+        entries = cash_entries(
+            issuer,
+            acquirer,
+            currency=record.currency,
+            amount=record.amount,
+            windows=record.windows,
+        )
+        return record, prepared, entries
+
+    def _short(self, entries: tuple[Entry, ...]) -> CashAnswer | None:
+        """Return which position lacks the money, in the order of the entries."""
+        held: dict[Account, int] = {}
+        for entry in entries:
+            held[entry.debit] = held.get(entry.debit, 0) + entry.minor
+        for account, minor in held.items():
+            position = self._ledger.position(account)
+            available = 0 if position is None else position.available_minor
+            if available < minor:
+                return rules.position_short(account.owner, self._fleet, available)
+        return None
+
+    async def _held(self, record: CashRecord, entries: tuple[Entry, ...]) -> bool:
+        """Hold the money, and use the code up with it; False if the key was taken meanwhile."""
+        code = self.codes.used(record.phone, record.transfer_id) if record.phone else None
+        result = await self._apply(reservation(record, entries), code)
+        assert not isinstance(result, Short), "looked at a moment ago"
+        if not isinstance(result, Duplicate):
+            return True
+        back = self.codes.given_back(record.phone, record.transfer_id)
+        if back is not None:
+            await self._ledger.apply((self.codes.put(back),))
+            self.codes.written(back)
+        return False
+
+    async def _end(
+        self, record: CashRecord, event: Ending, *, silent: CashAnswer = rules.SILENT
+    ) -> CashAnswer:
+        """Put the outcome on disk, and return what the machine is told."""
+        issuer, now = self._fleet.get(record.issuer), self._clock.now()
+        outcome = ended(record, event, issuer=issuer, now=now, silent=silent)
+        is_paid = isinstance(outcome.command, Post)
+        back = None if is_paid else self.codes.given_back(record.phone, record.transfer_id)
+        await self._apply(outcome.command, back)
+        log.info("withdrawal ended", transfer_id=record.transfer_id, state=outcome.state)
+        self._outbox.take(outcome.command.owed)
+        return outcome.record.answer
+
+    # --- reversals
+
+    async def reverse(self, acquirer: Participant, fields: Fields) -> CashAnswer | None:
+        """Return what a machine's reversal is told, the same at every repeat.
+
+        None: it is of no withdrawal of that institution.
+
+        Raises:
+            MalformedMessage: DE90 names no request of this institution.
+            UnknownOutcome: what became of it could not be written.
+        """
+        key = original_key_of(fields, acquirer)
+        while (flight := self._flights.get(key)) is not None:
+            flight.take_back()
+            await asyncio.wait({flight.outcome})
+        row = self._store.row_by_key(key)
+        if row is None and fields["3"].startswith(WITHDRAWAL):
+            return await self._bury(acquirer, key, fields)
+        if row is None or not is_cash(row.transfer_id) or row.creditor_agent != acquirer.code:
+            return None
+        return await self._reversed(row, fields)
+
+    async def _reversed(self, row: TransferRow, fields: Fields) -> CashAnswer:
+        state, record = CashState(row.state), unpack_cash(row.record)
+        if state is CashState.AUTHORISING:
+            raise UnknownOutcome("its outcome could not be written")
+        if state is CashState.TOMBSTONE:
+            return CashAnswer(
+                response_code=UNABLE_TO_LOCATE, reason=ReasonCode.BE15, subject=row.transfer_id
+            )
+        if state in POSTED:
+            return await self._reversals.not_dispensed(record, fields)
+        return CashAnswer(response_code=APPROVED, subject=row.transfer_id)
+
+    async def _bury(self, acquirer: Participant, key: str, fields: Fields) -> CashAnswer:
+        """Remember a withdrawal that never came: it is refused if it still does."""
+        flight = CashFlight("", is_burial=True)
+        self._flights[key] = flight
+        now = self._clock.now()
+        digits = fields.get("4", "")
+        record = CashRecord(
+            transfer_id=cash_id(acquirer.code, key, *wire_date_time(now)),
+            key=key,
+            content="",
+            acquirer=acquirer.code,
+            issuer="",
+            account="",
+            phone="",
+            machine=fields.get("41", "").strip(),
+            amount=int(digits) if digits.isascii() and digits.isdigit() else 0,
+            currency=CURRENCY_BY_CODE.get(fields.get("49", ""), ""),
+            created_ms=to_ms(now),
+        )
+        record = told(record, rules.TAKEN_BACK, CLEARING_HOUSE, now)
+        task = asyncio.get_running_loop().create_task(self._tombstone(record))
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._landed(key, flight, done))
+        await asyncio.shield(flight.outcome)
+        return CashAnswer(
+            response_code=UNABLE_TO_LOCATE, reason=ReasonCode.BE15, subject=record.transfer_id
+        )
+
+    async def _tombstone(self, record: CashRecord) -> CashAnswer:
+        await self._ledger.apply((refusal(record, CashState.TOMBSTONE),))
+        return record.answer
+
+    # --- balances
+
+    async def balance(self, acquirer: Participant, fields: Fields) -> CashAnswer:
+        """Return what an issuer says of a card's balance; it is neither kept nor repeated."""
+        currency = CURRENCY_BY_CODE.get(fields.get("49", ""))
+        if not fields.get("2") or currency is None:
+            return malformed("DE2 and DE49: a card, and 604 or 840")
+        issuer, state = issuer_of(fields["2"], self._fleet), self._state()
+        refused = rules.acquirer_operates(acquirer.code, state)
+        refused = refused or rules.issuer_fits(issuer, acquirer, currency, state)
+        if refused is not None:
+            return refused
+        assert issuer is not None, "an unknown one does not fit"
+        prepared = self._cores.prepare(issuer.code, request_to_issuer(fields, acquirer.code))
+        try:
+            answer = await ask_in_time(self._cores, issuer.code, prepared, self._clock, self._wait)
+        except NotConnected:
+            return rules.UNREACHABLE
+        except NoAnswer:
+            return rules.SILENT
+        return _balance(answer, issuer.code)
+
+
+def _balance(answer: Fields, issuer: str) -> CashAnswer:
+    code = answer.get("39", "")
+    if code == APPROVED:
+        extra = {"54": answer["54"]} if "54" in answer else {}
+        return CashAnswer(response_code=code, auth=answer.get("38", "").strip(), extra=extra)
+    if not code:
+        return rules.SILENT
+    reason = reason_of(code, reason_named(answer))
+    rule = f"DE39: refused by the issuer {issuer}"
+    return CashAnswer(response_code=code, reason=reason, rule=rule)
+
+
+def _wrong_code(wrong: CodeRefusal) -> CashAnswer:
+    return CashAnswer(response_code=wrong.response_code, reason=wrong.reason, rule=wrong.rule)
+
+
+def _repeated(stored: TransferRow, order: CashOrder) -> CashAnswer:
+    """Return what was told under a known key, or that it is of something else."""
+    if stored.state == CashState.TOMBSTONE:
+        return rules.TAKEN_BACK
+    if not is_cash(stored.transfer_id):
+        return rules.OTHER_CONTENT
+    record = unpack_cash(stored.record)
+    if record.content != order.content:
+        return rules.OTHER_CONTENT
+    if not record.response_code:
+        raise UnknownOutcome("its outcome could not be written")
+    return record.answer

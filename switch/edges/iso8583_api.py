@@ -1,0 +1,73 @@
+"""The operator's routes of the ISO 8583 lane: its links, what did not fit, and any frame explained."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from runtime.http_server import Request, Response
+from scheme.limits import ISO_FINDINGS_KEPT_MAX, ISO_FRAME_BYTES_MAX
+from scheme.network import Participant
+from scheme.wire.iso8583_explain import explain
+from scheme.wire.iso8583_spec import SPECS
+from switch.iso8583_links import IsoLinks
+from switch.routes import Problem, RouteHandler, as_json, read_json
+
+_PAGE: Final = 50
+
+
+class _Decode(Struct, forbid_unknown_fields=True):
+    hex: str
+    participant: str | None = None
+    spec: str | None = None
+
+
+class Iso8583Api:
+    """Translates requests of operators.
+
+    Args:
+        is_signed_on: tells whether a participant is signed on.
+        fleet: the registered participants.
+    """
+
+    def __init__(
+        self,
+        links: IsoLinks,
+        *,
+        is_signed_on: Callable[[str], bool],
+        fleet: Mapping[str, Participant],
+    ) -> None:
+        self._links = links
+        self._is_signed_on = is_signed_on
+        self._fleet = fleet
+
+    def routes(self) -> dict[tuple[str, str], RouteHandler]:
+        """Return the handlers by method and path pattern."""
+        return {
+            ("GET", "/iso8583/links"): self._list_links,
+            ("GET", "/iso8583/findings"): self._list_findings,
+            ("POST", "/iso8583/decode"): self._decode,
+        }
+
+    async def _list_links(self, request: Request, _: Mapping[str, str]) -> Response:
+        _only(request.query, ())
+        rows = [
+            {**row, "signed_on": self._is_signed_on(row["participant"])}
+            for row in self._links.view()
+        ]
+        strangers = dict(sorted(self._links.strangers.items()))
+        return as_json({"participants": rows, "strangers": strangers})
+
+    async def _list_findings(self, request: Request, _: Mapping[str, str]) -> Response:
+        _only(request.query, ("participant", "limit"))
+        code = request.query.get("participant") or None
+        findings = self._links.findings_view(code, _limit(request.query.get("limit")))
+        return as_json({"findings": findings})
+
+    async def _decode(self, request: Request, _: Mapping[str, str]) -> Response:
+        wanted: _Decode = read_json(request, _Decode)
+        frame = _bytes(wanted.hex)
+        return as_json(self._explained(wanted, frame))
+
+    def _explained(self, wanted: _Decode, frame: bytes) -> Mapping[str, Any]:
+        raise NotImplementedError

@@ -1,0 +1,291 @@
+"""Answers the financial requests of institutions on the ISO 8583 lane.
+
+It reads a request, lets verifier, router and cash decide, and words their answer. What is in
+flight, stored or owed is theirs; only a transfer that is still being verified is known here alone.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol, assert_never
+
+import structlog
+from msgspec import Struct
+
+from scheme import cci
+from scheme.clock import Clock
+from scheme.errors import MalformedMessage
+from scheme.messages import AV1, AV4, CT1
+from scheme.messages.conditions import ACCEPTED
+from scheme.network import Participant
+from scheme.profile import Profile
+from scheme.reasons import ReasonCode
+from scheme.wire.iso8583_codec import check_mandatory
+from scheme.wire.iso8583_spec import TRANSACTIONS, Fields
+from scheme.wire.tin_json import decode
+from switch.core.cash import CashAnswer
+from switch.core.iso8583_answers import (
+    OTHER_CONTENT,
+    Told,
+    answer_to,
+    refusal,
+    reversal_answer,
+    told_of_order,
+    told_of_query,
+)
+from switch.core.iso8583_codes import (
+    APPROVED,
+    IRREVOCABLE,
+    ISSUER_UNAVAILABLE,
+    NOT_PERMITTED,
+    RESPONSE_CODES,
+    UNABLE_TO_LOCATE,
+)
+from switch.core.iso8583_orders import binding_of, order_of, query_of
+from switch.core.iso8583_requests import (
+    BALANCE,
+    VERIFICATION,
+    WITHDRAWAL,
+    TransferRequest,
+    content_of,
+    key_of,
+    original_key_of,
+    read_request,
+)
+from switch.core.records import Binding
+from switch.flight import Answer, Entered, NotAccepting, Reversal, ReversalOutcome, UnknownOutcome
+
+log = structlog.get_logger()
+
+_REQUESTS: Final = frozenset({"0200", "0201"})
+
+
+class Orders(Protocol):
+    """The router, as the lane uses it."""
+
+    async def order(self, ct1: CT1, entered: Entered | None = None) -> Answer:
+        """Return the answer to an order."""
+
+    async def repeated(self, key: str, content: str) -> Answer | None:
+        """Return the answer to a request that came before; None if it did not."""
+
+    async def reverse(self, key: str, *, debtor_agent: str = "") -> Reversal:
+        """Take back the order that came, or will come, under a key."""
+
+
+class Queries(Protocol):
+    """The verifier, as the lane uses it."""
+
+    async def query(self, av1: AV1) -> Answer:
+        """Return the answer to a query."""
+
+
+class CashDesk(Protocol):
+    """Cash at machines."""
+
+    async def withdraw(self, acquirer: Participant, fields: Fields) -> CashAnswer:
+        """Return the answer to a withdrawal, or to its repeat."""
+
+    async def balance(self, acquirer: Participant, fields: Fields) -> CashAnswer:
+        """Return the answer to a balance enquiry."""
+
+    async def reverse(self, acquirer: Participant, fields: Fields) -> CashAnswer | None:
+        """Return the answer to the reversal of a withdrawal; None if it is of none."""
+
+
+class _Verifying(Struct, eq=False):
+    """A transfer that is being verified, and those that wait for its answer."""
+
+    content: str
+    outcome: "asyncio.Future[Told]"
+
+
+class Iso8583Desk:
+    """Answers 0200, 0201, 0420 and 0421.
+
+    Args:
+        binding: returns what an accepted verification bound, by its id.
+        spawn: starts a task that the process owns.
+    """
+
+    def __init__(
+        self,
+        *,
+        orders: Orders,
+        queries: Queries,
+        cash: CashDesk,
+        binding: Callable[[str], Binding | None],
+        fleet: Mapping[str, Participant],
+        profile: Profile,
+        clock: Clock,
+        spawn: Callable[..., object],
+    ) -> None:
+        self._orders = orders
+        self._queries = queries
+        self._cash = cash
+        self._binding = binding
+        self._fleet = fleet
+        self._profile = profile
+        self._clock = clock
+        self._spawn = spawn
+        self._verifying: dict[str, _Verifying] = {}
+
+    async def handle(self, participant: Participant, fields: Fields) -> Fields | None:
+        """Return the answer to a request; None if no outcome may be stated.
+
+        Then its sender asks again. A request in flight goes on when its caller is cancelled.
+
+        Args:
+            participant: the one signed on on the link it came by.
+            fields: decoded, its MAC checked.
+        """
+        try:
+            return await self._answer(participant, fields)
+        except MalformedMessage as fault:
+            code = RESPONSE_CODES[fault.reason]
+            return refusal(fields, code, fault.reason, str(fault))
+        except NotAccepting:
+            rule = "message: the clearing house takes nothing new just now; send it again"
+            return refusal(fields, ISSUER_UNAVAILABLE, ReasonCode.FF07, rule)
+        except UnknownOutcome as error:
+            log.warning("request without an answer", participant=participant.code, cause=str(error))
+            return None
+
+    async def _answer(self, participant: Participant, fields: Fields) -> Fields:
+        kind = fields.get("3", "")[:2]
+        if kind and kind not in TRANSACTIONS:
+            rule = f"DE3: begins with {', '.join(TRANSACTIONS)}"
+            return refusal(fields, NOT_PERMITTED, ReasonCode.FF07, rule)
+        fault = check_mandatory(fields)
+        if fault is not None:
+            raise fault
+        if fields["32"] != participant.code and int(fields["32"]) != int(participant.code):
+            rule = "the institution that is signed on on this link"
+            raise MalformedMessage(rule, field="DE32", reason=ReasonCode.DNOR)
+        if fields["t"] not in _REQUESTS:
+            return await self._reverse(participant, fields)
+        if kind == WITHDRAWAL:
+            return answer_to(fields, _told_of_cash(await self._cash.withdraw(participant, fields)))
+        if kind == BALANCE:
+            return answer_to(fields, _told_of_cash(await self._cash.balance(participant, fields)))
+        request = read_request(fields, participant)
+        if kind == VERIFICATION:
+            _, told = await self._query(request)
+            return answer_to(fields, told)
+        return answer_to(fields, await self._transfer(request))
+
+    async def _reverse(self, participant: Participant, fields: Fields) -> Fields:
+        key = original_key_of(fields, participant)
+        cash = await self._cash.reverse(participant, fields)
+        if cash is not None:
+            return answer_to(fields, _told_of_cash(cash))
+        reversal = await self._orders.reverse(key, debtor_agent=participant.code)
+        original = told_of_order(reversal.answer.body, reversal.answer.explain)
+        match reversal.outcome:
+            case ReversalOutcome.POSTED:
+                return reversal_answer(fields, IRREVOCABLE, original)
+            case ReversalOutcome.UNDONE | ReversalOutcome.REFUSED:
+                return reversal_answer(fields, APPROVED, original)
+            case ReversalOutcome.UNKNOWN:
+                return reversal_answer(fields, UNABLE_TO_LOCATE, None)
+            case _:
+                assert_never(reversal.outcome)
+
+    async def _query(self, request: TransferRequest) -> tuple[AV4, Told]:
+        answer = await self._queries.query(query_of(request, self._clock.now()))
+        av4 = decode(answer.body, AV4)
+        return av4, told_of_query(av4, answer.explain)
+
+    async def _transfer(self, request: TransferRequest) -> Told:
+        key, content = key_of(request.fields, request.debtor), content_of(request)
+        known = await self._orders.repeated(key, content)
+        if known is not None:
+            return told_of_order(known.body, known.explain)
+        # No await from here until the order, or its verification, is in flight: it goes out once.
+        verifying = self._verifying.get(key)
+        if verifying is not None:
+            if verifying.content != content:
+                field, _, rule = OTHER_CONTENT.partition(": ")
+                raise MalformedMessage(rule, field=field, reason=ReasonCode.AM05)
+            return await asyncio.shield(verifying.outcome)
+        entry = _Entry(request, key, content)
+        if request.reference:
+            return await self._order(entry, self._verified_before(request))
+        creditor = self._core_of(request)
+        if creditor is not None:
+            return await self._order(entry, binding_of(request, creditor, self._clock.now()))
+        verifying = _Verifying(content, asyncio.get_running_loop().create_future())
+        self._verifying[key] = verifying
+        self._spawn(self._verify_and_order(entry, verifying))
+        return await asyncio.shield(verifying.outcome)
+
+    def _verified_before(self, request: TransferRequest) -> Binding:
+        binding = self._binding(request.reference)
+        if binding is None or binding.debtor_agent != request.debtor.code:
+            rule = "no accepted verification under this id"
+            raise MalformedMessage(rule, field="DE48.10", reason=ReasonCode.BE15)
+        return binding
+
+    def _core_of(self, request: TransferRequest) -> Participant | None:
+        """Return the creditor if its core keeps the account and posts, or refuses, at once."""
+        account = request.creditor_cci
+        if account is None or not request.is_by_account:
+            return None
+        creditor = self._fleet.get(cci.participant_of(account))
+        if creditor is None or not creditor.is_single_message:
+            return None
+        return creditor if creditor.code == request.creditor else None
+
+    async def _verify_and_order(self, entry: "_Entry", verifying: _Verifying) -> None:
+        """The exchange's own task: whoever sent the request may come and go."""
+        try:
+            av4, told = await self._query(entry.request)
+            if av4.responseCode == ACCEPTED:
+                binding = self._binding(av4.instructionId)
+                assert binding is not None, "an accepted verification binds"
+                told = await self._order(entry, binding, av4)
+        except (MalformedMessage, NotAccepting, UnknownOutcome) as error:
+            _fail(verifying, error)
+        except Exception as error:
+            log.exception("request failed", key=entry.key)
+            _fail(verifying, UnknownOutcome(repr(error)))
+        else:
+            verifying.outcome.set_result(told)
+        finally:
+            del self._verifying[entry.key]
+
+    async def _order(self, entry: "_Entry", binding: Binding, found: AV4 | None = None) -> Told:
+        ct1 = order_of(
+            entry.request,
+            binding,
+            found=found,
+            creditor=self._fleet.get(binding.creditor_agent),
+            profile=self._profile,
+            now=self._clock.now(),
+        )
+        answer = await self._orders.order(ct1, Entered(entry.key, entry.content, binding))
+        return told_of_order(answer.body, answer.explain)
+
+
+class _Entry(Struct, frozen=True, gc=False):
+    """A request with its idempotency key, and what moves money in it."""
+
+    request: TransferRequest
+    key: str
+    content: str
+
+
+def _fail(verifying: _Verifying, error: Exception) -> None:
+    verifying.outcome.set_exception(error)
+    # Nobody may be waiting any more; an unread exception would only be noise.
+    verifying.outcome.exception()
+
+
+def _told_of_cash(answer: CashAnswer) -> Told:
+    return Told(
+        response_code=answer.response_code,
+        reason=answer.reason,
+        rule=answer.rule,
+        subject=answer.subject,
+        authorization=answer.auth,
+        extra=answer.extra,
+    )
