@@ -25,6 +25,7 @@ from participants.config import Config
 from participants.control_api import ControlApi
 from participants.core.book import Account, AccountStatus
 from participants.core.session import SessionState
+from participants.core.tills import tills_of
 from participants.fleet import FleetRunner, Station, Tasks
 from participants.links.iso8583_tcp.house import LaneHouse
 from participants.links.iso8583_tcp.line import Line
@@ -42,9 +43,7 @@ from runtime.http_client import AiohttpClient
 from runtime.iso8583_client import Dialled
 from runtime.iso8583_speech import KEY_BYTES
 from runtime.signing import Keyring, Signer, SigningPool
-from scheme.cci import compose
 from scheme.clock import wire_date
-from scheme.codes import DocumentType
 from scheme.errors import ConfigError, StoreError
 from scheme.network import Fleet, Participant
 from scheme.people import people
@@ -59,8 +58,6 @@ EXIT_COMMIT_FAILED = 70
 _OWN_NAME = "fleet"
 _LINKS: Final = 2
 """Links that a simulated core holds, where it may: with one alone nothing ever crosses."""
-_TILL_OPENING: Final = 1_000_000_000
-"""What lies in the tills of a network of machines at first, in minor units of each currency."""
 _NO_KEY = "none"
 """Key id where no key is shown: without TLS the network believes who a coop says it is."""
 
@@ -303,29 +300,6 @@ def first_accounts(fleet: Fleet, participants: frozenset[str]) -> list[Account]:
         for person in people(fleet, random.Random(fleet.seed))
         for holding in person.holdings
         if holding.participant in participants
-    ]
-
-
-def tills_of(entry: Participant) -> list[Account]:
-    """Return the tills with which a network of machines opens its book; none for any other."""
-    if entry.kind != "acquirer":
-        return []
-    return [
-        Account(
-            cci=compose(entry.code[1:], "001", f"{number:012}"),
-            participant=entry.code,
-            name=entry.name,
-            document=f"2000000{entry.code}",
-            document_code=DocumentType.RUC,
-            phone="",
-            address=None,
-            currency=currency,
-            status=AccountStatus.ACTIVE,
-            affiliated=False,
-            balance=_TILL_OPENING,
-            opening=_TILL_OPENING,
-        )
-        for number, currency in enumerate(entry.currencies)
     ]
 
 

@@ -154,7 +154,7 @@ class Iso8583Client:
     async def sign_off(self) -> None:
         """Sign the institution off; its links stay open and may sign on again."""
         session = self.mux.choose()
-        await self._network(session, SIGN_OFF)
+        await self.network(SIGN_OFF, session)
         for one in list(self.mux.sessions):
             self.mux.drop(one, "signed off", is_gone=False)
 
@@ -162,15 +162,45 @@ class Iso8583Client:
         """Sign on again on every link that is open."""
         for session, _ in list(self._lines.values()):
             if not session.is_signed_on:
-                await self._network(session, SIGN_ON)
+                await self.network(SIGN_ON, session)
                 self._add(session)
+
+    async def change_key(self, session: Session) -> None:
+        """Have a link speak under a fresh session key.
+
+        Raises:
+            PeerError: the other end gave none, or none that can be used.
+        """
+        assert session.speech is not None
+        answer = await self.network(KEY_CHANGE, session)
+        session.speech.adopt(session.speech.unwrapped(answer))
+
+    async def network(self, function: str, session: Session | None = None) -> Fields:
+        """Send an 0800 and return its answer.
+
+        Args:
+            session: the link; None: whichever is least busy.
+
+        Raises:
+            Refused: the answer is another than 00.
+            NotConnected: nothing was written.
+            NoAnswer: the link ended before an answer came.
+            TimeoutError: none came in time.
+        """
+        now = self._clock.now()
+        request = network_request(function, stan=self.stan(), now=now, acquirer=self.dialled.code)
+        sent = self.mux.send(request, session)
+        async with self._clock.deadline(now + timedelta(seconds=self.dialled.answer_s)):
+            answer, _ = await self.mux.answer(sent)
+        code = answer.get("39", "")
+        if code != APPROVED:
+            raise Refused(f"DE70 {function}: answered {code} {answer.get('62', '')}")
+        return answer
 
     def opened(self, link: Link) -> None:
         """Take a connection over (see ``LinkOwner``)."""
         spoken = self.dialled
-        session = Session(
-            link, self._clock.now_us(), Speech(spoken.spec, spoken.mac, spoken.kek)
-        )
+        session = Session(link, self._clock.now_us(), Speech(spoken.spec, spoken.mac, spoken.kek))
         self._lines[link] = (session, asyncio.get_running_loop().create_future())
 
     def received(self, link: Link, body: bytes) -> None:
@@ -230,10 +260,8 @@ class Iso8583Client:
         session, over = self._lines[link]
         try:
             if spoken.mac != NO_MAC:
-                assert session.speech is not None
-                answer = await self._network(session, KEY_CHANGE)
-                session.speech.adopt(session.speech.unwrapped(answer))
-            await self._network(session, SIGN_ON)
+                await self.change_key(session)
+            await self.network(SIGN_ON, session)
             self._add(session)
             while not over.done():
                 await self._wait_or_echo(session, over)
@@ -251,20 +279,7 @@ class Iso8583Client:
             except TimeoutError:
                 return
         else:
-            await self._network(session, ECHO)
-
-    async def _network(self, session: Session, function: str) -> Fields:
-        now = self._clock.now()
-        request = network_request(
-            function, stan=self.stan(), now=now, acquirer=self.dialled.code
-        )
-        sent = self.mux.send(request, session)
-        async with self._clock.deadline(now + timedelta(seconds=self.dialled.answer_s)):
-            answer, _ = await self.mux.answer(sent)
-        code = answer.get("39", "")
-        if code != APPROVED:
-            raise Refused(f"DE70 {function}: answered {code} {answer.get('62', '')}")
-        return answer
+            await self.network(ECHO, session)
 
     def _add(self, session: Session) -> None:
         self.mux.add(session)

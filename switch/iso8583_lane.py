@@ -22,7 +22,7 @@ from switch.iso8583_desk import Iso8583Desk
 from switch.iso8583_links import IsoLinks
 from switch.iso8583_sessions import SessionDesk
 from switch.lane_peers import ISO8583, LanePeers
-from switch.ports import Ledger, Peers, WindowOf
+from switch.ports import Directory, Ledger, Peers, WindowOf
 from switch.routes import RouteHandler
 from switch.store import SqliteStore
 from switch.wire_log import WireLog
@@ -57,7 +57,6 @@ class Iso8583Lane:
     """The lane of a clearing house that is joined.
 
     Args:
-        account_of: finds the account behind a phone.
         random_bytes: unpredictable ones, for keys and one-time codes.
         spawn: starts a task that the process owns.
 
@@ -77,7 +76,7 @@ class Iso8583Lane:
         clock: Clock,
         wire_log: WireLog,
         window_of: WindowOf,
-        account_of: AccountOf,
+        directory: Directory,
         random_bytes: Callable[[int], bytes],
         spawn: Callable[..., object],
     ) -> None:
@@ -102,7 +101,7 @@ class Iso8583Lane:
             clock=clock,
             state=lambda: house.sessions.state,
             window_of=window_of,
-            account_of=account_of,
+            account_of=_account_of(directory),
             random_bytes=random_bytes,
         )
 
@@ -185,3 +184,11 @@ def _keks(home: Path, fleet: Mapping[str, Participant]) -> Mapping[str, bytes]:
         for code, one in fleet.items()
         if one.lane == ISO8583 and one.iso8583.mac != NO_MAC
     }
+
+
+def _account_of(directory: Directory) -> AccountOf:
+    def find(phone: str, code: str) -> str | None:
+        found = directory.resolve_phone(phone, code)
+        return None if found is None else found.cci
+
+    return find

@@ -147,7 +147,7 @@ class IsoLinks:
         """Keep an answer that nobody waits for; its lane has counted it."""
         near = ""
         if kind == UNMATCHED:
-            near = told(nearest(fields, list(self.lanes[code].waiting())))
+            near = nearest(fields, list(self.lanes[code].waiting()))
         self._keep(kind, code, _STRAY[kind], fields, near)
 
     def _keep(

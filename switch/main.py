@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import os
 import secrets
 import signal
@@ -55,6 +54,7 @@ from switch.house import House
 from switch.iso8583_lane import Iso8583Lane, Iso8583Peering
 from switch.keys import Keys
 from switch.movements import movement_of
+from switch.process import Stop, announce, spare_the_collector
 from switch.queries import Queries
 from switch.routes import OperatorEdge, RouteHandler
 from switch.slow_rails import SlowRails
@@ -66,7 +66,6 @@ from switch.wire_names import ERROR_HEADER
 
 log = structlog.get_logger()
 
-_COLLECTOR_THRESHOLDS = (50_000, 20, 100)
 ID_QR_CHARACTERS = 20
 EXIT_CONFIG = 2
 EXIT_COMMIT_FAILED = 70
@@ -93,26 +92,6 @@ class _Parts:
     tls: ssl.SSLContext | None
 
 
-class _Stop:
-    """Asked for once, by a signal or by the parent's end; asked again, it hurries."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.hurried = asyncio.Event()
-
-    def ask(self) -> None:
-        """Stop; or hurry, if that was asked before."""
-        (self.hurried if self.asked.is_set() else self.asked).set()
-
-    def hurry(self) -> None:
-        """Stop without waiting for what is in flight: the parent is gone, and a new one may come.
-
-        What has no outcome on disk gets one at the next start.
-        """
-        self.asked.set()
-        self.hurried.set()
-
-
 class SwitchProcess:
     """Everything of one running switch.
 
@@ -121,7 +100,7 @@ class SwitchProcess:
         stop: tells when to end.
     """
 
-    def __init__(self, config: Config, stop: _Stop) -> None:
+    def __init__(self, config: Config, stop: Stop) -> None:
         self._config = config
         self._stop = stop
         self._clock = SystemClock()
@@ -169,9 +148,7 @@ class SwitchProcess:
         client = AiohttpClient(keys.client_tls())
         stack.push_async_callback(client.close)
         stack.push_async_callback(ledger.drain)
-        http = HttpPeers(
-            client, fleet=members, envelopes=envelopes, wire_log=wire_log, clock=clock
-        )
+        http = HttpPeers(client, fleet=members, envelopes=envelopes, wire_log=wire_log, clock=clock)
         directory, network = await open_directory(
             self._home, aliases, fleet=fleet, profile=profile, clock=clock
         )
@@ -237,9 +214,15 @@ class SwitchProcess:
         background = group.create_task(house.run_background())
         tasks.spawn(parts.network.bulk.run())
         tasks.spawn(parts.clearing.run())
-        _spare_the_collector()
+        spare_the_collector()
         network_port = coops.port if coops is not None else None
-        _announce(tin.port, operator.port, network_port, lane.port, expired)
+        announce(
+            tin_port=tin.port,
+            operator_port=operator.port,
+            network_port=network_port,
+            iso8583_port=lane.port,
+            expired_at_start=expired,
+        )
         await self._stop.asked.wait()
         rails.payments.stop()
         await self._drain(house, lane, tin, parts.profile)
@@ -294,7 +277,7 @@ class SwitchProcess:
             clock=self._clock,
             wire_log=parts.wire_log,
             window_of=parts.clearing.window,
-            account_of=parts.directory.account_of,
+            directory=parts.directory,
             random_bytes=secrets.token_bytes,
             spawn=spawn,
         )
@@ -450,38 +433,8 @@ def _telling(house: House, handler: RouteHandler) -> RouteHandler:
     return handle
 
 
-def _spare_the_collector() -> None:
-    """Keep what lives as long as the process out of the garbage collector's rounds.
-
-    A transfer makes next to no cycles; the default rounds cost 8 % of its CPU.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECTOR_THRESHOLDS)
-
-
-def _announce(
-    tin_port: int,
-    operator_port: int,
-    network_port: int | None,
-    iso8583_port: int | None,
-    expired: int,
-) -> None:
-    ready = {
-        "event": "ready",
-        "tin_port": tin_port,
-        "operator_port": operator_port,
-        "network_port": network_port,
-        "iso8583_port": iso8583_port,
-        "expired_at_start": expired,
-    }
-    sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
-    sys.stdout.flush()
-    log.info("serving", tin_port=tin_port, operator_port=operator_port, expired=expired)
-
-
 async def _serve(config: Config) -> None:
-    stop = _Stop()
+    stop = Stop()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.ask)

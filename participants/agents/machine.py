@@ -14,6 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from participants.agents.institution import Institution
+from participants.agents.ports import Line
 from participants.agents.withdrawals import CASH, CASH_RETURN, booked
 from participants.core import cash
 from participants.core import iso8583 as iso
@@ -27,7 +28,6 @@ from participants.core.book import (
     Role,
 )
 from participants.core.cash import CashResult, CashWish
-from participants.links.iso8583_tcp.line import Line
 from scheme import cci
 from scheme.clock import to_ms
 from scheme.errors import NotConnected, PeerError

@@ -8,11 +8,12 @@ from participants.agents.creditor import CreditorDesk
 from participants.agents.debtor import DebtorDesk
 from participants.agents.institution import Institution
 from participants.agents.machine import MachineDesk
+from participants.agents.ports import Line
 from participants.agents.rail_payments import RailPaymentsDesk
 from participants.agents.sessions import SessionDesk
 from participants.core.book import Account, CashOrder, CreditOrder, DebitOrder
 from participants.core.payment import Spent
-from participants.links.iso8583_tcp.line import Line
+from participants.core.tills import KIND
 from participants.links.payments_port import Taker
 from participants.links.tin_http.port import Receiver
 from scheme.messages import (
@@ -81,7 +82,7 @@ class Office:
         self.machines: MachineDesk | None = None
         if line is not None:
             line.take = CoreDesk(institution, self.creditor).handle
-            if institution.entry.kind == "acquirer":
+            if institution.entry.kind == KIND:
                 self.machines = MachineDesk(institution, line, holdings.cash)
 
     def resume(self) -> None:

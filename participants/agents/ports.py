@@ -1,10 +1,11 @@
 """What the institutions need of the outside: a durable book, and the clearing house."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from participants.core.book import Change, CreditOrder, DebitOrder, LaneRequest, RailPayment, Role
 from participants.core.qr_reading import QrReading, QrRefused
+from participants.core.replies import LaneReply
 from scheme.messages import Message
 from scheme.messages.proxy import (
     ProxyLookup,
@@ -12,6 +13,7 @@ from scheme.messages.proxy import (
     ProxyRegistration,
     ProxyRegistrationResponse,
 )
+from scheme.wire.iso8583_spec import Fields
 
 M = TypeVar("M", bound=Message)
 
@@ -72,3 +74,36 @@ class ClearingHouse(Protocol):
 
     def encode(self, message: Message) -> bytes:
         """Return the bytes under which a message is sent."""
+
+
+class Line(Protocol):
+    """An institution's links of the ISO 8583 lane; they sign on by themselves.
+
+    Attributes:
+        take: answers what comes; set before the line starts.
+    """
+
+    take: Callable[[Fields], Awaitable[LaneReply]]
+
+    @property
+    def links(self) -> int:
+        """How many links are signed on."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it stays away on purpose."""
+
+    async def start(self) -> None:
+        """Dial, and go on dialling."""
+
+    async def stop(self) -> None:
+        """Hang up, and stay away."""
+
+    def cut(self) -> None:
+        """Break every link; they are dialled again."""
+
+    async def ready(self) -> None:
+        """Wait until a link is signed on."""
+
+    async def ask(self, fields: Fields) -> Fields:
+        """Send a request and return its answer; raises as a clearing house's calls do."""

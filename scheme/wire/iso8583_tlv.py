@@ -34,24 +34,41 @@ def decode_tlv(text: str, element: int | str) -> dict[str, str]:
             field names element and tag: ``DE48.04``.
     """
     values: dict[str, str] = {}
-    at, end = 0, len(text)
-    while at < end:
+    at, end, count = 0, len(text), 0
+    try:
+        while at < end:
+            start = at + _HEAD
+            tag = text[at : at + _TAG]
+            at = start + _LENGTHS[text[at + _TAG : start]]
+            values[tag] = text[start:at]
+            count += 1
+    except KeyError:
+        raise _fault_of(text, element) from None
+    # Three looks at the end in place of three at each tag: every transfer pays for them.
+    if at != end or len(values) != count or not values.keys() <= _TAGS:
+        raise _fault_of(text, element)
+    return values
+
+
+def _fault_of(text: str, element: int | str) -> IsoFault:
+    """Return the first thing that is wrong, which ``decode_tlv`` only knows to be there."""
+    seen: set[str] = set()
+    at = 0
+    while True:
         tag = text[at : at + _TAG]
         if tag not in _TAGS:
-            raise IsoFault(f"DE{element}", f"a tag of two digits at character {at + 1}")
+            return IsoFault(f"DE{element}", f"a tag of two digits at character {at + 1}")
         length = _LENGTHS.get(text[at + _TAG : at + _HEAD])
-        if length is None:
-            raise IsoFault(f"DE{element}.{tag}", "a length of three digits")
         at += _HEAD
-        value = text[at : at + length]
-        if len(value) < length:
-            rule = f"its length says {length}, {len(value)} characters are left"
-            raise IsoFault(f"DE{element}.{tag}", rule)
-        if tag in values:
-            raise IsoFault(f"DE{element}.{tag}", "given once")
-        values[tag] = value
+        if length is None:
+            return IsoFault(f"DE{element}.{tag}", "a length of three digits")
+        if len(text) < at + length:
+            rule = f"its length says {length}, {len(text) - at} characters are left"
+            return IsoFault(f"DE{element}.{tag}", rule)
+        if tag in seen:
+            return IsoFault(f"DE{element}.{tag}", "given once")
+        seen.add(tag)
         at += length
-    return values
 
 
 def encode_tlv(values: Mapping[str, str]) -> str:
@@ -60,14 +77,12 @@ def encode_tlv(values: Mapping[str, str]) -> str:
     Raises:
         IsoFault: a value is longer than any element.
     """
-    parts: list[str] = []
-    for tag, value in values.items():
-        assert tag in _TAGS, "tags are ours"
-        length = len(value)
-        if length > VALUE_CHARACTERS_MAX:
-            raise IsoFault(f"tag {tag}", f"at most {VALUE_CHARACTERS_MAX} characters")
-        parts += (tag, _WRITTEN[length], value)
-    return "".join(parts)
+    assert values.keys() <= _TAGS, "tags are ours"
+    try:
+        return "".join([f"{tag}{_WRITTEN[len(value)]}{value}" for tag, value in values.items()])
+    except IndexError:
+        tag = max(values, key=lambda one: len(values[one]))
+        raise IsoFault(f"tag {tag}", f"at most {VALUE_CHARACTERS_MAX} characters") from None
 
 
 def printable(text: str) -> str:

@@ -59,7 +59,8 @@ def response_code_of(reason: ReasonCode) -> str:  # noqa: C901 - a case for each
             return "44"
         case ReasonCode.CH11 | ReasonCode.UREG:
             return "56"
-        case ReasonCode.FF07:
+        case ReasonCode.FF07 | ReasonCode.DS24:
+            # Not 68 for what came too late: that would leave open whether it was posted.
             return NOT_PERMITTED
         case ReasonCode.DNOR:
             return NOT_SIGNED_ON
@@ -67,8 +68,6 @@ def response_code_of(reason: ReasonCode) -> str:  # noqa: C901 - a case for each
             return "62"
         case ReasonCode.DS0A | ReasonCode.DS0B | ReasonCode.DS0D | ReasonCode.DS16:
             return "63"
-        case ReasonCode.DS24:
-            return ISSUER_TIMEOUT
         case ReasonCode.AB05:
             return ISSUER_UNAVAILABLE
         case ReasonCode.RR04:
@@ -104,7 +103,6 @@ REASONS: Final[Mapping[str, ReasonCode]] = {
     "62": _R.AC06,
     "63": _R.DS0A,
     "64": _R.AM09,
-    ISSUER_TIMEOUT: _R.DS24,
     ISSUER_UNAVAILABLE: _R.AB05,
     "93": _R.RR04,
     DUPLICATE: _R.AM05,

@@ -1,6 +1,6 @@
-"""The operator's routes of the ISO 8583 lane: its links, what did not fit, and any frame explained."""
+"""The operator's routes of the ISO 8583 lane: links, what did not fit, and any frame explained."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -8,12 +8,13 @@ from msgspec import Struct
 from runtime.http_server import Request, Response
 from scheme.limits import ISO_FINDINGS_KEPT_MAX, ISO_FRAME_BYTES_MAX
 from scheme.network import Participant
-from scheme.wire.iso8583_explain import explain
 from scheme.wire.iso8583_spec import SPECS
 from switch.iso8583_links import IsoLinks
 from switch.routes import Problem, RouteHandler, as_json, read_json
 
 _PAGE: Final = 50
+_DIGITS_MAX: Final = 4
+_HEADER_BYTES: Final = 4
 
 
 class _Decode(Struct, forbid_unknown_fields=True):
@@ -61,13 +62,39 @@ class Iso8583Api:
     async def _list_findings(self, request: Request, _: Mapping[str, str]) -> Response:
         _only(request.query, ("participant", "limit"))
         code = request.query.get("participant") or None
-        findings = self._links.findings_view(code, _limit(request.query.get("limit")))
-        return as_json({"findings": findings})
+        limit = _limit(request.query.get("limit"))
+        return as_json({"findings": self._links.findings_view(code, limit)})
 
     async def _decode(self, request: Request, _: Mapping[str, str]) -> Response:
         wanted: _Decode = read_json(request, _Decode)
         frame = _bytes(wanted.hex)
         return as_json(self._explained(wanted, frame))
 
-    def _explained(self, wanted: _Decode, frame: bytes) -> Mapping[str, Any]:
-        raise NotImplementedError
+
+def _only(query: Mapping[str, str], known: Sequence[str]) -> None:
+    """Refuse a filter that nobody knows: ignored, it would show what was not asked for."""
+    for name in query:
+        if name not in known:
+            raise Problem(400, "no such filter", field=name, hint=f"one of {', '.join(known)}")
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _PAGE
+    if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX:
+        limit = int(text)
+        if 1 <= limit <= ISO_FINDINGS_KEPT_MAX:
+            return limit
+    raise Problem(400, f"1 to {ISO_FINDINGS_KEPT_MAX}", field="limit")
+
+
+def _bytes(text: str) -> bytes:
+    digits = "".join(text.split())
+    try:
+        frame = bytes.fromhex(digits)
+    except ValueError as error:
+        hint = "two hex digits a byte; blanks and line ends do not matter"
+        raise Problem(400, "hex digits are needed", field="hex", hint=hint) from error
+    if not 0 < len(frame) <= ISO_FRAME_BYTES_MAX + _HEADER_BYTES:
+        raise Problem(400, f"1 to {ISO_FRAME_BYTES_MAX} bytes", field="hex")
+    return frame

@@ -176,7 +176,9 @@ class Iso8583Peers:
             raise
         finally:
             if self._log.enabled:
-                self._write(participant, subject, began_us, (fields, sent.body), (answer, body), note)
+                self._write(
+                    participant, subject, began_us, (fields, sent.body), (answer, body), note
+                )
         return answer
 
     def _write(

@@ -1,15 +1,15 @@
 """The ISO 8583 port: links in, requests to the desk, answers back on the links they came by."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
 import structlog
 
 from runtime.iso8583_link import SLOW_WRITER, Link, listen
-from runtime.iso8583_multiplexer import UNMATCHED, is_answer
-from runtime.iso8583_speech import ECHO, NOT_PERMITTED, network_request
+from runtime.iso8583_multiplexer import BAD_FORMAT, is_answer
+from runtime.iso8583_speech import ECHO, FORMAT_ERROR, NOT_PERMITTED, RULE_TAG, network_request
 from scheme.clock import Clock
 from scheme.errors import MalformedMessage, PeerError
 from scheme.limits import ISO_LINKS_MAX, ISO_SIGN_ON_S_MAX
@@ -21,7 +21,7 @@ from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv
 from switch.core.iso8583_messages import HOUSE as FORWARDER
 from switch.flight import NotAccepting, UnknownOutcome
-from switch.iso8583_links import BROKEN, LINK_LOST, SLOW, IsoLinks
+from switch.iso8583_links import BROKEN, LINK_LOST, REFUSED, SLOW, IsoLinks
 from switch.iso8583_sessions import NETWORK, Caller, SessionDesk
 from switch.wire_log import WireLog
 from switch.wire_names import HOUSE
@@ -35,6 +35,7 @@ _WATCH_S: Final = 0.5
 _ECHO_LOOKS: Final = 4
 _CLOSING_S: Final = 0.05
 _INSTRUCTION_TAG: Final = "01"
+_FOUND: Final[Mapping[str, str]] = {FORMAT_ERROR: BAD_FORMAT, NOT_PERMITTED: REFUSED}
 
 
 class Iso8583Acceptor:
@@ -187,22 +188,15 @@ class Iso8583Acceptor:
         elif self._log.enabled:
             self._write(caller, fields, body, "nobody waits for it")
 
-    def _request(
-        self, sessions: SessionDesk, caller: Caller, fields: Fields, body: bytes
-    ) -> None:
-        fault = check_mandatory(fields)
+    def _request(self, sessions: SessionDesk, caller: Caller, fields: Fields, body: bytes) -> None:
+        # Everything else about it is the desk's to judge.
         if not caller.is_signed_on:
             sessions.refuse(caller, fields, NOT_PERMITTED, "DE70: the link is not signed on")
-        elif fault is not None:
-            sessions.refuse_frame(caller, _with(fault, fields), body)
-        elif fields["32"] != caller.code:
-            rule = f"DE32: this link is {caller.code}'s"
-            sessions.refuse(caller, fields, NOT_PERMITTED, rule)
-        else:
-            caller.begin()
-            self._running += 1
-            self._quiet.clear()
-            self._spawn(self._serve(sessions, caller, fields, body))
+            return
+        caller.begin()
+        self._running += 1
+        self._quiet.clear()
+        self._spawn(self._serve(sessions, caller, fields, body))
 
     async def _serve(
         self, sessions: SessionDesk, caller: Caller, fields: Fields, body: bytes
@@ -221,6 +215,8 @@ class Iso8583Acceptor:
                 sent = sessions.reply(caller, answer)
                 if sent is not None:
                     counts["answered"] += 1
+                if answer.get("39") in _FOUND:
+                    self._find(caller, fields, answer)
         except NotAccepting:
             note = "the clearing house is stopping"
         except UnknownOutcome as error:
@@ -233,6 +229,12 @@ class Iso8583Acceptor:
                 self._quiet.set()
             if self._log.enabled:
                 self._keep(caller, began_us, (fields, body), (answer, sent), note)
+
+    def _find(self, caller: Caller, fields: Fields, answer: Fields) -> None:
+        """Note a request that the desk turned away for what it says, not for what it asks."""
+        rule = _private(answer).get(RULE_TAG)
+        if rule:
+            self._links.note(_FOUND[answer["39"]], caller.code, rule, fields)
 
     def _keep(
         self,
@@ -307,17 +309,16 @@ class Iso8583Acceptor:
             caller.is_probed = False
 
 
-def _with(fault: IsoFault, fields: Fields) -> IsoFault:
-    """Return a fault that knows the message it was found in."""
-    return IsoFault(fault.field, fault.rule, fault.at, raw=fields)
-
-
 def _subject(fields: Fields) -> str:
     """Return the instructionId a message names, or nothing."""
+    return _private(fields).get(_INSTRUCTION_TAG, "")
+
+
+def _private(fields: Fields) -> Mapping[str, str]:
     text = fields.get("62")
     if not text:
-        return ""
+        return {}
     try:
-        return decode_tlv(text, 62).get(_INSTRUCTION_TAG, "")
+        return decode_tlv(text, 62)
     except MalformedMessage:
-        return ""
+        return {}

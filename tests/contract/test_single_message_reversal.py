@@ -279,6 +279,7 @@ async def test_a_reservation_on_its_way_to_the_disk_is_undone_and_its_order_neve
         await one.settle()
         assert (await reversal).outcome is R.UNDONE
         assert told(await order) == ("05", "DS24")
+        await one.settle()
         assert one.peers.orders() == []
         assert one.state(ORDER) == "CANCELLED"
         assert whole(one)

@@ -19,6 +19,7 @@ from participants.core.book import (
     Change,
     CreditOrder,
     DebitOrder,
+    LaneRequest,
     Movement,
     RailPayment,
     Role,
@@ -167,6 +168,12 @@ class MemoryBooks:
             one = change.rail_payment
             if one is not None and (one.role, one.payment_id) == (role, payment_id):
                 return one
+        return None
+
+    def lane_request(self, participant: str, key: str) -> LaneRequest | None:
+        for change in self._saved():
+            if change.lane is not None and change.lane.key == key:
+                return change.lane
         return None
 
     def movements(self, participant: str, after: int, limit: int) -> list[Movement]:

@@ -392,8 +392,10 @@ async def world(
                     peers.delivered.clear()
                     peers.repeats.clear()
                     peers.sent.clear()
-                yield made
-                tasks.end()
+                try:
+                    yield made
+                finally:
+                    tasks.end()
         finally:
             disk.release()
             with suppress(StoreError):
@@ -416,14 +418,19 @@ class _MortalTasks(Tasks):
     def __init__(self, group: asyncio.TaskGroup) -> None:
         super().__init__(group)
         self._works: list[Coroutine[Any, Any, Any]] = []
+        self._has_ended = False
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Start a task."""
+        """Start a task, unless the process is over."""
+        if self._has_ended:
+            work.close()
+            return
         self._works.append(work)
         super().spawn(work)
 
     def end(self) -> None:
         """End all."""
+        self._has_ended = True
         for task in self._group._tasks:
             task.cancel()
         for work in self._works:

@@ -158,7 +158,7 @@ def test_an_undone_order_says_what_it_is_answered() -> None:
     fields = reversal_answer(a_reversal(a_transfer()), "00", original)
 
     assert (fields["t"], fields["39"]) == ("0430", "00")
-    assert tags(fields)["05"] == "68" + PAID.instructionId
+    assert tags(fields)["05"] == "57" + PAID.instructionId
     assert "38" not in fields
 
 

@@ -27,6 +27,7 @@ def test_every_reason_is_refused_by_a_code(reason: ReasonCode) -> None:
 
     assert re.fullmatch(r"[0-9]{2}", code)
     assert code != APPROVED
+    assert code not in UNDECIDED
     assert RESPONSE_CODES[reason] == code
 
 

@@ -1,0 +1,69 @@
+"""What of an ISO 8583 message may be kept: its exact bytes, without PIN blocks, codes and keys."""
+
+from typing import Final
+
+from scheme.wire.iso8583_codec import Codec, IsoFault
+from scheme.wire.iso8583_spec import Fields
+from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
+
+PIN_BLOCK: Final = "52"
+PARTIES: Final = "48"
+SECRET_TAGS: Final = frozenset({"30", "40"})
+"""Of DE48: a one-time code, and the cryptogram of a key."""
+BLANK: Final = "0"
+
+
+def for_log(codec: Codec, fields: Fields, body: bytes) -> bytes:
+    """Return a message's bytes as they may be kept.
+
+    They are the exact bytes, but for a PIN block, a one-time code or a key: there each character
+    is a zero, so that lengths, and every other byte, stay what they were.
+
+    Args:
+        fields: what ``body`` was read from, or written to.
+    """
+    blanks = _blanks(fields)
+    if not blanks:
+        return body
+    # The MAC stays as it was: it no longer fits, and shows that something is missing.
+    return codec.encode({**fields, **blanks})
+
+
+def for_log_refused(codec: Codec, body: bytes) -> bytes:
+    """Return what may be kept of a message that could not be taken.
+
+    What cannot be read may hold anything: from the first wrong byte on only its length is kept.
+    """
+    try:
+        return for_log(codec, codec.decode(body), body)
+    except IsoFault as fault:
+        read = fault.raw or {}
+        if _blanks(read) or PIN_BLOCK in read:
+            return BLANK.encode() * len(body)
+        kept = min(fault.at or 0, len(body))
+        return body[:kept] + BLANK.encode() * (len(body) - kept)
+
+
+def _blanks(fields: Fields) -> Fields:
+    blanks: Fields = {}
+    pin = fields.get(PIN_BLOCK)
+    if pin is not None:
+        blanks[PIN_BLOCK] = BLANK * len(pin)
+    parties = fields.get(PARTIES)
+    # A glance first: nearly every message has neither, and this is in its way.
+    if parties is not None and any(tag in parties for tag in SECRET_TAGS):
+        shown = _without_secrets(parties)
+        if shown != parties:
+            blanks[PARTIES] = shown
+    return blanks
+
+
+def _without_secrets(parties: str) -> str:
+    try:
+        tags = decode_tlv(parties, PARTIES)
+    except IsoFault:
+        # It cannot be told apart: none of it is kept.
+        return BLANK * len(parties)
+    return encode_tlv(
+        {tag: BLANK * len(value) if tag in SECRET_TAGS else value for tag, value in tags.items()}
+    )
