@@ -111,7 +111,9 @@ class Dialogue:
             try:
                 self.speech.adopt(self.speech.unwrapped(answer))
             except IsoFault as fault:
-                hint = _("Both sides must have the same key: CHASQUI_KEK_{code}, or keys/{code}.kek")
+                hint = _(
+                    "Both sides must have the same key: CHASQUI_KEK_{code}, or keys/{code}.kek"
+                )
                 raise Refused(str(fault), hint.format(code=self._code)) from fault
         self._manage(SIGN_ON)
 

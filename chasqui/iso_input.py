@@ -32,7 +32,9 @@ def bytes_of(text: str) -> bytes:
                 found = _content(file.read(_READ_BYTES_MAX))
         except (OSError, ValueError) as error:
             raise Misused(
-                _("{text}: neither hex digits nor a file that can be read.").format(text=_cut(text)),
+                _("{text}: neither hex digits nor a file that can be read.").format(
+                    text=_cut(text)
+                ),
                 _("Two digits a byte; blanks and colons do not matter."),
                 field="HEX",
             ) from error

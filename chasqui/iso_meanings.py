@@ -65,7 +65,8 @@ CURRENCIES: Final[Mapping[str, str]] = {"604": "PEN", "840": "USD"}
 
 def response_meaning(code: str | None) -> str:
     """Return what a DE39 means, or nothing if it is none that we know."""
-    return _(_RESPONSES[code]) if code in _RESPONSES else ""
+    known = _RESPONSES.get(code or "")
+    return _(known) if known else ""
 
 
 def operation_name(processing_code: str) -> str:

@@ -111,7 +111,9 @@ def parse_extra(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
         fine = equals and _is_element(element) and (not point or (tag.isdigit() and len(tag) == 2))
         if not (fine or (key == "t" and equals)):
             raise Misused(
-                _("{word!r} is no element: say it as 4=000000002550 or 48.14=text").format(word=word),
+                _("{word!r} is no element: say it as 4=000000002550 or 48.14=text").format(
+                    word=word
+                ),
                 field="--field",
             )
         found.append((key, value))
@@ -227,6 +229,7 @@ def _with_extra(fields: Fields, extra: Sequence[tuple[str, str]]) -> Fields:
         element, _point, tag = key.partition(".")
         if tag:
             tags = decode_tlv(changed.get(element, ""), int(element)) | {tag: value}
-            value = encode_tlv({one: text for one, text in tags.items() if text})
-        changed[element] = value
+            changed[element] = encode_tlv({one: text for one, text in tags.items() if text})
+        else:
+            changed[element] = value
     return {key: value for key, value in changed.items() if value}

@@ -7,7 +7,6 @@ from typing import Final
 from msgspec import Struct
 
 from chasqui.iso_meanings import CURRENCIES, network_name, operation_name, response_meaning
-from chasqui.iso_walk import BITMAP, LEFT_OVER, SECOND_BITMAP, TYPE, Stretch
 from chasqui.language import N_
 from chasqui.output import amount_text
 from chasqui.told import told
@@ -20,13 +19,15 @@ from scheme.masking import (
     mask_text,
     mask_token,
 )
-from scheme.wire.iso8583_codec import IsoFault
+from scheme.wire.iso8583_codec import IsoFault, Part
 from scheme.wire.iso8583_spec import ELEMENTS, Fields
 from scheme.wire.iso8583_tlv import decode_tlv
 
+TYPE, BITMAP, SECOND_BITMAP, LEFT_OVER = "t", "p", "1", ""
+"""Keys of the parts that are no elements."""
 HIDDEN: Final = "****"
 _RAW_BYTES: Final = 8
-"""Bytes of a stretch that are shown; more would fill the screen, and say nothing."""
+"""Bytes of a part that are shown; more would fill the screen, and say nothing."""
 _PHONE_DIGITS: Final = 9
 _CCI_DIGITS: Final = 20
 
@@ -109,6 +110,7 @@ _DOCUMENTS: Final = frozenset({"48.06", "48.16"})
 _PHONES: Final = frozenset({"48.07", "48.31"})
 _ACCOUNTS: Final = frozenset({"102", "103"})
 _PLAIN_TAGS: Final = frozenset({"01", "02", "05", "09", "10", "11", "12", "13", "15", "41"})
+_OUTSIDE: Final = frozenset({TYPE, BITMAP, SECOND_BITMAP})
 _PERSONAL: Final = frozenset({"2", "48", *_ACCOUNTS, *_SECRET})
 _FREE_TEXT: Final = frozenset({"41", "42", "43", "54", "62"})
 
@@ -131,44 +133,46 @@ class Row(Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def rows_of(stretch: Stretch, raw: bytes, start: int, fields: Fields) -> list[Row]:
-    """Return the row of a stretch, and one for each tag inside it.
+def rows_of(part: Part, raw: bytes, start: int, fields: Fields) -> list[Row]:
+    """Return the row of a part, and one for each tag inside it.
 
     Args:
         raw: the whole message.
         start: offset of the message in the frame.
         fields: what else could be read, for amounts in their currency.
     """
-    key = stretch.key
-    inside = raw[stretch.at : stretch.end]
+    key = part.key
+    inside = raw[part.at : part.end]
     name = _(NAMES[key]) if key in NAMES else ""
-    if stretch.rule:
+    if part.rule:
         # What cannot be read may hold anything: a card, a name, half a key.
-        shown = HIDDEN if inside else ""
-        note = told(stretch.rule)
-        return [Row(at=start + stretch.at, element=field_of(key), name=name, raw=shown, value="", note=note)]
+        shown = hex_text(inside) if key in _OUTSIDE else HIDDEN
+        note = told(part.rule)
+        return [
+            Row(
+                at=start + part.at,
+                element=part.field,
+                name=name,
+                raw=shown,
+                value="",
+                note=note,
+            )
+        ]
     row = Row(
-        at=start + stretch.at,
-        element=field_of(key),
+        at=start + part.at,
+        element=part.field,
         name=name,
-        raw=HIDDEN if key in _PERSONAL or _is_telling(key, stretch.value) else hex_text(inside),
-        value="" if key in TAGS else masked(key, stretch.value),
-        note=_note(key, stretch, fields),
+        raw=HIDDEN if key in _PERSONAL or _is_telling(key, part.value) else hex_text(inside),
+        value="" if key in TAGS else masked(key, part.value),
+        note=_note(key, part, fields),
     )
-    return [row, *(_tag_rows(key, stretch.value) if key in TAGS else ())]
-
-
-def field_of(key: str) -> str:
-    """Return what a part is called in faults: ``MTI``, ``bitmap``, ``length``, ``DE4``."""
-    named = {TYPE: "MTI", BITMAP: "bitmap", SECOND_BITMAP: "bitmap", LEFT_OVER: "length"}
-    return named.get(key) or f"DE{key}"
+    return [row, *(_tag_rows(key, part.value) if key in TAGS else ())]
 
 
 def hex_text(raw: bytes) -> str:
-    """Return the first bytes in hex, and how many there are if not all are shown."""
-    if len(raw) <= _RAW_BYTES:
-        return raw.hex(" ").upper()
-    return f"{raw[:_RAW_BYTES].hex(' ').upper()} \N{HORIZONTAL ELLIPSIS} ({len(raw)})"
+    """Return the first bytes in hex, with a mark if there are more."""
+    shown = raw[:_RAW_BYTES].hex().upper()
+    return shown if len(raw) <= _RAW_BYTES else f"{shown}\N{HORIZONTAL ELLIPSIS}"
 
 
 def masked(key: str, value: str) -> str:
@@ -225,8 +229,8 @@ def _tag_rows(key: str, text: str) -> Sequence[Row]:
     ]
 
 
-def _note(key: str, stretch: Stretch, fields: Fields) -> str:
-    value = stretch.value
+def _note(key: str, part: Part, fields: Fields) -> str:
+    value = part.value
     match key:
         case "t":
             return _(TYPES[value]) if value in TYPES else ""
@@ -245,7 +249,7 @@ def _note(key: str, stretch: Stretch, fields: Fields) -> str:
         case "90":
             return _original(value)
         case "64" | "128":
-            return _("over the {count} bytes before it").format(count=stretch.at)
+            return _("over the {count} bytes before it").format(count=part.at)
         case _:
             return ""
 

@@ -75,11 +75,12 @@ def with_debtor(session: Session, one: Participant, wish: Wish) -> Wish:
 
 def send(session: Session, one: Participant, wish: Wish, errand: Errand, *, in_json: bool) -> int:
     """Send one request, print what went and what came; return the exit code."""
-    from chasqui.iso_dialogue import Dialogue  # Late: it brings in cryptography and asyncio.
-    from runtime.clock import SystemClock
+    from runtime.clock import SystemClock  # Late: it brings in asyncio.
 
     clock = SystemClock()
     fields = None if wish.kind == RAW else request_of(wish, clock.now())
+    from chasqui.iso_dialogue import Dialogue  # Later still: it brings in cryptography.
+
     address, kek = session.iso8583_address(), _kek(session, one)
     with Dialogue(one, address, kek, clock, answer_s=errand.answer_s) as dialogue:
         dialogue.sign_on()
@@ -158,14 +159,14 @@ def _print_exchange(one: Participant, exchange: "Exchange", fields: Fields | Non
 
 
 def _print_ending(answer: Frame, took_s: float) -> None:
-    code = answer.fields.get("39", "")
+    code = answer.response_code
     line = _("{code} {meaning}, after {elapsed}.").format(
         code=code or "-", meaning=response_meaning(code), elapsed=milliseconds(took_s * 1000)
     )
     click.secho(line, fg="green" if code == _APPROVED else "red", bold=True)
-    subject = answer.tag("62", "01")
-    if subject:
-        paragraph(_("Details: chasqui show {subject}").format(subject=subject))
+    if answer.instruction_id:
+        line = _("Details: chasqui show {subject}")
+        paragraph(line.format(subject=answer.instruction_id))
 
 
 def _as_document(
@@ -176,8 +177,8 @@ def _as_document(
     return {
         "sent": explained(exchange.sent, told),
         "answer": answer,
-        "response_code": None if answer is None else answer.fields.get("39"),
-        "instruction_id": (answer.tag("62", "01") or None) if answer else None,
+        "response_code": answer.response_code if answer else None,
+        "instruction_id": (answer.instruction_id or None) if answer else None,
         "took_ms": round(exchange.took_s * 1000, 3),
         "fault": exchange.fault,
         "others": [explained(other, told) for other in exchange.others],
@@ -186,9 +187,7 @@ def _as_document(
     }
 
 
-def _near_misses(
-    others: Sequence[bytes], fields: Fields | None, one: Participant
-) -> list[str]:
+def _near_misses(others: Sequence[bytes], fields: Fields | None, one: Participant) -> list[str]:
     told = framed_as(one, is_framed=False)
     return [near_miss(other, fields, told) for other in others] if fields else []
 
@@ -197,5 +196,5 @@ def _exit_code(one: Participant, exchange: "Exchange") -> ExitCode:
     if exchange.answer is None:
         return ExitCode.UNKNOWN
     answer = explained(exchange.answer, framed_as(one, is_framed=False))
-    good = answer.fields.get("39") == _APPROVED and not exchange.fault
+    good = answer.response_code == _APPROVED and not exchange.fault
     return ExitCode.DONE if good else ExitCode.REFUSED

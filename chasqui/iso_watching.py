@@ -79,7 +79,9 @@ KINDS: Final[Mapping[str, str]] = {
 }
 _NEXT: Final[Mapping[str, str]] = {
     "late": N_("the answer came after the order had expired; its reversal settles it"),
-    "unmatched": N_("an answer must repeat DE11, DE32 and DE37 of its request (0810: DE7 and DE11)"),
+    "unmatched": N_(
+        "an answer must repeat DE11, DE32 and DE37 of its request (0810: DE7 and DE11)"
+    ),
     "duplicate": N_("one answer to each request; the second one changes nothing"),
     "bad_mac": N_("compare the key check values, then the bytes covered: chasqui iso decode"),
     "bad_format": N_("see the whole frame, element by element: chasqui iso decode"),

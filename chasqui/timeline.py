@@ -51,7 +51,9 @@ def _row(row: TimelineRow, *, with_day: bool) -> tuple[str, ...]:
 
 def title(row: TimelineRow) -> str:
     """Return what a message is called; a frame of ISO 8583 with what it asks for."""
-    return frame_title(row.message, row.body) if is_frame(row.message) else message_name(row.message)
+    return (
+        frame_title(row.message, row.body) if is_frame(row.message) else message_name(row.message)
+    )
 
 
 def _answer(row: TimelineRow) -> str:

@@ -6,7 +6,7 @@ It stands beside the wire on the same port. A real connector may offer the same 
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -16,10 +16,17 @@ from participants.agents import aliases
 from participants.agents.debtor import PaymentRequest
 from participants.agents.office import Office
 from participants.agents.walk import NotSent, Walk
-from participants.core import cash
+from participants.control_lane import LaneControl
+from participants.control_requests import (
+    BadRequest,
+    as_json,
+    cci_of,
+    number_of,
+    phone_of,
+    read_body,
+)
 from participants.core.book import Account, DebitOrder, Movement, Recount
-from participants.core.candidates import clean_phone, is_phone
-from participants.core.cash import CashWish
+from participants.core.candidates import clean_phone
 from participants.core.iso8583_creditor import card_of
 from participants.core.payment_result import PaymentResult
 from runtime.http_guard import Foreign, foreign
@@ -38,10 +45,6 @@ _KEY_CHARACTERS_MAX: Final = 128
 _DESCRIPTION_CHARACTERS_MAX: Final = 140
 _QR_START: Final = "0002"
 _ACCOUNTS_PER_PAGE: Final = 50
-_CARD_DIGITS_MAX: Final = 19
-_CASH_MAX: Final = 10**12 - 1
-
-_json = msgspec.json.Encoder().encode
 
 
 class Hook(Protocol):
@@ -86,21 +89,6 @@ class _Session(Struct, frozen=True, forbid_unknown_fields=True):
     action: str
 
 
-class _Cash(Struct, frozen=True, forbid_unknown_fields=True):
-    kind: str
-    phone: str = ""
-    code: str = ""
-    card: str = ""
-    cci: str = ""
-    amount: int = 0
-    currency: str = "PEN"
-    dispense: int | None = None
-
-
-class _Links(Struct, frozen=True, forbid_unknown_fields=True):
-    action: str
-
-
 class _AccountView(Struct, frozen=True, omit_defaults=True):
     name: str
     phone: str
@@ -117,14 +105,6 @@ class _AccountMoney(_AccountView, frozen=True, kw_only=True):
     status: str
 
 
-class BadRequest(Exception):
-    """A call that cannot be carried out as it was made."""
-
-    def __init__(self, error: str, named: str | None = None, status: int = 400) -> None:
-        super().__init__(error)
-        self.response = _answer({"error": error, "field": named}, status)
-
-
 class ControlApi:
     """The test hook of one institution.
 
@@ -137,8 +117,7 @@ class ControlApi:
         self._own = office.institution
         self._debtor = office.debtor
         self._sessions = office.sessions
-        self._machines = office.machines
-        self._line = office.line
+        self._lane = LaneControl(office)
         self._books = books
         self._paying = 0
         self._by_phone: dict[str, list[str]] | None = None
@@ -148,8 +127,8 @@ class ControlApi:
             ("POST", "lookups"): self._look_up,
             ("POST", "aliases"): self._register,
             ("POST", "session"): self._session,
-            ("POST", "cash"): self._cash,
-            ("POST", "iso8583"): self._links,
+            ("POST", "cash"): self._lane.cash,
+            ("POST", "iso8583"): self._lane.links,
             ("GET", "accounts"): self._accounts,
             ("GET", "movements"): self._movements,
             ("GET", "audit"): self._audit,
@@ -171,20 +150,20 @@ class ControlApi:
         except BadRequest as error:
             return error.response
         known = any(path == rest for _, path in self._routes)
-        return _answer({"error": "no such call here"}, 405 if known else 404)
+        return as_json({"error": "no such call here"}, 405 if known else 404)
 
     # --- payments
 
     async def _pay(self, request: Request) -> Response:
-        asked = _body(request, _Payment)
+        asked = read_body(request, _Payment)
         key = request.headers.get("Idempotency-Key", "")
         if len(key) > _KEY_CHARACTERS_MAX:
             raise BadRequest(f"at most {_KEY_CHARACTERS_MAX} characters", "Idempotency-Key")
         digest = hashlib.sha256(msgspec.json.encode(asked)).hexdigest() if key else ""
         earlier = self._earlier(key, digest) if key else None
         if earlier is None:
-            return _answer(await self._paid(self._request(asked, key, digest)))
-        return _answer(await earlier if isinstance(earlier, asyncio.Future) else earlier)
+            return as_json(await self._paid(self._request(asked, key, digest)))
+        return as_json(await earlier if isinstance(earlier, asyncio.Future) else earlier)
 
     def _earlier(
         self, key: str, digest: str
@@ -242,8 +221,8 @@ class ControlApi:
         phone = asked.creditor.phone
         return PaymentRequest(
             payer=payer,
-            cci=self._cci(asked.creditor.cci),
-            phone=_phone(phone, "creditor.phone") if phone else None,
+            cci=cci_of(asked.creditor.cci, "creditor.cci", self._own.profile),
+            phone=phone_of(phone, "creditor.phone") if phone else None,
             qr=_qr(asked.creditor.qr),
             entity=asked.entity,
             amount=asked.amount,
@@ -252,15 +231,6 @@ class ControlApi:
             key=key,
             digest=digest,
         )
-
-    def _cci(self, text: str | None) -> str | None:
-        if not text:
-            return None
-        cci = ccis.clean(text)
-        fault = ccis.fault(cci, ccis.CciCheck(self._own.profile.cci.originator))
-        if fault is not None:
-            raise BadRequest(fault, "creditor.cci")
-        return cci
 
     def _payer(self, text: str, named: str) -> Account:
         account = self._own.account(ccis.clean(text)) or self._own.account(clean_phone(text))
@@ -271,24 +241,24 @@ class ControlApi:
     # --- lookups
 
     async def _look_up(self, request: Request) -> Response:
-        asked = _body(request, _Lookup)
+        asked = read_body(request, _Lookup)
         payer = self._payer(asked.payer, "payer")
-        phone = _phone(asked.phone, "phone")
+        phone = phone_of(asked.phone, "phone")
         try:
-            return _answer(await Walk(self._own, self._debtor.quota, payer).look_up(phone))
+            return as_json(await Walk(self._own, self._debtor.quota, payer).look_up(phone))
         except NotSent as end:
             raise BadRequest(end.text, status=504) from end
 
     # --- aliases
 
     async def _register(self, request: Request) -> Response:
-        asked = _body(request, _Alias)
+        asked = read_body(request, _Alias)
         account = self._payer(asked.account, "account")
         try:
             done = await aliases.register(self._own, account, asked.action)
         except (PeerError, TimeoutError) as error:
             raise BadRequest("the directory did not answer", status=504) from error
-        return _answer(
+        return as_json(
             {
                 "status": done.status,
                 "reason_code": done.reason,
@@ -299,13 +269,13 @@ class ControlApi:
     # --- what the book says
 
     async def _accounts(self, request: Request) -> Response:
-        limit = _number(request, "limit", _ACCOUNTS_PER_PAGE, PAGE_ROWS_MAX)
+        limit = number_of(request, "limit", _ACCOUNTS_PER_PAGE, PAGE_ROWS_MAX)
         after = request.query.get("after", "")
         # Pages are in the order of CCIs, which are loaded in that order.
         ccis_left = [cci for cci in self._named(request.query.get("phone", "")) if cci > after]
         page = [self._view(self._own.accounts[cci]) for cci in ccis_left[:limit]]
         following = page[-1].cci if len(ccis_left) > limit else None
-        return _answer({"accounts": page, "next": following})
+        return as_json({"accounts": page, "next": following})
 
     def _named(self, phone: str) -> Iterable[str]:
         """Return the CCIs of a phone's accounts, or all of them if none is asked for."""
@@ -323,7 +293,7 @@ class ControlApi:
         account = self._own.accounts.get(cci)
         if account is None:
             raise BadRequest("no such account here", "cci", 404)
-        return _answer(
+        return as_json(
             _AccountMoney(
                 *msgspec.structs.astuple(self._view(account)),
                 balance=account.balance,
@@ -344,21 +314,21 @@ class ControlApi:
         )
 
     async def _movements(self, request: Request) -> Response:
-        limit = _number(request, "limit", PAGE_ROWS_MAX, PAGE_ROWS_MAX)
-        after = _number(request, "after", 0, None)
+        limit = number_of(request, "limit", PAGE_ROWS_MAX, PAGE_ROWS_MAX)
+        after = number_of(request, "after", 0, None)
         found = self._books.movements(self._own.code, after, limit)
         following = found[-1].sequence if len(found) == limit else None
-        return _answer({"movements": found, "next": following})
+        return as_json({"movements": found, "next": following})
 
     async def _audit(self, _: Request) -> Response:
         try:
-            return _answer(await self._books.recount(self._own.code))
+            return as_json(await self._books.recount(self._own.code))
         except StoreError:
             raise BadRequest("the store cannot be read just now", status=503) from None
 
     async def _state(self, _: Request) -> Response:
         session = self._own.session
-        return _answer(
+        return as_json(
             {
                 "participant": self._own.code,
                 "name": self._own.entry.name,
@@ -373,7 +343,7 @@ class ControlApi:
     # --- the session
 
     async def _session(self, request: Request) -> Response:
-        asked = _body(request, _Session)
+        asked = read_body(request, _Session)
         actions = {
             "signon": self._sessions.sign_on,
             "signoff": self._sessions.sign_off,
@@ -386,83 +356,7 @@ class ControlApi:
             answer = await action()
         except (PeerError, TimeoutError):
             raise BadRequest("the clearing house did not answer", status=504) from None
-        return _answer({"response_code": answer.status, "reason_code": answer.reasonCode})
-
-    # --- the lane: machines and links
-
-    async def _cash(self, request: Request) -> Response:
-        asked = _body(request, _Cash)
-        if self._machines is None:
-            raise BadRequest("no machines here", status=404)
-        wish = CashWish(
-            kind=asked.kind,
-            phone=_phone(asked.phone, "phone") if asked.phone else "",
-            code=_digits(asked.code, "code"),
-            card=_digits(asked.card, "card"),
-            cci=self._cci(asked.cci) or "",
-            amount=asked.amount,
-            currency=asked.currency,
-            dispense=asked.dispense,
-        )
-        self._check_cash(wish)
-        if self._own.books.is_full:
-            raise BadRequest("too much on its way: try again", status=503)
-        return _answer(await self._machines.operate(wish))
-
-    def _check_cash(self, wish: CashWish) -> None:
-        """Check what no machine would let a person ask for; the amount is for others to judge."""
-        if wish.kind not in cash.KINDS:
-            raise BadRequest(f"one of {', '.join(cash.KINDS)}", "kind")
-        assert self._machines is not None
-        if self._machines.till(wish.currency) is None:
-            raise BadRequest("no machine here has that currency", "currency")
-        if wish.kind == cash.DEPOSIT and not wish.cci:
-            raise BadRequest("mandatory for a deposit", "cci")
-        if wish.kind != cash.DEPOSIT and bool(wish.card) == bool(wish.phone):
-            raise BadRequest("a card, or a phone and its code", "card")
-        if wish.kind != cash.BALANCE and not 0 < wish.amount <= _CASH_MAX:
-            raise BadRequest("above zero, in minor units", "amount")
-        if wish.dispense is not None and wish.dispense < 0:
-            raise BadRequest("zero or more, in minor units", "dispense")
-
-    async def _links(self, request: Request) -> Response:
-        asked = _body(request, _Links)
-        line = self._line
-        if line is None:
-            raise BadRequest("this institution is not on the ISO 8583 lane", status=404)
-        match asked.action:
-            case "cut":
-                line.cut()
-            case "hold":
-                await line.stop()
-            case "resume":
-                await line.start()
-            case _:
-                raise BadRequest("one of cut, hold, resume", "action")
-        return _answer({"links": line.links, "held": line.is_held})
-
-
-def _body(request: Request, expected: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(request.body, type=expected)
-    except msgspec.ValidationError as error:
-        text, _, path = str(error).partition(" - at `$.")
-        raise BadRequest(text, path.rstrip("`") or None) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest("a JSON object is needed") from None
-
-
-def _phone(text: str, named: str) -> str:
-    phone = clean_phone(text)
-    if not is_phone(phone):
-        raise BadRequest("nine digits, the first a 9", named)
-    return phone
-
-
-def _digits(text: str, named: str) -> str:
-    if text and not (text.isascii() and text.isdigit() and len(text) <= _CARD_DIGITS_MAX):
-        raise BadRequest("digits", named)
-    return text
+        return as_json({"response_code": answer.status, "reason_code": answer.reasonCode})
 
 
 def _qr(text: str | None) -> str | None:
@@ -473,19 +367,6 @@ def _qr(text: str | None) -> str | None:
     return text
 
 
-def _number(request: Request, name: str, otherwise: int, most: int | None) -> int:
-    text = request.query.get(name, "")
-    if not text:
-        return otherwise
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise BadRequest("a whole number", name)
-    return int(text) if most is None else max(1, min(int(text), most))
-
-
-def _answer(content: object, status: int = 200) -> Response:
-    return Response(status, _json(content))
-
-
 def _refused(found: Foreign) -> Response:
     said = {"error": found.error, "field": found.field, "hint": found.hint}
-    return _answer(said, found.status)
+    return as_json(said, found.status)

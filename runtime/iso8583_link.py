@@ -87,7 +87,6 @@ class Link(asyncio.Protocol):
         "_deframer",
         "_head",
         "_is_held",
-        "_overhead",
         "_owner",
         "_reason",
         "_rest",
@@ -114,7 +113,6 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._deframer: Deframer | None = None
         self._head = b""
-        self._overhead = 0
         self._rest = 0
         self._is_held = False
         self._waiting: deque[bytes] = deque()
@@ -160,14 +158,14 @@ class Link(asyncio.Protocol):
                     self._head, self._rest = data, len(data)
                     self._note_rest(started=False)
                     return
-                self._head, self._rest = b"", 0
+                self._head = b""
                 deframer = self._frame_as(framing)
             frames = deframer.feed(data)
         except IsoFault as fault:
             self._owner.broken(self, fault)
             self.cut(str(fault))
             return
-        self._rest += len(data) - sum(map(len, frames)) - self._overhead * len(frames)
+        self._rest = deframer.rest
         if self._rest or self.half_since:
             self._note_rest(started=bool(frames))
         self._hand_on(frames)
@@ -186,6 +184,13 @@ class Link(asyncio.Protocol):
         assert self.framing is not None
         self._transport.write(self.framing.wrap(body))
         return True
+
+    def answer_as(self, framing: Framing) -> None:
+        """Write frames with a TPDU of our own; a peer's own may be another."""
+        assert self.framing is not None, "a frame has come"
+        assert self.framing.header == framing.header
+        assert bool(self.framing.tpdu) is bool(framing.tpdu)
+        self.framing = framing
 
     def hold(self) -> None:
         """Read no more for now; what has come already waits."""
@@ -226,7 +231,6 @@ class Link(asyncio.Protocol):
 
     def _frame_as(self, framing: Framing) -> Deframer:
         self.framing = framing
-        self._overhead = len(framing.wrap(b"0")) - 1
         self._deframer = Deframer(framing)
         return self._deframer
 

@@ -205,7 +205,10 @@ class Cash:
             )
             if wrong is not None:
                 return await self._refuse(record, _wrong_code(wrong), order, wrong.after)
-        record, prepared, entries = self._prepared(record, acquirer, fields)
+        try:
+            record, prepared, entries = self._prepared(record, acquirer, fields)
+        except NotConnected:
+            return await self._refuse(record, rules.UNREACHABLE, order)
         short = self._short(entries)
         if short is not None:
             return await self._refuse(record, short, order)
@@ -424,8 +427,8 @@ class Cash:
         if refused is not None:
             return refused
         assert issuer is not None, "an unknown one does not fit"
-        prepared = self._cores.prepare(issuer.code, request_to_issuer(fields, acquirer.code))
         try:
+            prepared = self._cores.prepare(issuer.code, request_to_issuer(fields, acquirer.code))
             answer = await ask_in_time(self._cores, issuer.code, prepared, self._clock, self._wait)
         except NotConnected:
             return rules.UNREACHABLE
@@ -452,12 +455,11 @@ def _wrong_code(wrong: CodeRefusal) -> CashAnswer:
 
 def _repeated(stored: TransferRow, order: CashOrder) -> CashAnswer:
     """Return what was told under a known key, or that it is of something else."""
-    if stored.state == CashState.TOMBSTONE:
-        return rules.TAKEN_BACK
+    is_buried = stored.state == CashState.TOMBSTONE
     if not is_cash(stored.transfer_id):
-        return rules.OTHER_CONTENT
+        return rules.TAKEN_BACK if is_buried else rules.OTHER_CONTENT
     record = unpack_cash(stored.record)
-    if record.content != order.content:
+    if record.content != order.content and not is_buried:
         return rules.OTHER_CONTENT
     if not record.response_code:
         raise UnknownOutcome("its outcome could not be written")

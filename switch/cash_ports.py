@@ -17,6 +17,9 @@ class Cores(Protocol):
         """Return the exact request that ``ask`` will send, in the participant's own encoding.
 
         DE7, DE11 and DE33 are filled in; there is no MAC yet. It needs no link.
+
+        Raises:
+            NotConnected: it cannot be said in that encoding, so it will not be.
         """
 
     async def ask(self, participant: str, prepared: bytes, subject: str) -> Fields:

@@ -32,6 +32,7 @@ from runtime.iso8583_speech import (
 from scheme.clock import Clock
 from scheme.network import Participant
 from scheme.wire.iso8583_codec import IsoFault, check_mandatory, codec
+from scheme.wire.iso8583_framing import Framing
 from scheme.wire.iso8583_secrets import for_log, for_log_refused
 from scheme.wire.iso8583_spec import SPECS, Fields
 from scheme.wire.iso8583_tlv import encode_tlv
@@ -209,6 +210,7 @@ class SessionDesk:
         """Speak with a caller as the fleet file says, from this first message on."""
         spoken = member.iso8583
         caller.member = member
+        caller.link.answer_as(Framing(spoken.header, spoken.tpdu))
         caller.speech = Speech(spoken.spec, spoken.mac, self._keks.get(member.code, b""))
         try:
             fields = caller.speech.read(body)
@@ -290,11 +292,13 @@ def _differences(caller: Caller, spec: str, member: Participant) -> str:
     """Return how a caller speaks otherwise than the fleet file says, or nothing."""
     framing, spoken = caller.link.framing, member.iso8583
     assert framing is not None, "a frame has come"
-    told = (
+    told = [
         ("length header", framing.header, spoken.header),
-        ("TPDU", framing.tpdu or "none", spoken.tpdu.upper() or "none"),
         ("table of elements", spec, spoken.spec),
-    )
+    ]
+    # Which TPDU it is says nothing: it routes within the caller's own network.
+    if bool(framing.tpdu) is not bool(spoken.tpdu):
+        told.append(("TPDU", framing.tpdu or "none", spoken.tpdu or "none"))
     return "; ".join(
         f"{name} is {found}, fleet.toml says {expected}"
         for name, found, expected in told

@@ -1,4 +1,4 @@
-"""``chasqui iso decode|send|links|findings``: the ISO 8583 lane by hand, and what went wrong on it."""
+"""``chasqui iso decode|send|links|findings``: the ISO 8583 lane by hand."""
 
 from gettext import gettext as _
 
@@ -7,7 +7,7 @@ import click
 from chasqui.exits import ExitCode, Misused
 from chasqui.iso_requests import KINDS, PROCESSING_CODES, RAW, Wish, parse_extra
 from chasqui.language import N_
-from chasqui.options import Group, argument, command, json_option, option
+from chasqui.options import Group, argument, json_option, option
 from chasqui.output import CURRENCIES, Amount, as_json
 from chasqui.session import Session, pass_session
 from scheme.limits import ISO_FINDINGS_KEPT_MAX
@@ -56,7 +56,8 @@ def decode(
     in_json: bool,
 ) -> None:
     """Explain a frame."""
-    from chasqui.iso_frames import Framed, bytes_of, explained, framed_as, print_frame
+    from chasqui.iso_frames import Framed, explained, framed_as, print_frame
+    from chasqui.iso_input import bytes_of
     from chasqui.iso_sending import participant_of_lane
 
     told = Framed(spec=spec, header=header, has_tpdu=tpdu)
@@ -84,23 +85,62 @@ def decode(
 @argument("hex", metavar="HEX", required=False)
 @option("--as", "code", required=True, metavar="CODE", help=N_("Who sends, e.g. 0975."))
 @option("--kind", type=click.Choice(KINDS), default="transfer", help=N_("What is asked for."))
-@option("--of", type=click.Choice(tuple(PROCESSING_CODES)), default="transfer", help=N_("Kind of the request that a reversal is about."))
+@option(
+    "--of",
+    type=click.Choice(tuple(PROCESSING_CODES)),
+    default="transfer",
+    help=N_("Kind of the request that a reversal is about."),
+)
 @option("--to", "creditor", default="", metavar="CCI|PHONE", help=N_("Who is paid."))
-@option("--from", "debtor", default="", metavar="CCI", help=N_("Who pays (default: an account of a simulated institution)."))
-@option("--entity", default="", metavar="CODE", help=N_("Where the phone is paid, e.g. 0971 or 0901 (Yape)."))
+@option(
+    "--from",
+    "debtor",
+    default="",
+    metavar="CCI",
+    help=N_("Who pays (default: an account of a simulated institution)."),
+)
+@option(
+    "--entity",
+    default="",
+    metavar="CODE",
+    help=N_("Where the phone is paid, e.g. 0971 or 0901 (Yape)."),
+)
 @option("--amount", type=Amount(), help=N_("How much, e.g. 25.50."))
 @option("--dispensed", type=Amount(), help=N_("Of a reversal: what the machine did hand out."))
 @option("--currency", type=click.Choice(CURRENCIES), default="PEN", help=N_("Currency."))
 @option("--card", default="", metavar="CARD", help=N_("Card of a withdrawal or balance."))
 @option("--phone", default="", metavar="PHONE", help=N_("Phone of a withdrawal without a card."))
-@option("--code", "one_time_code", default="", metavar="NUMBERS", help=N_("One-time code of such a withdrawal."))
+@option(
+    "--code",
+    "one_time_code",
+    default="",
+    metavar="NUMBERS",
+    help=N_("One-time code of such a withdrawal."),
+)
 @option("--stan", default="", metavar="NUMBERS", help=N_("DE11 (default: a new one)."))
 @option("--rrn", default="", metavar="TEXT", help=N_("DE37 (default: a new one)."))
-@option("--repeat", "is_repeated", is_flag=True, help=N_("Say that it was sent before: 0201, 0421."))
-@option("--field", "extra", multiple=True, metavar="N=VALUE", help=N_("An element, or a tag as 48.14=VALUE, instead of ours; empty leaves it out; repeatable."))
+@option(
+    "--repeat", "is_repeated", is_flag=True, help=N_("Say that it was sent before: 0201, 0421.")
+)
+@option(
+    "--field",
+    "extra",
+    multiple=True,
+    metavar="N=VALUE",
+    help=N_(
+        "An element, or a tag as 48.14=VALUE, instead of ours; empty leaves it out; repeatable."
+    ),
+)
 @option("--no-answer", is_flag=True, help=N_("Leave once it is sent."))
 @option("--bad-mac", is_flag=True, help=N_("Spoil the MAC."))
-@option("--wait", "answer_s", type=click.FloatRange(min=0.1), default=12.0, metavar="SECONDS", help=N_("How long to wait for the answer (default: 12)."))
+@option(
+    "--wait",
+    "answer_s",
+    type=click.FloatRange(min=0.1),
+    default=12.0,
+    metavar="SECONDS",
+    help=N_("How long to wait for the answer (default: 12)."),
+)
 @json_option
 @pass_session
 @click.pass_context
@@ -134,7 +174,7 @@ def send(
 
 
 def _raw(kind: str, text: str | None) -> bytes | None:
-    from chasqui.iso_frames import bytes_of
+    from chasqui.iso_input import bytes_of
 
     if (kind == RAW) != (text is not None):
         raise Misused(_("--kind raw and HEX belong together."), _(_HINT_HEX))
@@ -180,8 +220,8 @@ def findings(session: Session, *, participant: str, limit: int, in_json: bool) -
     from chasqui.iso_watching import FindingsAnswer, print_findings
 
     operator = session.country().operator
-    path, query = "/iso8583/findings", {"participant": participant, "limit": limit}
-    rows = operator.get(path, FindingsAnswer, **query).findings
+    answer = operator.get("/iso8583/findings", FindingsAnswer, participant=participant, limit=limit)
+    rows = answer.findings
     if in_json:
         as_json(rows)
     else:

@@ -31,6 +31,7 @@ from participants.core.replies import SILENCE, LaneReply
 from scheme.clock import to_ms, wire_date
 from scheme.messages import CT2
 from scheme.reasons import ReasonCode
+from scheme.wire.iso8583_codec import check_mandatory
 from scheme.wire.iso8583_spec import Fields
 
 log = structlog.get_logger()
@@ -62,6 +63,9 @@ class CoreDesk:
 
     async def handle(self, fields: Fields) -> LaneReply:
         """Answer a request."""
+        fault = check_mandatory(fields)
+        if fault is not None:
+            return LaneReply(iso.refusal_of(fields, ReasonCode.FF02, rule=str(fault)))
         if fields["t"] in iso.REVERSALS:
             return await self._undo(fields)
         if fields["t"] not in iso.REQUESTS:
@@ -73,11 +77,10 @@ class CoreDesk:
                 return await self._credit(fields)
             case iso.WITHDRAWAL:
                 return await self._withdraw(fields)
-            case iso.BALANCE:
+            case _:
+                # The table of what is mandatory lets nothing else through: a balance.
                 await self._own.pause()
                 return LaneReply(self._withdrawals.balance(fields))
-            case _:
-                return LaneReply(iso.refusal_of(fields, ReasonCode.AC14, rule="DE3: not known"))
 
     def _noticed(self, fields: Fields) -> Fields:
         told = iso.tags(fields, "62")
@@ -315,6 +318,7 @@ class CoreDesk:
         self._saving[kept.key] = kept
         if order is not None:
             self._orders[order.instruction_id] = order
+        # Whoever is cut off here leaves them: what may not be on disk yet is answered from memory.
         await self._own.books.save(msgspec.structs.replace(change, lane=kept))
         if self._saving.get(kept.key) is kept:
             del self._saving[kept.key]

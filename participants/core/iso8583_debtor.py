@@ -62,6 +62,8 @@ def found(asked: AV1, answer: Fields) -> AV4:
     """
     is_found = _is_accepted(answer)
     private, parties = iso.tags(answer, "62"), iso.tags(answer, "48")
+    if is_found and "01" not in private:
+        raise NoAnswer("DE62.01: an account was found under no id")
     account = answer.get("103") or asked.creditorCCI
     return AV4(
         debtorParticipantCode=asked.debtorParticipantCode,

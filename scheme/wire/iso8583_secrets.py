@@ -32,16 +32,15 @@ def for_log(codec: Codec, fields: Fields, body: bytes) -> bytes:
 def for_log_refused(codec: Codec, body: bytes) -> bytes:
     """Return what may be kept of a message that could not be taken.
 
-    What cannot be read may hold anything: from the first wrong byte on only its length is kept.
+    What cannot be read may hold anything: from the first wrong element on only its length is kept.
     """
-    try:
-        return for_log(codec, codec.decode(body), body)
-    except IsoFault as fault:
-        read = fault.raw or {}
-        if _blanks(read) or PIN_BLOCK in read:
-            return BLANK.encode() * len(body)
-        kept = min(fault.at or 0, len(body))
-        return body[:kept] + BLANK.encode() * (len(body) - kept)
+    kept = bytearray(BLANK.encode() * len(body))
+    for part in codec.walk(body):
+        if part.rule:
+            break
+        if not _blanks({part.key: part.value}):
+            kept[part.at : part.end] = body[part.at : part.end]
+    return bytes(kept)
 
 
 def _blanks(fields: Fields) -> Fields:

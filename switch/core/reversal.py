@@ -8,6 +8,8 @@ from typing import Final, TypeGuard
 
 from scheme.errors import MalformedMessage
 from scheme.network import ISO8583_SPECS, Participant
+from scheme.wire.iso8583_codec import codec
+from switch.core.iso8583_messages import reversal_of
 
 REVERSAL: Final = "0420"
 """How an owed reversal is called, whether it goes out as 0420 or again as 0421."""
@@ -25,9 +27,6 @@ def reversal_request(
         creditor: as it speaks now; None if it has left the fleet.
         dispensed: what stays paid, in cents, where only the rest is undone.
     """
-    from scheme.wire.iso8583_codec import codec
-    from switch.core.iso8583_messages import reversal_of
-
     for spec in _specs(creditor):
         try:
             fields = codec(spec).decode(sent)

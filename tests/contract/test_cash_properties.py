@@ -22,9 +22,11 @@ from tests.support.cash_world import CashWorld, Core, cash_world
 CARD_ONLY = 1
 """The withdrawal by card; all others type the same one-time code."""
 _WITHDRAWALS = st.integers(1, 3)
+_ACTS = st.sampled_from(("00", "00", "00", "51", "silent", "lost"))
 _STEPS = st.one_of(
+    st.tuples(st.just("served"), _WITHDRAWALS, _ACTS),
     st.tuples(st.just("ask"), _WITHDRAWALS),
-    st.tuples(st.just("answer"), st.sampled_from(("00", "00", "51", "silent", "lost"))),
+    st.tuples(st.just("answer"), _ACTS),
     st.tuples(st.just("reverse"), _WITHDRAWALS, st.sampled_from((0, 5_000, 20_000))),
     st.tuples(st.just("turns"), st.integers(1, 20)),
     st.tuples(st.just("settle")),
@@ -64,7 +66,9 @@ class _Run:
     code: str = ""
     told: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
     taken: dict[int, str] = field(default_factory=dict)
+    dispensed: dict[int, set[int]] = field(default_factory=dict)
     tasks: set[asyncio.Task[CashAnswer]] = field(default_factory=set)
+    failed: BaseException | None = None
 
     def request(self, one: CashWorld, number: int) -> Fields:
         return one.request(number) if number == CARD_ONLY else one.cardless(self.code, number)
@@ -79,6 +83,7 @@ class _Run:
         def heard(answer: CashAnswer) -> None:
             self.taken[number] = answer.response_code
 
+        self.dispensed.setdefault(number, set()).add(dispensed)
         self._start(one.reverse(one.reversal(number, dispensed=dispensed)), heard)
 
     def _start(self, work: Any, heard: Any) -> None:
@@ -87,8 +92,10 @@ class _Run:
 
         def done(ended: "asyncio.Task[CashAnswer]") -> None:
             self.tasks.discard(ended)
-            if not ended.cancelled() and ended.exception() is None:
-                heard(ended.result())
+            if not ended.cancelled():
+                self.failed = ended.exception() or self.failed
+                if ended.exception() is None:
+                    heard(ended.result())
 
         task.add_done_callback(done)
 
@@ -104,6 +111,11 @@ async def _take(run: _Run, one: CashWorld, step: tuple[Any, ...]) -> None:
     match step:
         case ("ask", number):
             run.ask(one, number)
+        case ("served", number, act):
+            run.ask(one, number)
+            await one.settle()
+            run.gates.answer(act)
+            await one.settle()
         case ("answer", act):
             run.gates.answer(act)
         case ("reverse", number, dispensed):
@@ -113,7 +125,7 @@ async def _take(run: _Run, one: CashWorld, step: tuple[Any, ...]) -> None:
                 await asyncio.sleep(0)
         case ("settle",):
             await one.settle()
-        case ("late",):
+        case _:
             await one.advance(9)
 
 
@@ -141,6 +153,7 @@ async def _play(folder: Path, steps: list[tuple[Any, ...]], seed: int) -> None:
 
 async def _check(one: CashWorld, run: _Run) -> None:
     await one.audited()
+    assert run.failed is None, run.failed
     assert (one.held(), one.owed()) == (0, [])
     cardless_paid = 0
     for row in one.store.cash_rows("", limit=100):
@@ -160,6 +173,11 @@ async def _check(one: CashWorld, run: _Run) -> None:
         assert (code == "00") == (one.state(subject) == "APPROVED"), number
     for number, code in run.taken.items():
         assert code in {"00", "25"}, number
+        found = one.store.row_by_key(f"iso:0991:{number:06}:R{number:011}:0115")
+        assert found is not None
+        if found.state == "APPROVED":
+            # Told that it was taken back, so one of the reversals counts, and only one.
+            assert one.paid(found.transfer_id) in run.dispensed[number]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

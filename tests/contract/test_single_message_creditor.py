@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from scheme.network import Iso8583, Participant
 from scheme.wire.iso8583_codec import codec
 from switch.ports import Delivery, StoredTransfer
 from switch.queries import Queries
+from switch.wire_log import WireMessage
 from tests.support.single_message import (
     ORDER,
     Books,
@@ -60,6 +62,23 @@ def whole(one: World) -> bool:
 def reversals(one: World) -> list[dict[str, str]]:
     bodies = [owed.body for owed in one.peers.delivered if owed.message == "0420"]
     return [codec("ascii-1987").decode(body) for body in bodies]
+
+
+class NoWire:
+    """A wire log in which nothing stands."""
+
+    async def find(self, subjects: frozenset[str], *, since_us: int) -> list[WireMessage]:
+        raise AssertionError(subjects, since_us)
+
+    async def recent(self, *, participant: str | None, limit: int) -> list[WireMessage]:
+        raise AssertionError(participant, limit)
+
+
+def stuck(one: World) -> dict[str, Any]:
+    """Return what an operator is shown as not finished."""
+    return Queries(
+        one.store, NoWire(), clock=one.clock, in_flight=lambda: (), attempts=lambda: ()
+    ).stuck()
 
 
 async def test_its_acceptance_is_the_end_and_nothing_is_owed(one: World) -> None:
@@ -201,10 +220,7 @@ async def test_who_will_not_undo_leaves_a_dispute_that_people_see(one: World) ->
     assert stored(one).state == "DISPUTED"
     assert one.owed() == []
     assert whole(one), "the payer has its money back, whatever the creditor did"
-    queries = Queries(
-        one.store, NoWire(), clock=one.clock, in_flight=lambda: (), attempts=lambda: ()
-    )
-    (shown,) = queries.stuck()["disputed"]
+    (shown,) = stuck(one)["disputed"]
     assert (shown["instruction_id"], shown["participant"]) == (ORDER, "0971")
     assert told(await one.send(one.ct1(stored_reference(one)))) == ("05", "AB05")
 
@@ -215,16 +231,6 @@ def stored_reference(one: World) -> str:
     return record.ct1.referenceTransactionId
 
 
-class NoWire:
-    """A wire log in which nothing stands."""
-
-    async def find(self, *_: object, **__: object) -> list[object]:
-        return []
-
-    async def recent(self, **_: object) -> list[object]:
-        return []
-
-
 async def test_while_its_0420_is_owed_people_see_it_as_expired_and_not_as_a_notice(
     one: World,
 ) -> None:
@@ -233,12 +239,9 @@ async def test_while_its_0420_is_owed_people_see_it_as_expired_and_not_as_a_noti
     answer = one.start(one.ct1(await a_reference(one)))
     await one.advance(9)
     await answer
-    queries = Queries(
-        one.store, NoWire(), clock=one.clock, in_flight=lambda: (), attempts=lambda: ()
-    )
-    stuck = queries.stuck()
-    assert [row["instruction_id"] for row in stuck["expired_uncancelled"]] == [ORDER]
-    assert stuck["notices_owed"] == []
+    found = stuck(one)
+    assert [row["instruction_id"] for row in found["expired_uncancelled"]] == [ORDER]
+    assert found["notices_owed"] == []
 
 
 async def test_an_answer_after_the_expiry_changes_nothing(one: World) -> None:

@@ -17,6 +17,7 @@ from tests.support.cash_world import (
     PIN_BLOCK,
     Core,
     cash_world,
+    on_disk,
     tags,
 )
 
@@ -72,7 +73,7 @@ async def test_the_pin_block_reaches_the_issuer_and_no_disk(tmp_path: Path) -> N
 
         assert one.core.asked[0]["52"] == PIN_BLOCK
         await one.ledger.drain()
-    held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    held = on_disk(tmp_path)
     assert PIN_BLOCK.encode() not in held
     assert bytes.fromhex(PIN_BLOCK) not in held
 
@@ -153,7 +154,7 @@ async def test_an_unanswered_reversal_is_repeated_until_it_is(tmp_path: Path) ->
         one.core.undo = "25"
         await one.advance(120)
         assert one.state(answer.subject) == "CANCELLED"
-        assert [repeated for _, repeated in one.core.told][0] is False
+        assert one.core.told[0][1] is False
         assert one.core.told[-1][1] is True
 
 
@@ -182,7 +183,7 @@ async def test_what_cannot_be_is_refused_and_says_why(
     tmp_path: Path, changes: dict[str, str], code: str, field: str
 ) -> None:
     async with cash_world(tmp_path) as one:
-        answer = await one.withdraw(one.request(**changes))
+        answer = await one.withdraw(one.request(1, **changes))
 
         assert answer.response_code == code
         assert answer.rule.startswith(field)

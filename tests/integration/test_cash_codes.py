@@ -9,7 +9,7 @@ import pytest
 
 from switch.cash_codes import CodeOrder
 from switch.payment_ports import Refused
-from tests.support.cash_world import ACCOUNT, AMOUNT, PHONE, Core, cash_world, tags
+from tests.support.cash_world import ACCOUNT, AMOUNT, PHONE, Core, cash_world, on_disk, tags
 
 
 def wrong(code: str) -> str:
@@ -154,7 +154,7 @@ async def test_the_code_itself_is_on_no_disk(tmp_path: Path) -> None:
         code = await one.code()
         await one.withdraw(one.cardless(code))
         await one.ledger.drain()
-    assert code.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert code.encode() not in on_disk(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,23 @@ async def test_a_book_of_holds_credits_and_debits_is_clean(books: SqliteBooks) -
     assert (await books.recount("0971")).postings == 2
 
 
+async def test_a_credit_that_was_given_back_is_clean_with_both_postings_only(
+    books: SqliteBooks,
+) -> None:
+    order = a_credit(books)
+    await post(books, order, OPENING + AMOUNT)
+    undone = credit.undone(credit.posted(order, START, "20260115"), START)
+    await books.save(Change(participant="0971", credit=undone))
+    assert await differences(books) == {
+        Difference("posting", "one", 0, -AMOUNT),
+    }
+
+    back = Posting(Role.UNDO, "one", CREDITOR_CCI, -AMOUNT)
+    balance = Balance(CREDITOR_CCI, OPENING, 0)
+    await books.save(Change(participant="0971", balances=(balance,), postings=(back,)))
+    assert await differences(books) == set()
+
+
 async def test_an_order_credited_twice_shows_on_its_account(books: SqliteBooks) -> None:
     order = a_credit(books)
     await post(books, order, OPENING + AMOUNT)

@@ -10,10 +10,13 @@ from msgspec.structs import replace
 from participants.core import credit
 from participants.core.book import (
     Balance,
+    CashOrder,
+    CashState,
     Change,
     CreditOrder,
     DebitOrder,
     DebitState,
+    LaneRequest,
 )
 from participants.core.payment import Spent
 from participants.store import SqliteBooks
@@ -92,6 +95,33 @@ async def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None
     assert again.credited_on("0971", "20260115") == {CREDITOR_CCI: 12_500}
     assert again.spent_on("0971", "20260115") == {CREDITOR_CCI: Spent(100, 1)}
     assert again.take_sequence() > final.sequence
+    await again.close()
+
+
+async def test_what_the_iso_8583_lane_needs_is_there_again_after_a_restart(tmp_path: Path) -> None:
+    books = opened(tmp_path)
+    asked = LaneRequest(participant="0971", key="0970:000123:1:0115", subject="one", answer="{}")
+    orders = [
+        CashOrder(
+            participant="0991", cash_id=state, kind="withdrawal", state=state, cci=CREDITOR_CCI,
+            amount=100, currency="PEN", reversal="{}",
+        )
+        for state in CashState
+    ]  # fmt: skip
+    await books.save(Change(participant="0971", lane=asked))
+    await books.save(Change(participant="0971", lane=replace(asked, undo="{}")))
+    for order in orders:
+        books.submit(Change(participant="0991", cash=order))
+    await books.synced()
+    await books.close()
+
+    again = opened(tmp_path)
+    assert again.lane_request("0971", asked.key) == replace(asked, undo="{}")
+    assert again.lane_request("0970", asked.key) is None
+    assert {one.state for one in again.open_cash("0991")} == {
+        CashState.ASKED, CashState.REVERSING,
+    }  # fmt: skip
+    assert again.open_cash("0971") == []
     await again.close()
 
 

@@ -380,6 +380,11 @@ def with_cash(profile: Profile, **changes: Any) -> Profile:
     return replace(profile, cash=replace(profile.cash, **changes))
 
 
+def on_disk(folder: Path) -> bytes:
+    """Return everything that a world has written."""
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
 def tags(fields: Fields, element: str) -> dict[str, str]:
     """Return the private data of a message."""
     return decode_tlv(fields.get(element, ""), element)

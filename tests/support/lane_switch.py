@@ -117,7 +117,7 @@ class LaneSwitch:
             self.frames_refused.append(str(fault))
             return
         if is_answer(fields["t"]):
-            self._take(session, fields)
+            self._take(session, fields, body)
         elif fields["t"] == "0800":
             self._network(session, fields)
         else:
@@ -130,10 +130,10 @@ class LaneSwitch:
                 session.send(said)
         self._arrived.set()
 
-    def _take(self, session: Session, fields: Fields) -> None:
+    def _take(self, session: Session, fields: Fields, body: bytes) -> None:
         for mux in self._muxes.values():
             if session in mux.sessions:
-                mux.take(fields)
+                mux.take(fields, body)
 
     def _recognised(self, body: bytes) -> Speech:
         for member in self._members.values():

@@ -22,7 +22,9 @@ from scheme.ledger import DALE, NATIONAL, Account, Command, OpenPosition, OpenWi
 from scheme.messages import AV1, AV2, AV3, AV4, CT1, CT2, CT3, CT4, ET1, ET2, PSR1, PSR2, Message
 from scheme.network import Participant
 from scheme.profile import Profile
+from scheme.wire.iso8583_codec import codec
 from scheme.wire.tin_json import decode
+from switch.core.iso8583_messages import request_for
 from switch.flight import Answer
 from switch.house import House
 from switch.ports import Delivery, WindowOf
@@ -136,9 +138,6 @@ class ScriptedPeers:
 
 def an_iso_order(participant: str, ct2: CT2) -> bytes:
     """Return the 0200 that a single-message creditor gets for an order."""
-    from scheme.wire.iso8583_codec import codec
-    from switch.core.iso8583_messages import request_for
-
     creditor = Participant(code=participant, name="SIMULADA", kind="coop", lane="iso8583")
     fields = request_for(ct2, stan=int(ct2.trace), now=START, creditor=creditor)
     return codec(creditor.iso8583.spec).encode(fields)

@@ -4,7 +4,6 @@ Dialling, signing on, keys, echoes and the matching of answers are the shared cl
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -12,7 +11,7 @@ import structlog
 from participants.core.magic import Act
 from participants.core.replies import SILENCE, LaneReply
 from runtime.iso8583_client import Dialled, Iso8583Client
-from runtime.iso8583_speech import ECHO, network_request
+from runtime.iso8583_speech import ECHO
 from scheme.clock import Clock
 from scheme.wire.iso8583_codec import codec
 from scheme.wire.iso8583_spec import Fields
@@ -44,7 +43,6 @@ class Line:
     def __init__(self, dialled: Dialled, clock: Clock, *, first_stan: int = 1) -> None:
         self.take: Take = _nobody
         self._dialled = dialled
-        self._clock = clock
         self._client = Iso8583Client(
             dialled, clock=clock, answer=self._answer, report=self._report, first_stan=first_stan
         )
@@ -102,12 +100,7 @@ class Line:
 
     async def echo(self) -> Fields:
         """Test the line; raises PeerError or TimeoutError where nobody answers."""
-        now = self._clock.now()
-        request = network_request(
-            ECHO, stan=self._client.stan(), now=now, acquirer=self._dialled.code
-        )
-        async with self._clock.deadline(now + timedelta(seconds=self._dialled.answer_s)):
-            return await self._client.mux.ask(request)
+        return await self._client.network(ECHO)
 
     async def _answer(self, fields: Fields) -> Fields | None:
         reply = await self.take(fields)

@@ -171,6 +171,33 @@ async def test_a_refused_cancellation_is_acknowledged_and_leaves_a_dispute(desk:
     assert command.state == "DISPUTED"
 
 
+@pytest.mark.parametrize("message", ["CTC1", "0420"])
+@pytest.mark.parametrize(("refused", "state"), [(False, "CANCELLED"), (True, "DISPUTED")])
+async def test_a_cancellation_of_either_lane_ends_the_order(
+    desk: Desk, message: str, refused: bool, state: str
+) -> None:
+    desk.peers.say = lambda _: Delivery(acknowledged=True, refused=refused)
+    desk.owe("a", message=message)
+    await desk.advance(0)
+    assert [c.state for c in desk.disk.applied if isinstance(c, Advance)] == [state]
+
+
+async def test_what_may_have_been_sent_before_says_so(desk: Desk) -> None:
+    desk.peers.say = lambda _: NO
+    (owed,) = desk.owe("a", message="0420")
+    await desk.advance(4)
+    assert desk.peers.repeats == [False, True, True]
+    desk.outbox.close()
+    desk.peers.repeats.clear()
+    desk.outbox = desk.made()
+    desk.outbox.start()
+    await desk.advance(0)
+    assert desk.peers.repeats == [True], "a former process may have sent it"
+    desk.outbox.resend(owed)
+    await desk.advance(0)
+    assert desk.peers.repeats == [True, True]
+
+
 async def test_repeats_come_after_1_2_4_to_60_seconds_and_are_the_same_bytes(desk: Desk) -> None:
     desk.peers.say = lambda _: NO
     desk.owe("a")

@@ -244,8 +244,14 @@ async def test_a_notice_is_acknowledged(world: LaneWorld) -> None:
     assert (answer["t"], answer["39"], answer["70"]) == ("0810", "00", "701")
 
 
-async def test_what_no_core_knows_is_refused(world: LaneWorld) -> None:
-    assert (await world.answer(a_request("99")))["39"] == "12"
+async def test_what_is_not_whole_or_not_offered_is_refused_by_element(world: LaneWorld) -> None:
+    nothing = a_request("40")
+    del nothing["102"]
+
+    for asked in (a_request("99"), nothing):
+        answer = await world.answer(asked)
+        assert answer["39"] == "30"
+        assert iso.tags(answer, "62")["04"].startswith("DE")
 
 
 # --- magic values

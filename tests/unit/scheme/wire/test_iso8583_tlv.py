@@ -9,6 +9,9 @@ from scheme.wire.iso8583_codec import IsoFault
 from scheme.wire.iso8583_tlv import VALUE_CHARACTERS_MAX, decode_tlv, encode_tlv, printable
 
 PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " "
+WHOLE = "04005JUANA0500120600812345678"
+ENDS = ("04005JUANA", "04005JUANA050012")
+"""Where it may be cut, because a value ends there."""
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -25,11 +28,10 @@ def test_nothing_is_no_values() -> None:
     assert encode_tlv({}) == ""
 
 
-@pytest.mark.parametrize("cut", range(1, len("04005JUANA05001206008")))
+@pytest.mark.parametrize("cut", range(1, len(WHOLE)))
 def test_every_truncation_names_the_element(cut: int) -> None:
-    whole = "04005JUANA0500120600812345678"
-    text = whole[:cut]
-    if text in ("04005JUANA", "04005JUANA050012"):
+    text = WHOLE[:cut]
+    if text in ENDS:
         assert decode_tlv(text, 48)
         return
     with pytest.raises(IsoFault) as caught:

@@ -179,6 +179,13 @@ def test_an_approval_of_cash_has_its_own_code_and_elements() -> None:
     assert (fields["38"], fields["54"]) == ("A1B2C3", "balance")
 
 
+def test_an_approval_of_nothing_on_record_says_no_more() -> None:
+    fields = answer_to(a_transfer(), Told(response_code="00"))
+
+    assert fields["39"] == "00"
+    assert not {"15", "38", "48", "62"} & set(fields)
+
+
 def test_only_what_counts_of_the_answer_is_read() -> None:
     with pytest.raises(msgspec.DecodeError):
         told_of_order(b"nonsense", "")

@@ -89,6 +89,21 @@ def test_cash_handed_in_becomes_a_deposit() -> None:
     assert asked(replace(CT2_ASKED, purposeCode=DEPOSIT_PURPOSE))["3"] == "210000"
 
 
+def test_what_an_order_leaves_out_stays_out() -> None:
+    bare = {"creditorName": None, "sameCustomerFlag": None, "unstructuredInformation": None}
+    ct2 = replace(CT2_ASKED, debtorMobileNumber=None, **bare)
+
+    assert set(tags(asked(ct2), "48")) == {"01", "04", "05", "06", "09", "11", "12"}
+
+
+def test_what_a_query_leaves_out_stays_out() -> None:
+    bare = {"debtorName": None, "creditorMobileNumber": None, "creditorCCI": None}
+    fields = asked(replace(AV2_ASKED, channel="52", **bare))
+
+    assert not {"02", "03", "04"} & set(tags(fields, "48"))
+    assert "103" not in fields
+
+
 @pytest.mark.parametrize("spec", ISO8583_SPECS)
 @pytest.mark.parametrize(
     "message",

@@ -162,8 +162,10 @@ def test_a_fee_that_is_not_told_is_the_tariffs() -> None:
     outside = order(a_transfer(de103=account(BANK)))
     elsewhere = order(a_transfer({"12": "O"}, de103=account(BANK)))
     told = order(a_transfer({"11": "123"}, de103=account(BANK)))
+    own = order(a_transfer(de103=account(CORE, 7)))
 
     assert (inside.feeAmount, outside.feeAmount, told.feeAmount) == (0, 80, 123)
+    assert own.feeAmount == 0
     assert (elsewhere.applicationCriteria, elsewhere.feeAmount) == ("O", 700)
 
 

@@ -54,6 +54,8 @@ EVENTS: tuple[Event, ...] = (
     CancellationDelivered(),
     CancellationRefused(),
 )
+
+
 def test_every_kind_of_event_is_tried_here() -> None:
     assert {type(event) for event in EVENTS} == set(get_args(Event))
 

@@ -1,33 +1,31 @@
-"""A message of ISO 8583 taken apart for people: part by part, up to the first that is wrong.
+"""The careful reader of ISO 8583: a message part by part, each with what is wrong with it."""
 
-The codec is strict and fast and says one fault; whoever looks at a frame wants all that stands
-before it as well. Both follow the same tables, and a test holds them together.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
 
-from scheme.wire.iso8583_spec import MESSAGE_TYPES, PREFIX_DIGITS, SPECS, Element, IsoSpec
+from scheme.wire.iso8583_spec import MESSAGE_TYPES, PREFIX_DIGITS, Element, IsoSpec
 
 LEFT_OVER: Final = ""
 TYPE, BITMAP, SECOND_BITMAP = "t", "p", "1"
 _BITMAP_BITS: Final = 64
 _BITMAP_BYTES: Final = 8
-_THIRD: Final = 65
 _HEX: Final = frozenset("0123456789ABCDEF")
 _TYPE_DIGITS: Final = 4
 
 
-class Stretch(Struct, frozen=True, kw_only=True):
-    """Some bytes of a message that belong together.
+class Part(Struct, frozen=True, kw_only=True, gc=False):
+    """One stretch of a message, as the careful reader met it.
 
     Attributes:
-        key: ``t``, ``p`` (bitmap), ``1`` (second bitmap), an element's number, or empty for what
-            is left over.
-        value: what they say; empty where they cannot be read.
-        rule: what is wrong with them, or empty.
+        key: ``t``, ``p`` (bitmap), ``1`` (second bitmap), an element, or empty for what follows
+            the last one.
+        at: offset of its first byte.
+        end: offset after its last byte, as far as there is one.
+        value: its text; empty where it could not be read.
+        rule: what is wrong with it; empty if nothing.
     """
 
     key: str
@@ -36,25 +34,42 @@ class Stretch(Struct, frozen=True, kw_only=True):
     value: str = ""
     rule: str = ""
 
+    @property
+    def field(self) -> str:
+        """What a fault calls it."""
+        return _FIELD_OF.get(self.key) or f"DE{self.key}"
 
-class _Broken(Exception):  # noqa: N818 - the way out of a walk
-    """The part that is being read breaks a rule."""
+
+_FIELD_OF: Final = {TYPE: "MTI", BITMAP: "bitmap", SECOND_BITMAP: "bitmap", LEFT_OVER: "length"}
 
 
-def walk(message: bytes, spec: str) -> list[Stretch]:
-    """Return the parts of a message; the last one has a rule if the message breaks it."""
-    return _Walk(message, SPECS[spec]).run()
+class _Broken(Exception):
+    """The part that is being read breaks a rule, and nothing after it can be told apart."""
+
+
+class _Wrong(Exception):
+    """The part that was read breaks a rule; where the next one begins is known."""
+
+
+def elements_of(spec: IsoSpec) -> Mapping[int, Element]:
+    """Return the elements of a variant by number."""
+    return {element.number: element for element in spec.elements}
+
+
+def walk(message: bytes, spec: IsoSpec) -> list[Part]:
+    """Return the parts of a message, up to the first after which no other can be found."""
+    return _Walk(message, spec).run()
 
 
 class _Walk:
     def __init__(self, message: bytes, spec: IsoSpec) -> None:
         self._message = message
         self._spec = spec
-        self._elements = {element.number: element for element in spec.elements}
+        self._elements = elements_of(spec)
         self._at = 0
-        self._found: list[Stretch] = []
+        self._found: list[Part] = []
 
-    def run(self) -> list[Stretch]:
+    def run(self) -> list[Part]:
         try:
             self._part(TYPE, self._type)
             bits = self._bits(self._part(BITMAP, self._bitmap), 0)
@@ -62,22 +77,24 @@ class _Walk:
                 bits += self._bits(self._part(SECOND_BITMAP, self._bitmap), _BITMAP_BITS)
             for number in bits:
                 if number != 1:
-                    self._part(str(number), lambda number=number: self._element(number))
+                    self._part(str(number), partial(self._element, number))
             if self._at < len(self._message):
                 self._part(LEFT_OVER, self._rest)
         except _Broken:
-            pass  # Its stretch says why.
+            pass  # Its part says why.
         return self._found
 
     def _part(self, key: str, read: Callable[[], str]) -> str:
         start = self._at
         try:
             value = read()
-        except _Broken as broken:
+        except (_Broken, _Wrong) as broken:
             end = max(self._at, min(start + 1, len(self._message)))
-            self._found.append(Stretch(key=key, at=start, end=end, rule=str(broken)))
-            raise
-        self._found.append(Stretch(key=key, at=start, end=self._at, value=value))
+            self._found.append(Part(key=key, at=start, end=end, rule=str(broken)))
+            if isinstance(broken, _Broken):
+                raise
+            return ""
+        self._found.append(Part(key=key, at=start, end=self._at, value=value))
         return value
 
     def _take(self, count: int) -> bytes:
@@ -92,24 +109,25 @@ class _Walk:
     def _type(self) -> str:
         kind = self._digits(_TYPE_DIGITS)
         if kind not in MESSAGE_TYPES:
-            raise _Broken(f"one of {', '.join(MESSAGE_TYPES)}")
+            raise _Wrong(f"one of {', '.join(MESSAGE_TYPES)}")
         return kind
 
     def _bitmap(self) -> str:
-        return self._binary(_BITMAP_BYTES)
+        try:
+            return self._binary(_BITMAP_BYTES)
+        except _Wrong as wrong:
+            raise _Broken(str(wrong)) from wrong
 
     @staticmethod
     def _bits(bitmap: str, before: int) -> list[int]:
         number = int(bitmap, 16)
         return [
-            before + bit
-            for bit in range(1, _BITMAP_BITS + 1)
-            if number >> (_BITMAP_BITS - bit) & 1
+            before + bit for bit in range(1, _BITMAP_BITS + 1) if number >> (_BITMAP_BITS - bit) & 1
         ]
 
     def _element(self, number: int) -> str:
         element = self._elements.get(number)
-        if number == _THIRD or element is None:
+        if element is None:
             raise _Broken("no such element in this profile: its bit must be 0")
         length = self._length(element)
         if element.kind == "b":
@@ -122,7 +140,10 @@ class _Walk:
         digits = PREFIX_DIGITS[element.prefix]
         if not digits:
             return element.length
-        length = int(self._digits(digits, of_length=True))
+        try:
+            length = int(self._digits(digits, of_length=True))
+        except _Wrong as wrong:
+            raise _Broken(str(wrong)) from wrong
         if not 1 <= length <= element.length:
             raise _Broken(f"its length is from 1 to {element.length}, and says {length}")
         return length
@@ -135,10 +156,10 @@ class _Walk:
         else:
             packed = self._take((count + 1) // 2).hex().upper()
             if len(packed) > count and packed[0] != "0":
-                raise _Broken(f"{what}, the first half byte 0")
+                raise _Wrong(f"{what}, the first half byte 0")
             text = packed[len(packed) - count :]
         if not (text.isascii() and text.isdigit()):
-            raise _Broken(f"{what}, {'in ASCII' if encoding == 'ascii' else 'packed'}")
+            raise _Wrong(f"{what}, {'in ASCII' if encoding == 'ascii' else 'packed'}")
         return text
 
     def _binary(self, size: int) -> str:
@@ -146,15 +167,15 @@ class _Walk:
             return self._take(size).hex().upper()
         text = self._take(2 * size).decode("ascii", "replace")
         if not _HEX.issuperset(text):
-            raise _Broken(f"{2 * size} hex digits in upper case")
+            raise _Wrong(f"{2 * size} hex digits in upper case")
         return text
 
     def _text(self, count: int, kind: str) -> str:
         text = self._take(count).decode("ascii", "replace")
         if not (text.isascii() and text.isprintable()):
-            raise _Broken("printable ASCII")
+            raise _Wrong("printable ASCII")
         if kind == "an" and not text.replace(" ", "").isalnum():
-            raise _Broken("letters and digits")
+            raise _Wrong("letters and digits")
         return text
 
     def _rest(self) -> str:

@@ -1,0 +1,185 @@
+"""The commands about the ISO 8583 lane: decode without a country, links, findings, timelines."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.fake_country import (
+    INSTRUCTION,
+    VERIFICATION,
+    Chasqui,
+    FakeCountry,
+    a_row,
+    a_transfer,
+)
+
+MESSAGE = "30323030" + b"2020000000000000".hex() + b"400000".hex() + b"000123".hex()
+LANE = {
+    "participant": "0975",
+    "spec": "ascii-1987",
+    "header": "binary-2",
+    "mac": "aes-cmac",
+    "links_max": 4,
+    "pending": 1,
+    "links": [
+        {
+            "address": "127.0.0.1:50001",
+            "since": "2026-01-15T15:18:30+00:00",
+            "pending": 1,
+            "received": 12,
+            "sent": 34,
+            "key_check_value": "A1B2C3",
+        }
+    ],
+    "counts": {"late": 1, "unmatched": 2, "bad_format": 3, "bad_length": 4},
+}
+FINDING = {
+    "at": "2026-01-15T15:18:30+00:00",
+    "participant": "0975",
+    "kind": "unmatched",
+    "message": "0210",
+    "stan": "000124",
+    "rrn": "632710000123",
+    "explanation": "no request of ours is like it",
+    "near": "DE11 differs",
+}
+
+
+def frame_row(message: str, sender: str, receiver: str, **fields: str) -> dict[str, Any]:
+    return a_row(message, sender, receiver) | {"http_status": None, "body": {message: fields}}
+
+
+def test_a_message_is_decoded_without_a_country(chasqui: Chasqui, country: FakeCountry) -> None:
+    code, out, _ = chasqui("iso", "decode", MESSAGE)
+
+    assert code == 0
+    assert "guessed: spec, header, tpdu" in out
+    assert "000123" in out
+    assert country.asked == []
+
+
+def test_a_file_is_decoded_and_a_broken_frame_ends_with_1(chasqui: Chasqui, tmp_path: Path) -> None:
+    file = tmp_path / "frame.hex"
+    file.write_text(MESSAGE[:-4])
+
+    code, out, _ = chasqui("iso", "decode", str(file), "--header", "none", "--no-tpdu")
+
+    assert code == 1
+    assert "DE11 at byte 26" in out
+
+
+def test_an_explanation_is_also_json(chasqui: Chasqui) -> None:
+    code, out, _ = chasqui("iso", "decode", MESSAGE, "--spec", "ascii-1987", "--json")
+
+    told = json.loads(out)
+    assert (code, told["message"], told["guessed"]) == (0, "0200", ["header", "tpdu"])
+    assert [row["element"] for row in told["rows"]] == ["MTI", "bitmap", "DE3", "DE11"]
+
+
+def test_a_participant_says_how_its_frames_are_written(chasqui: Chasqui) -> None:
+    code, out, _ = chasqui("iso", "decode", MESSAGE, "--participant", "0976", "--json")
+
+    told = json.loads(out)
+    assert (code, told["spec"], told["header"]) == (1, "packed-1987", "ascii-4")
+    alone = ("iso", "decode", MESSAGE, "--participant", "0975", "--header", "none")
+    assert chasqui(*alone)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("decode", "no-such-file"), "neither hex digits nor a file"),
+        (("decode", MESSAGE, "--participant", "0970"), "0970 does not speak ISO 8583"),
+        (("decode", MESSAGE, "--participant", "1234"), "no participant 1234"),
+        (("send", "--as", "0970", "--kind", "echo"), "0970 does not speak ISO 8583"),
+        (("send", "--as", "0975", "--kind", "raw"), "belong together"),
+        (("send", "--as", "0975", "--kind", "echo", "00"), "belong together"),
+        (("send", "--as", "0975", "--field", "x"), "is no element"),
+        (("send", "--as", "0991", "--kind", "deposit", "--amount", "5"), "--to"),
+    ],
+)
+def test_a_wrong_argument_does_nothing(chasqui: Chasqui, words: tuple[str, ...], text: str) -> None:
+    code, _, err = chasqui("iso", *words)
+
+    assert code == 2
+    assert text in err
+
+
+def test_links_are_listed_with_what_did_not_fit(chasqui: Chasqui, country: FakeCountry) -> None:
+    country.on("GET", "/iso8583/links", {"participants": [LANE], "strangers": {"not_permitted": 5}})
+
+    code, out, _ = chasqui("iso", "links")
+
+    assert code == 0
+    row = next(line for line in out.splitlines() if line.startswith("0975"))
+    assert row.split() == ["0975", "1/4", "aes-cmac", "1", "1", "2", "0", "0", "7"]
+    assert "key check value A1B2C3" in out
+    assert "not permitted 5" in out
+    assert "iso findings" in out
+    assert json.loads(chasqui("iso", "links", "--json")[1])["participants"][0]["pending"] == 1
+
+
+def test_nobody_may_speak_it(chasqui: Chasqui, country: FakeCountry) -> None:
+    country.on("GET", "/iso8583/links", {"participants": [], "strangers": {}})
+
+    assert "Nobody here speaks ISO 8583." in chasqui("iso", "links")[1]
+
+
+def test_findings_come_with_their_near_miss_and_what_to_do(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    country.on("GET", "/iso8583/findings", {"findings": [FINDING]})
+
+    code, out, _ = chasqui("iso", "findings", "--participant", "0975", "--limit", "5")
+
+    assert code == 0
+    assert country.last("/iso8583/findings").query == {"participant": "0975", "limit": "5"}
+    assert "0975  unmatched  0210 STAN 000124 RRN 632710000123" in out
+    assert "Nearest: DE11 differs" in out
+    assert "an answer must repeat DE11, DE32 and DE37" in out
+
+
+def test_no_findings_are_good_news(chasqui: Chasqui, country: FakeCountry) -> None:
+    country.on("GET", "/iso8583/findings", {"findings": []})
+
+    assert "No findings" in chasqui("iso", "findings")[1]
+    assert chasqui("iso", "findings", "--json")[1].strip() == "[]"
+
+
+def test_both_wires_stand_in_one_timeline(chasqui: Chasqui, country: FakeCountry) -> None:
+    rows = [
+        a_row("CT1", "0002", "CCE"),
+        frame_row("0200", "CCE", "0971", **{"3": "400000", "4": "000000002550", "49": "604"}),
+        frame_row("0210", "0971", "CCE", **{"3": "400000", "39": "00"}),
+        a_row("CT4", "CCE", "0002"),
+    ]
+    answer = {"transfer": a_transfer(), "timeline": rows, "entries": [], "owed": []}
+    country.on("GET", f"/transfers/{INSTRUCTION}", answer)
+
+    code, out, _ = chasqui("show", INSTRUCTION)
+
+    assert code == 0
+    assert "0200 transfer S/ 25.50" in out
+    assert "00 approved" in out
+    assert "said so (0210)" in out
+
+
+def test_a_payment_shows_both_frames_of_a_core(chasqui: Chasqui, country: FakeCountry) -> None:
+    from tests.support.fake_country import a_payment
+
+    verified = [frame_row("0200", "CCE", "0971", **{"3": "330000"})]
+    ordered = [a_row("CT1", "0970", "0998"), frame_row("0200", "CCE", "0971", **{"3": "400000"})]
+    ordered.append(frame_row("0210", "0971", "CCE", **{"3": "400000", "39": "00"}))
+    country.on("POST", "/control/payments", a_payment())
+    country.on("GET", f"/transfers/{VERIFICATION}", {"timeline": verified})
+    country.on("GET", f"/transfers/{INSTRUCTION}", {"timeline": ordered})
+
+    code, out, _ = chasqui(
+        "send", "--from", "97000110020030040142", "--to", "97100220030040050213", "--amount", "1"
+    )
+
+    assert code == 0
+    assert "0200 verification" in out
+    assert "0200 transfer" in out
