@@ -9,6 +9,8 @@
     ACSC                           credited exactly once    final
     RJCT                           never credited           given back, or never debited
 
+Cash at a machine has a table of its own (``chasqui.cash_books``).
+
 A return is a payment the other way: whoever was credited gives, and both books say so.
 
 What both say of an order must be the same, field by field. Whether an institution's accounts hold
@@ -24,6 +26,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from chasqui.answers import Movement, Recount, ReturnRow, Transfer
+from chasqui.cash_books import is_cash
+from chasqui.cash_books import judge as judge_cash
 from chasqui.language import N_
 from scheme.money import CURRENCY_BY_CODE
 
@@ -146,6 +150,16 @@ def compare(
     known: set[tuple[str, str, str]] = set()
     compared = 0
     for one in orders:
+        if is_cash(one):
+            findings.extend(_cash(one, books, returned[one.instruction_id]))
+            missing |= {one.creditor_agent, one.debtor_agent} - books.keys()
+            known |= {
+                (code, role, one.instruction_id)
+                for code in (one.creditor_agent, one.debtor_agent)
+                for role in (_CREDITOR, _DEBTOR)
+            }
+            compared += one.creditor_agent in books or one.debtor_agent in books
+            continue
         sides = ((one.creditor_agent, _CREDITOR, _creditor), (one.debtor_agent, _DEBTOR, _debtor))
         for code, role, judge in sides:
             known.add((code, role, one.instruction_id))
@@ -160,6 +174,15 @@ def compare(
         findings.extend(_strangers(book, known))
         findings.extend(_waiting(book))
     return Comparison(tuple(findings), compared, frozenset(missing - {""}))
+
+
+def _cash(one: Transfer, books: Mapping[str, Book], returned: int) -> Iterable[Finding]:
+    for code, role in ((one.creditor_agent, _CREDITOR), (one.debtor_agent, _DEBTOR)):
+        book = books.get(code)
+        found = None if book is None else judge_cash(one, returned, book.last, role=role)
+        if book is not None and found is not None:
+            kind = Kind.DIFFERENT if found.is_different else Kind.NOT_YET
+            yield Finding(kind, one.instruction_id, code, found.text)
 
 
 def _creditor(one: Transfer, book: Book) -> Finding | None:

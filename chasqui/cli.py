@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "send": ("send", N_("Pay: look up, verify and transfer, leg by leg.")),
     "route": ("route", N_("Explain which rail would carry a payment.")),
     "payments": ("payments", N_("List orders of the deferred and LBTR rails.")),
+    "cash": ("cash", N_("Withdraw and hand in cash at machines and agents.")),
     "lookup": ("lookup", N_("Show where a phone can be paid.")),
     "transfers": ("transfers", N_("List transfers.")),
     "show": ("show", N_("Show everything about one transfer.")),

@@ -42,7 +42,7 @@ _Page = TypeVar("_Page", TransfersPage, PaymentsPage, ReturnsAnswer)
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 _CONNECT_S = 3.0
 _PIECE_BYTES = 64 * 1024
-_POSTED = frozenset({"POSTED", "CONFIRMED"})
+_POSTED = frozenset({"POSTED", "CONFIRMED", "APPROVED", "DISPUTED_POSTED"})
 _USAGE_STATUSES = {400, 404, 415, 422}
 
 

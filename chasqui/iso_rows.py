@@ -10,26 +10,15 @@ from chasqui.iso_meanings import CURRENCIES, network_name, operation_name, respo
 from chasqui.language import N_
 from chasqui.output import amount_text
 from chasqui.told import told
-from scheme.masking import (
-    mask_card,
-    mask_cci,
-    mask_document,
-    mask_name,
-    mask_phone,
-    mask_text,
-    mask_token,
-)
 from scheme.wire.iso8583_codec import IsoFault, Part
 from scheme.wire.iso8583_spec import ELEMENTS, Fields
 from scheme.wire.iso8583_tlv import decode_tlv
+from scheme.wire.iso8583_view import HIDDEN, SECRET, masked_value
 
 TYPE, BITMAP, SECOND_BITMAP, LEFT_OVER = "t", "p", "1", ""
 """Keys of the parts that are no elements."""
-HIDDEN: Final = "****"
 _RAW_BYTES: Final = 8
 """Bytes of a part that are shown; more would fill the screen, and say nothing."""
-_PHONE_DIGITS: Final = 9
-_CCI_DIGITS: Final = 20
 
 NAMES: Final[Mapping[str, str]] = {
     TYPE: N_("Message type"),
@@ -103,16 +92,9 @@ TAGS: Final[Mapping[str, Mapping[str, str]]] = {
         "08": N_("Text of the notice"),
     },
 }
-_SECRET: Final = frozenset({"52", "48.30", "48.40"})
-_MACS: Final = frozenset({"64", "128"})
-_NAMES_OF_PEOPLE: Final = frozenset({"48.04", "48.08"})
-_DOCUMENTS: Final = frozenset({"48.06", "48.16"})
-_PHONES: Final = frozenset({"48.07", "48.31"})
 _ACCOUNTS: Final = frozenset({"102", "103"})
-_PLAIN_TAGS: Final = frozenset({"01", "02", "05", "09", "10", "11", "12", "13", "15", "41"})
 _OUTSIDE: Final = frozenset({TYPE, BITMAP, SECOND_BITMAP})
-_PERSONAL: Final = frozenset({"2", "48", *_ACCOUNTS, *_SECRET})
-_FREE_TEXT: Final = frozenset({"41", "42", "43", "54", "62"})
+_PERSONAL: Final = frozenset({"2", "48", *_ACCOUNTS, *SECRET})
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -163,7 +145,7 @@ def rows_of(part: Part, raw: bytes, start: int, fields: Fields) -> list[Row]:
         element=part.field,
         name=name,
         raw=HIDDEN if key in _PERSONAL or _is_telling(key, part.value) else hex_text(inside),
-        value="" if key in TAGS else masked(key, part.value),
+        value="" if key in TAGS else masked_value(key, part.value),
         note=_note(key, part, fields),
     )
     return [row, *(_tag_rows(key, part.value) if key in TAGS else ())]
@@ -175,38 +157,9 @@ def hex_text(raw: bytes) -> str:
     return shown if len(raw) <= _RAW_BYTES else f"{shown}\N{HORIZONTAL ELLIPSIS}"
 
 
-def masked(key: str, value: str) -> str:
-    """Return a value as people may see it.
-
-    Args:
-        key: an element's number, or ``48.04`` for a tag inside one.
-    """
-    if key in _SECRET:
-        return HIDDEN
-    if key == "2":
-        return mask_card(value)
-    if key in _ACCOUNTS:
-        return _account(value)
-    if key in _NAMES_OF_PEOPLE:
-        return mask_name(value)
-    if key in _DOCUMENTS:
-        return mask_document(value)
-    if key in _PHONES:
-        return mask_phone(value)
-    if key == "48.03":
-        return mask_phone(value) if value.isdigit() else mask_token(value)
-    element, _point, tag = key.partition(".")
-    is_free = (element == "48" and tag not in _PLAIN_TAGS) or tag in {"04", "08"}
-    return mask_text(value) if is_free or key in _FREE_TEXT else value
-
-
-def _account(value: str) -> str:
-    return mask_cci(value) if len(value.strip()) == _CCI_DIGITS else mask_token(value.strip())
-
-
 def _is_telling(key: str, value: str) -> bool:
     """Tell whether a value is shown otherwise than it came, so that its bytes must not be."""
-    return key in ELEMENT_KEYS and masked(key, value) != value
+    return key in ELEMENT_KEYS and masked_value(key, value) != value
 
 
 ELEMENT_KEYS: Final = frozenset(element.key for element in ELEMENTS)
@@ -223,7 +176,7 @@ def _tag_rows(key: str, text: str) -> Sequence[Row]:
             element=f"DE{key}.{tag}",
             name=_(TAGS[key][tag]) if tag in TAGS[key] else "",
             raw="",
-            value=masked(f"{key}.{tag}", value),
+            value=masked_value(f"{key}.{tag}", value),
         )
         for tag, value in tags.items()
     ]

@@ -334,6 +334,7 @@ LIBRARIES = (
 
 OUR_OWN: Mapping[str, str] = {
     **clearing.OUR_OWN,
+    **iso8583.OUR_OWN,
     "check digits agree with entity, office and account": N_(
         "the check digits are wrong: compare all 20 digits"
     ),

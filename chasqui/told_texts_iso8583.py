@@ -3,6 +3,8 @@
 They belong to ``chasqui.told_texts``, which says what the slots are.
 """
 
+from collections.abc import Mapping
+
 from chasqui.language import N_
 
 LANE = (
@@ -20,6 +22,17 @@ LANE = (
     N_("{code} leaves the outcome open"),
     N_("an approval names the holder of the account"),
     N_("another amount"),
+    N_("another account"),
+    N_("another currency"),
+    N_("another order"),
+    N_("an account was found under no id"),
+    N_("its debtor's institution took the order back"),
+    N_("{least} to {most} bytes"),
+    N_("hex digits are needed"),
+    N_("two hex digits a byte; blanks and line ends do not matter"),
+    N_("this institution is not on the ISO 8583 lane"),
+    N_("one of cut, hold, resume"),
+    N_("host and port are needed"),
     N_("not a 0210"),
     N_("{count} requests wait on every link: it does not answer"),
     N_("a request with the same STAN, RRN and acquirer waits already"),
@@ -46,6 +59,44 @@ LANE = (
     N_("the peer closed"),
 )
 
+MESSAGES = (
+    N_("is not hex digits"),
+    N_("has {count} bytes, and must have {limit}"),
+    N_("another key-encrypting key was used"),
+    N_("four ASCII digits"),
+    N_("two bytes"),
+    N_("from {least} to {most} bytes, the header not counted"),
+    N_("it announces {count} bytes, and {limit} follow"),
+    N_("does not verify"),
+    N_("it must be there"),
+    N_("the message ends {count} bytes before it does"),
+    N_("one of {names}"),
+    N_("no such element in this profile: its bit must be 0"),
+    N_("its length is from 1 to {most}, and says {count}"),
+    N_("the digits of its length"),
+    N_("the digits of its length, in ASCII"),
+    N_("the digits of its length, packed"),
+    N_("the digits of its length, the first half byte 0"),
+    N_("{count} digits, in ASCII"),
+    N_("{count} digits, packed"),
+    N_("{count} digits, the first half byte 0"),
+    N_("{count} hex digits in upper case"),
+    N_("printable ASCII"),
+    N_("letters and digits"),
+    N_("nothing follows the last element; {count} bytes do"),
+    N_("nearest is the {message} with DE11 {number}: {names}"),
+    N_("not served here"),
+    N_("GET /iso8583/links lists who is"),
+    N_("no such table"),
+    N_("not of this lane"),
+    N_("{what} must be there"),
+    N_("no such element in this profile"),
+    N_("DE{number} {what}: {name}, key check value {value}, {count} bytes covered"),
+    N_("{count} digits, the first half byte 0"),
+    N_("a key change (101) comes first, as fleet.toml names a MAC"),
+    N_("fleet.toml says mac = {value}: there is no key to change"),
+)
+
 PRIVATE_DATA = (
     N_("its length says {limit}, {count} characters are left"),
     N_("a tag of two digits at character {count}"),
@@ -54,6 +105,23 @@ PRIVATE_DATA = (
 )
 
 CASH = (
+    N_("a card, and 604 or 840"),
+    N_("twelve digits of what was given out"),
+    N_("no such state"),
+    N_("no withdrawal has this id"),
+    N_("no machines here"),
+    N_("no machine here has that currency"),
+    N_("mandatory for a deposit"),
+    N_("a card, or a phone and its code"),
+    N_("zero or more, in minor units"),
+    N_("digits"),
+    N_("its money is held; the issuer was asked and has not answered yet"),
+    N_("the issuer paid the machine's institution"),
+    N_("cash that was not given out went back to the issuer, which will not give it to its member"),
+    N_("refused; nothing moved"),
+    N_("without an answer in time; the issuer is owed the reversal"),
+    N_("undone; the issuer holds nothing of it"),
+    N_("expired, and the issuer will not undo what it may have posted"),
     N_("refused by the issuer {code}"),
     N_("{count} digits, the member's"),
     N_("{code} is not on the ISO 8583 lane, so it cannot be asked for cash"),
@@ -104,4 +172,11 @@ SETTINGS = (
     N_("ten hex digits, or empty"),
 )
 
-TEMPLATES = (*LANE, *PRIVATE_DATA, *CASH, *SETTINGS)
+OUR_OWN: Mapping[str, str] = {
+    "GET /cash lists them; an immediate transfer is at /transfers/{path}": N_(
+        "See what there is with: chasqui cash list"
+    ),
+}
+"""What is said in another way at the command line, in every language."""
+
+TEMPLATES = (*LANE, *MESSAGES, *PRIVATE_DATA, *CASH, *SETTINGS, *OUR_OWN)

@@ -304,7 +304,7 @@ class Iso8583Client:
     def _refuse(self, session: Session, fault: IsoFault) -> None:
         kind = BAD_MAC if isinstance(fault, BadMac) else BAD_FORMAT
         self.mux.counts[kind] += 1
-        self._report(kind, fault.raw or {})
+        self._report(kind, dict(fault.raw or {}))
         log.warning("message refused", agent=self.dialled.code, rule=str(fault))
         answer = refusal_of(fault)
         if answer is not None:

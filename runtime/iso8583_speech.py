@@ -154,7 +154,7 @@ def answer_type(kind: str) -> str:
     return f"{kind[:2]}{int(kind[2]) + 1}0"
 
 
-def brief_answer(request: Fields, response_code: str, rule: str = "") -> Fields:
+def brief_answer(request: Mapping[str, str], response_code: str, rule: str = "") -> Fields:
     """Return an answer that says only a code, and the rule behind it where there is one."""
     answer = {"t": answer_type(request["t"])}
     for key in _ECHOED:

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from scheme.clock import Clock, to_ms
 from scheme.ledger import Duplicate, Oppose, PutFact, Short
@@ -21,7 +22,7 @@ from switch.core.cash import CashAnswer, CashRecord, opposition_id
 from switch.core.cash_messages import dispensed_of, malformed
 from switch.core.cash_outcome import undispensed
 from switch.core.cash_rules import position_short
-from switch.core.iso8583_codes import APPROVED, INVALID_AMOUNT
+from switch.core.iso8583_codes import APPROVED, INVALID_AMOUNT, ISSUER_UNAVAILABLE
 from switch.ports import Ledger, Outbox, WindowOf
 
 log = structlog.get_logger()
@@ -105,8 +106,8 @@ class CashReversals:
         if isinstance(result, Short):
             # Nothing was taken back and nothing is remembered: the machine's repeat tries again.
             log.warning("cash could not go back", transfer_id=identity, agent=record.acquirer)
-            owner = result.account.owner
-            return position_short(owner, self._fleet, result.available_minor)
+            short = position_short(result.account.owner, self._fleet, result.available_minor)
+            return replace(short, response_code=ISSUER_UNAVAILABLE)
         if not isinstance(result, Duplicate):
             log.info("cash not dispensed", transfer_id=identity, dispensed=dispensed)
             self._outbox.take((owed,))

@@ -13,6 +13,8 @@ from scheme.clock import Clock, from_ms, to_ms
 from scheme.errors import BadSignature
 from scheme.masking import mask_message, mask_text
 from scheme.wire import jws
+from scheme.wire.iso8583_spec import MESSAGE_TYPES
+from scheme.wire.iso8583_view import masked_message
 from switch.cash_view import cash_decision, cash_line
 from switch.core.cash import CashState
 from switch.core.payment import PAYMENT_STATES
@@ -28,6 +30,8 @@ from switch.wire_log import WireMessage
 _CONFIRMATION: Final = "CT5"
 _CANCELLATIONS: Final = ("CTC1", REVERSAL)
 _MARGIN_US: Final = 60_000_000
+_UNREAD_FRAME: Final = "ISO 8583"
+"""Name of a message of that lane whose type could not be read."""
 
 Row = dict[str, Any]
 
@@ -356,7 +360,8 @@ def entry_view(entry: EntryRow) -> Row:
 
 
 def _message(message: WireMessage) -> Row:
-    body = masked_body(message.body)
+    is_frame = message.name in MESSAGE_TYPES or message.name == _UNREAD_FRAME
+    body = _masked_frame(message) if is_frame else masked_body(message.body)
     return {
         "at": from_ms(message.at_us // 1000).isoformat(),
         "at_us": message.at_us,
@@ -372,6 +377,12 @@ def _message(message: WireMessage) -> Row:
         "body": body,
         "note": message.note or None,
     }
+
+
+def _masked_frame(message: WireMessage) -> Row | None:
+    """Return a frame of ISO 8583 under its type, as ``masked_body`` does with a root key."""
+    fields = masked_message(message.body)
+    return None if fields is None else {message.name: fields}
 
 
 def _codes(body: Any) -> Row:

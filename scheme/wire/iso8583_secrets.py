@@ -34,8 +34,12 @@ def for_log_refused(codec: Codec, body: bytes) -> bytes:
 
     What cannot be read may hold anything: from the first wrong element on only its length is kept.
     """
+    try:
+        return for_log(codec, codec.decode(body), body)
+    except IsoFault:
+        parts = codec.walk(body)
     kept = bytearray(BLANK.encode() * len(body))
-    for part in codec.walk(body):
+    for part in parts:
         if part.rule:
             break
         if not _blanks({part.key: part.value}):

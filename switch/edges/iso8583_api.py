@@ -1,14 +1,15 @@
 """The operator's routes of the ISO 8583 lane: links, what did not fit, and any frame explained."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from runtime.http_server import Request, Response
 from scheme.limits import ISO_FINDINGS_KEPT_MAX, ISO_FRAME_BYTES_MAX
-from scheme.network import Participant
+from scheme.network import Iso8583, Participant
 from scheme.wire.iso8583_spec import SPECS
+from switch.core.iso8583_explained import explained
 from switch.iso8583_links import IsoLinks
 from switch.routes import Problem, RouteHandler, as_json, read_json
 
@@ -68,7 +69,15 @@ class Iso8583Api:
     async def _decode(self, request: Request, _: Mapping[str, str]) -> Response:
         wanted: _Decode = read_json(request, _Decode)
         frame = _bytes(wanted.hex)
-        return as_json(self._explained(wanted, frame))
+        if wanted.spec is not None and wanted.spec not in SPECS:
+            raise Problem(400, "no such table", field="spec", hint=f"one of {', '.join(SPECS)}")
+        spoken: Iso8583 | None = None
+        if wanted.participant is not None:
+            if wanted.participant not in self._links.lanes:
+                hint = "GET /iso8583/links lists who is"
+                raise Problem(404, "not of this lane", field="participant", hint=hint)
+            spoken = self._fleet[wanted.participant].iso8583
+        return as_json(explained(frame, spoken, wanted.spec))
 
 
 def _only(query: Mapping[str, str], known: Sequence[str]) -> None:

@@ -7,8 +7,6 @@ to a link is ``NotConnected``.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
-
 from runtime.iso8583_speech import (
     APPROVED,
     ECHO,
@@ -104,6 +102,7 @@ class Iso8583Peers:
             NotConnected: nothing was written.
             NoAnswer: it was, and no answer came.
         """
+        self._links.lane(participant)  # Before its table is asked for: it may have left the fleet.
         spoken = codec(self._fleet[participant].iso8583.spec)
         try:
             fields = spoken.decode(prepared)
@@ -165,7 +164,8 @@ class Iso8583Peers:
         began_us = self._clock.now_us()
         sent = lane.send(fields)
         lane.counts["asked"] += 1
-        note, answer, body = "", {}, b""
+        answer: Fields = {}
+        note, body = "", b""
         try:
             answer, body = await lane.answer(sent)
         except NoAnswer as error:

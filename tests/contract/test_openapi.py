@@ -28,8 +28,10 @@ from scheme.network import Fleet
 from switch.core.payment import PaymentState
 from switch.core.transfer import TransferState
 from switch.desk import OperatorDesk
+from switch.edges.iso8583_api import Iso8583Api
 from switch.edges.operator_api import OperatorApi
 from switch.edges.routing_api import RoutingApi
+from switch.iso8583_links import IsoLinks
 from switch.movements import movement_of
 from switch.ports import Delivery
 from switch.queries import Queries
@@ -148,6 +150,7 @@ async def a_country(folder: Path, peers: ScriptedPeers | None = None) -> AsyncIt
             ).routes(),
             **clearing_routes(clearing, made.ledger),
             **_file_routes(made, folder),
+            **_iso8583_routes(made),
             **directory_routes(directory, lambda: (Mismatch("900000101", "0970", 0),)),
         }
         yield Country(OperatorEdge(routes, hosts=frozenset({"198.51.100.7"})), routes, made)
@@ -162,6 +165,15 @@ def _file_routes(made: World, folder: Path) -> Routes:
     return file_routes(
         made.ledger, open_reader=open_reader, movement_of=movement_of, what_if=what_if
     )
+
+
+def _iso8583_routes(made: World) -> Routes:
+    members = fleet(**{"0988": {"lane": "iso8583"}})
+    links = IsoLinks(members, made.clock)
+    stray = {"t": "0210", "11": "000007", "32": "0970", "37": "RRN000000007", "39": "00"}
+    links.lanes["0988"].take(stray, b"")
+    links.note("bad_length", "", "length: 1 to 4096 bytes")
+    return Iso8583Api(links, is_signed_on=lambda _: True, fleet=members).routes()
 
 
 def fits(response: Response, operation: tuple[str, str], status: int) -> Any:
@@ -405,3 +417,30 @@ async def test_a_day_replayed_fits_its_schema(tmp_path: Path) -> None:
         assert [one["payments"] for one in found["scenarios"]] == [1, 1, 1, 1]
         assert found["scenarios"][0]["bearers"]
         fits(await country.get("/settlement/what-if?cap=-1"), operation, 400)
+
+
+async def test_the_iso8583_lane_fits_its_schemas(tmp_path: Path) -> None:
+    decode = ("POST", "/iso8583/decode")
+    async with a_country(tmp_path) as country:
+        links = fits(await country.get("/iso8583/links"), ("GET", "/iso8583/links"), 200)
+        (lane,) = links["participants"]
+        assert (lane["participant"], lane["counts"]["unmatched"]) == ("0988", 1)
+        assert links["strangers"] == {"bad_length": 1}
+        path = "/iso8583/findings"
+        found = fits(await country.get(f"{path}?limit=5"), ("GET", path), 200)["findings"]
+        assert [one["kind"] for one in found] == ["bad_length", "unmatched"]
+        mine = fits(await country.get(f"{path}?participant=0988"), ("GET", path), 200)["findings"]
+        assert [one["stan"] for one in mine] == ["000007"]
+        fits(await country.get(f"{path}?limit=201"), ("GET", path), 400)
+        fits(await country.get(f"{path}?state=new"), ("GET", path), 400)
+        example = _OPERATIONS[decode]["requestBody"]["content"]["application/json"]["example"]
+        shown = fits(await country.post("/iso8583/decode", example), decode, 200)
+        assert (shown["header"], shown["fault"]) == ("binary-2", "")
+        for body, status in (
+            ({"hex": "zz"}, 400),
+            ({"hex": ""}, 400),
+            ({"hex": "30", "spec": "ebcdic"}, 400),
+            ({"hex": "30", "participant": "0970"}, 404),
+            ({"hex": "30", "participant": "0988"}, 200),
+        ):
+            fits(await country.post("/iso8583/decode", body), decode, status)

@@ -33,9 +33,9 @@ AMOUNT, FEE = 100, 80
 LANES = {"iso8583": iso_fleet(), "tin": fleet()}
 
 
-def stories() -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+def stories(gaps_tried: Sequence[int]) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
     for actions in itertools.permutations(ACTIONS):
-        for gaps in itertools.product(GAPS, repeat=len(ACTIONS) - 1):
+        for gaps in itertools.product(gaps_tried, repeat=len(ACTIONS) - 1):
             yield actions, gaps
 
 
@@ -98,13 +98,17 @@ class Story:
 
 
 @pytest.mark.parametrize("lane", LANES)
-@pytest.mark.parametrize("behaviour", [accept_order, refuse_order("AC01")], ids=["00", "05"])
+@pytest.mark.parametrize(
+    ("behaviour", "gaps_tried"),
+    [(accept_order, GAPS), (refuse_order("AC01"), GAPS[::2])],
+    ids=["00", "05"],
+)
 async def test_in_every_order_all_hear_one_outcome_and_both_books_agree(
-    tmp_path: Path, lane: str, behaviour: Any
+    tmp_path: Path, lane: str, behaviour: Any, gaps_tried: Sequence[int]
 ) -> None:
     outcomes: dict[ReversalOutcome, int] = dict.fromkeys(ReversalOutcome, 0)
     async with world(tmp_path, members=LANES[lane], peers=Books()) as one:
-        for number, (actions, gaps) in enumerate(stories()):
+        for number, (actions, gaps) in enumerate(stories(gaps_tried)):
             story = Story(one, number, behaviour)
             try:
                 await story.play(actions, gaps)

@@ -157,7 +157,7 @@ async def test_breakers_take_no_offence_at_an_order_that_was_taken_back(one: Wor
         assert (await reversing(one, f"iso:{number}")).outcome is R.UNDONE
         await order
     (row,) = one.house.breakers.rows()
-    assert (row["state"], row["failed"]) == ("CLOSED", 0)
+    assert (row["state"], row["failed"]) == ("closed", 0)
 
 
 @pytest.mark.parametrize(

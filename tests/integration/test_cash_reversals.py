@@ -164,7 +164,7 @@ async def test_a_position_that_cannot_give_back_says_so_until_it_can(tmp_path: P
         await _spend(one, PREFUND + 450_000)
         short = await one.reverse(one.reversal(1, de4="000000100000"))
 
-        assert (short.response_code, short.rule[:4]) == ("51", "DE4:")
+        assert (short.response_code, short.rule[:4]) == ("91", "DE4:")
         await _spend(one, -100_000)
         assert (await one.reverse(one.reversal(1, de4="000000100000"))).response_code == "00"
         await one.ledger.drain()

@@ -42,7 +42,7 @@ class Core:
         if self.code is None:
             return None
         answer = brief_answer(fields, self.code)
-        if fields["3"] == "330000":
+        if fields.get("3") == "330000":
             answer["48"] = encode_tlv({"08": "SOCIO DOS DEMO ENSAYO"})
         return answer
 

@@ -112,19 +112,17 @@ class Country:
         await asyncio.sleep(0)
         if luck < 0.3:
             return Delivery(acknowledged=False)
-        match owed.message:
-            case "CT5":
-                subject = decode(owed.body, CT5).instructionId
-                assert subject not in self.undone
-                self.posted.add(subject)
-            case "CTC1":
-                subject = decode(owed.body, CTC1).referenceInstructionId
-                assert subject not in self.posted
-                self.undone.add(subject)
-            case message:
-                assert message == "0420"
-                self.posted.discard(owed.subject)
-                self.undone.add(owed.subject)
+        if owed.message == "CT5":
+            assert decode(owed.body, CT5).instructionId == owed.subject
+            assert owed.subject not in self.undone
+            self.posted.add(owed.subject)
+        elif owed.message == "CTC1":
+            assert decode(owed.body, CTC1).referenceInstructionId == owed.subject
+            assert owed.subject not in self.posted
+            self.undone.add(owed.subject)
+        elif owed.message == "0420":
+            self.posted.discard(owed.subject)
+            self.undone.add(owed.subject)
         return Delivery(acknowledged=luck > 0.4)
 
 

@@ -1,4 +1,4 @@
-"""Frames of ISO 8583 as ``iso decode`` explains them: forms guessed, values masked, faults named."""
+"""Frames as ``iso decode`` explains them: forms guessed, values masked, faults named."""
 
 import json
 from pathlib import Path

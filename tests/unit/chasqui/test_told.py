@@ -18,6 +18,11 @@ SOURCES = [
     *("switch/core/routing.py", "switch/core/payment.py", "switch/payments.py"),
     *("switch/payment_ports.py", "switch/payment_settling.py", "switch/returns.py"),
     "switch/breakers.py",
+    *("switch/core/cash.py", "switch/core/cash_rules.py", "switch/core/cash_codes.py"),
+    *("switch/core/cash_messages.py", "switch/cash.py", "switch/cash_codes.py"),
+    *("switch/cash_reversals.py", "switch/iso8583_desk.py", "switch/iso8583_links.py"),
+    *("switch/iso8583_sessions.py", "switch/core/iso8583_requests.py", "switch/reversals.py"),
+    *("switch/core/iso8583_messages.py", "switch/core/iso8583_answers.py"),
 ]
 SPOKEN = {
     "ConfigError": (0,),
@@ -54,12 +59,18 @@ SPOKEN = {
     "PaymentFailed": (0,),
     "LookupResult": (),
     "answer_fault": (),
+    "IsoFault": (1,),
+    "_Broken": (0,),
+    "_Wrong": (0,),
+    "malformed": (0,),
 }
 """The calls that carry a text to a person, and where it stands among their arguments."""
 SPOKEN_KEYWORDS = {"hint", "error", "explanation", "rule", "detail", "why"}
 SPOKEN_NAMES = {"text", "hint", "cause", "rule", "detail", "error", "note", "fault"}
 SPOKEN_TABLES = {"_EXPLANATIONS", "TEXTS"}
-COMPUTED = {"at 7 7 characters", "at most 7 7", "decided by the 7"}
+COMPUTED = {
+    *("at 7 7 characters", "at most 7 7", "decided by the 7", "7, the first half byte 0"),
+}
 """Texts whose slots are words: each of their few variants is a template."""
 DRAWN = {"what_if_picture.py"}
 """Files whose texts stand in a picture, which is the same in every language."""

@@ -115,7 +115,18 @@ async def test_what_is_written_is_framed_as_the_peer_frames(framing: Framing) ->
     link, _, transport = a_link()
     link.data_received(framing.wrap(b"0800"))
     assert link.send(b"0810")
-    assert transport.written == framing.wrap(b"0810")
+    assert link.send(b"0210")
+    assert transport.written == b""
+    await asyncio.sleep(0)
+    assert transport.written == framing.wrap(b"0810") + framing.wrap(b"0210")
+
+
+async def test_what_was_written_leaves_before_a_link_is_closed() -> None:
+    framing = Framing("binary-2")
+    link, _, transport = a_link(framing)
+    link.send(b"0810")
+    link.close("done")
+    assert (transport.written, transport.ended) == (framing.wrap(b"0810"), "closed")
 
 
 @pytest.mark.parametrize(

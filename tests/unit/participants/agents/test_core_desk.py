@@ -158,6 +158,47 @@ async def test_what_was_spent_is_not_given_back(world: LaneWorld) -> None:
     assert world.balance == AMOUNT
 
 
+async def test_a_refused_order_stays_refused_under_another_key(world: LaneWorld) -> None:
+    world.account(CREDITOR_CCI).status = AccountStatus.BLOCKED
+    await world.answer(a_request("40"))
+    world.account(CREDITOR_CCI).status = AccountStatus.ACTIVE
+
+    answer = await world.answer(a_request("40", e11="000999"))
+
+    assert iso.tags(answer, "62")["03"] == "AC06"
+    assert world.balance == OPENING
+
+
+async def test_the_reversal_of_either_key_takes_the_money_back_once(world: LaneWorld) -> None:
+    one, two = a_request("40"), a_request("40", e11="000999")
+    for sent in (one, two):
+        await world.answer(sent)
+
+    codes = [(await world.answer(a_reversal(sent)))["39"] for sent in (one, two)]
+
+    assert codes == ["00", "00"]
+    assert postings(world) == [(Role.CREDITOR, AMOUNT), (Role.UNDO, -AMOUNT)]
+
+
+async def test_a_core_whose_disk_is_full_of_work_refuses(world: LaneWorld) -> None:
+    world.books.is_full = True
+
+    assert (await world.answer(a_request("40")))["39"] == "57"
+    assert world.balance == OPENING
+
+
+async def test_what_an_alias_was_credited_counts_until_it_is_given_back(world: LaneWorld) -> None:
+    parties = {"02": "P", "03": "900000202", "04": "X", "05": "2", "06": "00000101"}
+    sent = a_request("40", e48=iso.tagged(parties))
+
+    await world.answer(sent)
+    counted = world.office.creditor.credited_today(CREDITOR_CCI)
+    await world.answer(a_reversal(sent))
+
+    assert counted == AMOUNT
+    assert world.office.creditor.credited_today(CREDITOR_CCI) == 0
+
+
 # --- cash
 
 
@@ -226,6 +267,39 @@ async def test_a_reversed_withdrawal_that_never_came_is_refused_when_it_comes(
 
     assert (unknown["39"], late["39"]) == ("25", "57")
     assert world.balance == OPENING
+
+
+async def test_an_id_that_was_paid_is_not_paid_under_another_key(world: LaneWorld) -> None:
+    await world.answer(a_request("01"))
+
+    assert (await world.answer(a_request("01", e11="000999")))["39"] == "94"
+    assert world.balance == OPENING - AMOUNT
+
+
+@pytest.mark.parametrize(("dispensed", "code"), [(AMOUNT, "00"), (AMOUNT + 1, "13")])
+async def test_a_reversal_of_nothing_or_of_too_much_moves_nothing(
+    world: LaneWorld, dispensed: int, code: str
+) -> None:
+    sent = a_request("01")
+    await world.answer(sent)
+
+    answer = await world.answer(a_reversal(sent, e95=iso.replacement(dispensed)))
+
+    assert answer["39"] == code
+    assert world.balance == OPENING - AMOUNT
+
+
+async def test_a_withdrawal_may_name_its_account(world: LaneWorld) -> None:
+    asked = a_request("01", e102=CREDITOR_CCI)
+    del asked["2"]
+
+    assert (await world.answer(asked))["39"] == "00"
+
+
+async def test_nobodys_balance_is_told(world: LaneWorld) -> None:
+    answer = await world.answer(a_request("31", e2="9709710000000000"))
+
+    assert (answer["39"], "54" in answer) == ("14", False)
 
 
 async def test_the_balance_is_what_may_be_spent(world: LaneWorld) -> None:
@@ -299,6 +373,24 @@ async def test_magic_refuses_with_its_reason_or_without(world: LaneWorld) -> Non
     assert silent_about_it["39"] == "05"
     assert "03" not in iso.tags(silent_about_it, "62")
     assert world.balance == OPENING
+
+
+async def test_magic_refuses_a_verification_by_phone() -> None:
+    world = LaneWorld(phone="900099003")
+    answer = await world.answer(a_request("33"))
+    world.institution.has_magic = False
+    sound = await world.answer(a_request("33"))
+
+    assert iso.tags(answer, "62")["03"] == "AC07"
+    assert sound["39"] == "00"
+
+
+async def test_without_magic_every_amount_is_an_ordinary_one(world: LaneWorld) -> None:
+    world.institution.has_magic = False
+    sent = a_request("40", e4=f"{MAGIC_SOLES + 47:012}")
+
+    assert (await world.answer(sent))["39"] == "00"
+    assert (await world.answer(a_reversal(sent)))["39"] == "00"
 
 
 async def test_magic_answers_under_another_reference_or_without_a_code(world: LaneWorld) -> None:

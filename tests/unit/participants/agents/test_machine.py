@@ -238,6 +238,27 @@ async def test_a_balance_is_asked_and_leaves_no_trace(world: MachineWorld) -> No
     assert world.books.changes == []
 
 
+async def test_a_balance_nobody_answers_is_unknown(world: MachineWorld) -> None:
+    world.line.script = [NoAnswer("cut")]
+
+    assert (await world.machines.operate(CashWish(kind="balance", card=CARD.card))).state == (
+        "unknown"
+    )
+
+
+async def test_an_answer_that_says_nothing_is_taken_back(world: MachineWorld) -> None:
+    world.line.script = [said("96"), said("00")]
+    result = await world.machines.operate(CARD)
+
+    assert result.state == "reversed"
+    assert world.rows() == []
+
+
+def test_only_networks_of_machines_have_tills() -> None:
+    assert [one.currency for one in tills_of(NETWORK)] == ["PEN", "USD"]
+    assert tills_of(Participant(code="0971", name="X", kind="coop")) == []
+
+
 @pytest.mark.parametrize(
     ("state", "first"), [(CashState.ASKED, "0420"), (CashState.REVERSING, "0421")]
 )

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from participants.core import iso8583 as iso
 from participants.core import iso8583_creditor as incoming
 from participants.core import iso8583_debtor as outgoing
+from participants.core.book import AccountStatus
 from scheme.cci import placeholder
 from scheme.errors import NoAnswer
 from scheme.messages import AV1, CT1
@@ -97,6 +98,53 @@ def test_a_found_account_becomes_an_av4() -> None:
     assert (found.creditorName, found.creditorCCI, found.creditorParticipantCode) == (
         "SOCIO DOS", CREDITOR_CCI, "0971",
     )  # fmt: skip
+
+
+def test_an_account_behind_an_alias_names_its_institution_by_itself() -> None:
+    asked = golden("AV1-by-phone", AV1)
+    approved = iso.answer_to(outgoing.query(asked, START), "00", subject=SUBJECT)
+
+    assert outgoing.found(asked, approved | {"103": CREDITOR_CCI}).creditorParticipantCode == "0971"
+    nowhere = outgoing.found(asked, approved | {"103": placeholder("0971")})
+    assert nowhere.creditorParticipantCode == asked.creditorParticipantCode
+
+
+def test_a_query_by_token_or_without_any_alias_says_so() -> None:
+    by_token = golden("AV1-by-qr", AV1)
+    alone = golden("AV1-by-phone", AV1, creditorMobileNumber=None)
+
+    told = iso.tags(outgoing.query(by_token, START), "48")
+    assert (told["02"], told["03"]) == ("Q", by_token.proxyValue)
+    assert "02" not in iso.tags(outgoing.query(alone, START), "48")
+
+
+def test_an_answer_that_names_no_id_or_is_none_is_no_answer() -> None:
+    asked = golden("AV1-by-cci", AV1)
+    approved = iso.answer_to(outgoing.query(asked, START), "00")
+
+    with pytest.raises(NoAnswer, match="found under no id"):
+        outgoing.found(asked, approved)
+    with pytest.raises(NoAnswer, match="MTI"):
+        outgoing.found(asked, approved | {"t": "0430"})
+
+
+def test_tags_that_cannot_be_read_count_as_absent() -> None:
+    assert iso.tags({"48": "01999X"}, "48") == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "minor", "reason"),
+    [
+        (AccountStatus.BLOCKED, 100, ReasonCode.AC06),
+        (AccountStatus.CLOSED, 100, ReasonCode.AC07),
+        (AccountStatus.ACTIVE, 0, ReasonCode.AM01),
+        (AccountStatus.ACTIVE, 100, None),
+    ],
+)
+def test_cash_is_refused_by_the_state_of_the_account(
+    status: str, minor: int, reason: ReasonCode | None
+) -> None:
+    assert incoming.cash_refusal(an_account(status=status), "604", minor) == reason
 
 
 def test_a_result_becomes_a_ct4() -> None:
