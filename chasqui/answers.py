@@ -274,6 +274,7 @@ class Account(Struct, frozen=True, kw_only=True):
     held: int | None = None
     available: int | None = None
     status: str | None = None
+    card: str | None = None
 
 
 class AccountsPage(Struct, frozen=True):

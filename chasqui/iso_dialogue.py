@@ -111,10 +111,7 @@ class Dialogue:
             try:
                 self.speech.adopt(self.speech.unwrapped(answer))
             except IsoFault as fault:
-                hint = _(
-                    "Both sides must have the same key: CHASQUI_KEK_{code}, or keys/{code}.kek"
-                )
-                raise Refused(str(fault), hint.format(code=self._code)) from fault
+                raise self._other_key(str(fault)) from fault
         self._manage(SIGN_ON)
 
     def ask(self, body: bytes, request: Fields | None) -> Exchange:
@@ -181,9 +178,11 @@ class Dialogue:
             raise Unknown(_("0800 {code} was not answered.").format(code=function), look)
         answer = self.speech.codec.decode(exchange.answer)
         code = answer.get("39", "-")
-        if exchange.fault or code != APPROVED:
+        if exchange.fault:
+            raise self._other_key(exchange.fault)
+        if code != APPROVED:
             text = _("0800 {code} was answered with DE39 {answer}.")
-            raise Refused(text.format(code=function, answer=code), exchange.fault or look)
+            raise Refused(text.format(code=function, answer=code), look)
         return answer
 
     def _next(self, started: float) -> bytes | None:
@@ -203,6 +202,10 @@ class Dialogue:
                 raise self._lost(_("the link was closed"))
             self._frames += self._deframer.feed(data)
         return self._frames.pop(0)
+
+    def _other_key(self, fault: str) -> Refused:
+        hint = _("Both sides must have the same key: CHASQUI_KEK_{code}, or keys/{code}.kek")
+        return Refused(fault, hint.format(code=self._code))
 
     def _lost(self, cause: str) -> Unknown:
         return Unknown(

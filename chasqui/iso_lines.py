@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from gettext import gettext as _
 from typing import Any, Final
 
+from chasqui.answers import TimelineRow
 from chasqui.iso_meanings import CURRENCIES, network_name, operation_name, response_meaning
 from chasqui.output import amount_text
 from scheme.wire.iso8583_spec import MESSAGE_TYPES
@@ -45,6 +46,11 @@ def frame_answer(body: Any) -> str:
     """Return DE39 with its meaning: ``51 not enough funds``; nothing of a request."""
     code = _text(elements(body), "39")
     return f"{code} {response_meaning(code)}".strip()
+
+
+def response_code_of(row: TimelineRow) -> str | None:
+    """Return DE39 of a frame; None of any other message, and of a request."""
+    return (_text(elements(row.body), "39") or None) if is_frame(row.message) else None
 
 
 def frame_reference(body: Any) -> str:

@@ -17,7 +17,7 @@ from scheme.wire.iso8583_view import HIDDEN, SECRET, masked_value
 
 TYPE, BITMAP, SECOND_BITMAP, LEFT_OVER = "t", "p", "1", ""
 """Keys of the parts that are no elements."""
-_RAW_BYTES: Final = 8
+_RAW_BYTES: Final = 6
 """Bytes of a part that are shown; more would fill the screen, and say nothing."""
 
 NAMES: Final[Mapping[str, str]] = {

@@ -42,7 +42,7 @@ CASH: Final[Mapping[str, str]] = {
     "AUTHORISING": N_("In flight: the money is held, and the issuer, {debtor}, has been asked."),
     "APPROVED": N_(
         "Withdrawn: the issuer, {debtor}, charged the account, and the clearing house posted it to "
-        "{creditor}, whose machine gives the cash out. What it did not give out stands below as "
+        "{creditor}, whose machine gives the cash out. What it did not give out is the part "
         "returned."
     ),
     "DISPUTED_POSTED": N_(

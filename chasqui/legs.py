@@ -8,7 +8,7 @@ from msgspec import structs
 
 from chasqui.answers import Leg, Payment, TimelineRow, TransferDetail
 from chasqui.country import Country
-from chasqui.iso_lines import is_frame, operation_of
+from chasqui.iso_lines import is_frame, operation_of, response_code_of
 from chasqui.output import passed_ms
 
 _CT5_LOOKS = 5
@@ -68,7 +68,7 @@ def timed_legs(timeline: Iterable[TimelineRow]) -> list[Leg]:
             sender=row.sender,
             receiver=row.receiver,
             ms=passed_ms(before, row.at) if row.ms is None else row.ms,
-            response_code=row.response_code,
+            response_code=row.response_code or response_code_of(row),
             reason_code=row.reason_code,
         )
         legs.append(leg)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from chasqui.calling import as_called
 from chasqui.country import Country
 from chasqui.exits import Failure, Misused
+from chasqui.iso_verdicts import is_cash
 from chasqui.language import N_
 from chasqui.output import amount_text, day_text, paragraph
 from chasqui.rails import ORDERS, print_considered, print_verdict, rail_name
@@ -48,8 +49,8 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 def is_order(identity: str) -> bool:
-    """Tell whether an id is one of an order: they begin with a letter, other transfers' do not."""
-    return identity[:1].isalpha()
+    """Tell whether an id is one of an order: they begin with a letter, as only cash's does too."""
+    return identity[:1].isalpha() and not is_cash(identity)
 
 
 def place(country: Country, order: Order, key: str | None) -> PaymentRow:

@@ -23,6 +23,7 @@ _NAMES: Mapping[str, str] = {
     "tin": "TIN",
     "deferred": N_("deferred"),
     "lbtr": "LBTR",
+    "cash": N_("cash"),
 }
 _TIN = "tin"
 _PLAZAS: Mapping[str, str] = {

@@ -91,6 +91,7 @@ MESSAGES = (
     N_("not of this lane"),
     N_("{what} must be there"),
     N_("no such element in this profile"),
+    N_("bit 1 is set only with an element above 64"),
     N_("DE{number} {what}: {name}, key check value {value}, {count} bytes covered"),
     N_("{count} digits, the first half byte 0"),
     N_("a key change (101) comes first, as fleet.toml names a MAC"),

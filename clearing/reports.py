@@ -101,7 +101,7 @@ def _row(one: Moved, movement_of: MovementOf) -> tuple[str, ...]:
             at=one.returned_at,
             channel=movement.channel,
             trace=movement.trace,
-            process_code=RETURN,
+            process_code=IN_DISPUTE if one.state == DISPUTED_POSTED else RETURN,
         )
     return movement_row(movement, sent=one.sent, accepted=one.accepted)
 
@@ -110,5 +110,7 @@ RETURN = "RTRN"
 """Process code of a return."""
 DISPUTED = "DISPUTED"
 """State of a transfer whose money was given back, while its receiver may have credited it."""
+DISPUTED_POSTED = "DISPUTED_POSTED"
+"""State of cash that was not given out and went back, while its issuer keeps its member's money."""
 IN_DISPUTE = "DISP"
-"""Process code of such a transfer."""
+"""Process code of a transfer in dispute, and of what went back in one."""

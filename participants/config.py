@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from scheme.errors import ConfigError
 
+_PORT_MAX = 65_535
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -23,7 +24,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         switch_url: where the clearing house serves, without a path.
         network_url: where the coops' network serves, without a path; empty: its coops ask the
             directory at the clearing house like everyone else.
-        iso8583_address: host and port that institutions of that lane dial.
+        iso8583_address: host and port that institutions of that lane dial; empty: there are none.
         host: address the institutions listen on: loopback, as nothing here asks who is calling.
         seed: of latencies and free digits; the people come from the fleet file's own.
         latency_ms: median for every institution, in place of the fleet file's; 0 for none.
@@ -80,7 +81,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.network_url and not self.network_url.startswith(("http://", "https://")):
             raise ConfigError(f"{origin}: network_url: starts with http:// or https://")
         host, _, port = self.iso8583_address.rpartition(":")
-        if not host or not (port.isascii() and port.isdigit() and int(port) < 65536):
+        is_sound = host and port.isascii() and port.isdigit() and int(port) <= _PORT_MAX
+        if self.iso8583_address and not is_sound:
             raise ConfigError(f"{origin}: iso8583_address: host and port are needed")
         for key, value in (("latency_ms", self.latency_ms or 0.0), ("grace_s", self.grace_s)):
             if not 0 <= value < math.inf:

@@ -183,6 +183,8 @@ class FleetProcess:
         return Office(institution, holdings, line)
 
     def _line(self, entry: Participant) -> Line:
+        if not self._config.iso8583_address:
+            raise ConfigError(f"{entry.code} is on the ISO 8583 lane: iso8583_address is needed")
         spoken = entry.iso8583
         key_bytes = KEY_BYTES.get(spoken.mac, 0)
         host, _, port = self._config.iso8583_address.rpartition(":")

@@ -87,9 +87,14 @@ def cash_line(row: TransferRow) -> dict[str, Any]:
         "rail": CASH_RAIL,
         "window": window,
         "network_window": record.windows.get(DALE),
-        "settlement_date": record.settlement_date or None,
-        "reference": record.machine or None,
     }
+
+
+def cash_details(row: TransferRow) -> dict[str, Any]:
+    """Return what GET /transfers/{id} tells of a withdrawal beyond its row in the list."""
+    record = unpack_cash(row.record)
+    told = {"settlement_date": record.settlement_date, "reference": record.machine}
+    return {name: value for name, value in told.items() if value}
 
 
 def cash_decision(row: TransferRow) -> dict[str, Any]:

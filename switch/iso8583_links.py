@@ -41,6 +41,9 @@ COUNTED: Final = (
     *("bad_mac", "bad_format", BROKEN, SLOW, REFUSED, MISMATCH, LINK_LOST),
 )
 """Names of the counts, in the order in which they are shown."""
+TOLD_PER_SECOND_MAX: Final = 20
+"""Findings of one kind and participant that are logged, and compared with what is pending."""
+_SECOND_US: Final = 1_000_000
 _STRAY: Final[Mapping[str, str]] = {
     LATE: "its request had been given up",
     DUPLICATE: "its request had been answered",
@@ -86,6 +89,7 @@ class IsoLinks:
             if one.lane == "iso8583"
         }
         self.strangers: Counter[str] = Counter()
+        self._told: dict[tuple[str, str], tuple[int, int]] = {}
         self.findings: deque[Finding] = deque(maxlen=ISO_FINDINGS_KEPT_MAX)
 
     def lane(self, code: str) -> Multiplexer:
@@ -146,7 +150,7 @@ class IsoLinks:
     def _stray(self, code: str, kind: str, fields: Fields) -> None:
         """Keep an answer that nobody waits for; its lane has counted it."""
         near = ""
-        if kind == UNMATCHED:
+        if kind == UNMATCHED and not self._is_flooded(code, kind):
             near = nearest(fields, list(self.lanes[code].waiting()))
         self._keep(kind, code, _STRAY[kind], fields, near)
 
@@ -164,6 +168,11 @@ class IsoLinks:
             near=near,
         )
         self.findings.append(finding)
+        if self._is_flooded(code, kind):
+            return
+        second, count = self._told.get((code, kind), (0, 0))
+        now = finding.at_us // _SECOND_US
+        self._told[code, kind] = (now, count + 1 if now == second else 1)
         log.warning(
             "frame did not fit",
             agent=code,
@@ -173,6 +182,11 @@ class IsoLinks:
             rule=explanation,
             near=near,
         )
+
+    def _is_flooded(self, code: str, kind: str) -> bool:
+        """Tell whether enough of a kind was said in this second; the counts tell the rest."""
+        second, count = self._told.get((code, kind), (0, 0))
+        return count >= TOLD_PER_SECOND_MAX and second == self._clock.now_us() // _SECOND_US
 
 
 def _link_view(session: Session) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from scheme.masking import mask_message, mask_text
 from scheme.wire import jws
 from scheme.wire.iso8583_spec import MESSAGE_TYPES
 from scheme.wire.iso8583_view import masked_message
-from switch.cash_view import cash_decision, cash_line
+from switch.cash_view import cash_decision, cash_details, cash_line
 from switch.core.cash import CashState
 from switch.core.payment import PAYMENT_STATES
 from switch.core.records import TransferRecord, VerificationRecord, is_cash, unpack_transfer
@@ -125,6 +125,8 @@ class Queries:
         if record is not None:
             subjects |= {record.ct1.referenceTransactionId, record.cancellation_id} - {""}
             line |= _details(record)
+        elif is_cash(row.transfer_id):
+            line |= cash_details(row)
         attempts = {attempt.owed.owed_id: attempt for attempt in self._attempts()}
         return {
             "transfer": line,

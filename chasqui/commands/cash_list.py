@@ -7,7 +7,7 @@ import click
 from chasqui.cash_answers import CashPage, WithdrawalRow
 from chasqui.language import N_
 from chasqui.options import command, option
-from chasqui.output import amount_text, as_json, local_second, table
+from chasqui.output import amount_text, as_json, table
 from chasqui.session import Session, pass_session
 
 STATES = (
@@ -54,15 +54,15 @@ def list_command(
     if not found:
         click.echo(_("No withdrawals."))
         return
-    headings = (_("Created"), _("Withdrawal"), _("From -> to"), _("Amount"), _("Given out"))
-    table((*headings, _("State")), [_row(one) for one in found], right="lllrr")
+    headings = (_("Withdrawal"), _("Issuer"), _("Amount"), _("Given out"), _("State"))
+    table(headings, [_row(one) for one in found], right="llrr")
 
 
 def _row(one: WithdrawalRow) -> tuple[str, ...]:
+    # The id says when, in Lima, and at whose machine: an id that is whole can be copied.
     return (
-        local_second(one.created_at),
         one.transfer_id,
-        f"{one.issuer or '?'} -> {one.acquirer}",
+        one.issuer or "?",
         amount_text(one.amount, one.currency),
         amount_text(one.dispensed, one.currency),
         one.state,

@@ -32,14 +32,20 @@ _KINDS: Mapping[str, str] = {
     "bank": N_("bank"),
     "emoney": N_("e-money"),
     "coop": N_("coop"),
+    "acquirer": N_("machines and agents"),
     "sponsor": N_("sponsor"),
     "load": N_("load"),
     "test": N_("test"),
 }
 
 
+_ISO8583 = "iso8583"
+
+
 def _kind(one: Participant) -> str:
     kind = _(_KINDS[one.kind]) if one.kind in _KINDS else one.kind
+    if one.lane == _ISO8583:
+        kind = f"{kind}, ISO 8583"
     return _("{kind} of {sponsor}").format(kind=kind, sponsor=one.sponsor) if one.sponsor else kind
 
 
@@ -63,10 +69,11 @@ def _state(one: Participant) -> str:
 )
 @option("--participant", metavar="CODE", help=N_("Only of this institution."))
 @option("--limit", type=click.IntRange(min=1), default=20, help=N_("How many (default: 20)."))
+@option("--cards", is_flag=True, help=N_("Show their cards instead of their phones."))
 @option("--json", "in_json", is_flag=True, help=N_("Print a JSON list."))
 @pass_session
 def customers_command(
-    session: Session, *, participant: str | None, limit: int, in_json: bool
+    session: Session, *, participant: str | None, limit: int, cards: bool, in_json: bool
 ) -> None:
     """List customers through the test hooks."""
     country = session.country()
@@ -81,8 +88,13 @@ def customers_command(
     if not found:
         click.echo(_("No customers."))
         return
-    rows = [(one.name, one.phone or "", one.cci, one.participant, one.currency) for one in found]
-    table((_("Name"), _("Phone"), "CCI", _("At"), _("Currency")), rows)
+    # Both would not fit beside each other, and numbers that are broken cannot be copied.
+    third = _("Card") if cards else _("Phone")
+    rows = [
+        (one.name, (one.card if cards else one.phone) or "", one.cci, one.participant, one.currency)
+        for one in found
+    ]
+    table((_("Name"), third, "CCI", _("At"), _("Currency")), rows)
 
 
 def _some_of_each(country: Country, limit: int) -> list[Account]:
@@ -109,4 +121,5 @@ def _public(account: Account) -> dict[str, str | None]:
         "cci": account.cci,
         "participant": account.participant,
         "currency": account.currency,
+        **({"card": account.card} if account.card else {}),
     }

@@ -28,7 +28,6 @@ def coop(code: str, mac: str) -> Participant:
         code=code,
         name=f"COOPAC DE CARGA {code}",
         kind="coop",
-        url="http://127.0.0.1:9",
         simulated=False,
         currencies=(_SOLES,),
         ledger=DALE,

@@ -16,7 +16,7 @@ from scheme.limits import ISO_LINKS_PER_PARTICIPANT_MAX
 ISO_LINKS = "iso8583_links"
 """Name of the mode."""
 _MODE = Mode(ISO_LINKS, wire_log=True, lane=ISO8583, mac="aes-cmac")
-_SETTLE_S = 1.0
+_SETTLE_S = 0.5
 _AT_ONCE = 50
 
 

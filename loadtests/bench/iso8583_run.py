@@ -9,7 +9,7 @@ from loadtests.bench.iso8583_country import CREDITORS, DEBTORS, IsoCountry, paye
 from loadtests.bench.iso8583_link import Identity
 from loadtests.bench.iso8583_traffic import IsoTraffic
 from loadtests.bench.local_country import Mode
-from loadtests.bench.measure import Pair, Side, pairs_of
+from loadtests.bench.measure import NothingMeasured, Pair, Side, pairs_of
 from loadtests.bench.orders import FEE
 from loadtests.bench.traffic import Book
 from scheme.clock import Clock
@@ -44,16 +44,25 @@ class IsoRun:
         self._relay_traffic = traffic(relay_port, plain, book=Book())
 
     async def pairs(self, pairs: int, seconds: float) -> list[Pair]:
-        """Sign the cores on and run interleaved rounds."""
+        """Sign the cores on and run interleaved rounds.
+
+        Raises:
+            RefusedLink: a core could not sign on.
+            NothingMeasured: no transfer was accepted; says one of the reasons.
+        """
         self._creditors.ready()
         await self._traffic.open(sign_on=True)
         await self._relay_traffic.open(sign_on=False)
-        return await pairs_of(
-            Side(self._traffic, self.country.switch),
-            Side(self._relay_traffic, self._relay),
-            pairs=pairs,
-            seconds=seconds,
-        )
+        try:
+            return await pairs_of(
+                Side(self._traffic, self.country.switch),
+                Side(self._relay_traffic, self._relay),
+                pairs=pairs,
+                seconds=seconds,
+            )
+        except NothingMeasured as error:
+            said = ", ".join(reason for reason, _ in self.book.reasons.most_common(1))
+            raise NothingMeasured(f"{error}: {said}") from error
 
     def close(self) -> None:
         """Close the load's links."""

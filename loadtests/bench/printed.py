@@ -1,5 +1,6 @@
 """The figures as a table for people."""
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -28,7 +29,12 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _print_modes(report: Report, console: Console) -> None:
-    table = Table(title="Full transfers (AV, CT and CT5), durable", title_justify="left")
+    table = Table(
+        title="Full transfers, durable",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for title in ("mode", "per s", "p50 ms", "p95", "p99", "CPU us", "relay us", "ratio"):
         table.add_column(title, justify="left" if title == "mode" else "right")
     for name, one in report.modes.items():

@@ -74,7 +74,7 @@ class _Walk:
             self._part(TYPE, self._type)
             bits = self._bits(self._part(BITMAP, self._bitmap), 0)
             if bits[:1] == [1]:
-                bits += self._bits(self._part(SECOND_BITMAP, self._bitmap), _BITMAP_BITS)
+                bits += self._bits(self._part(SECOND_BITMAP, self._second), _BITMAP_BITS)
             for number in bits:
                 if number != 1:
                     self._part(str(number), partial(self._element, number))
@@ -118,9 +118,16 @@ class _Walk:
         except _Wrong as wrong:
             raise _Broken(str(wrong)) from wrong
 
+    def _second(self) -> str:
+        bitmap = self._bitmap()
+        if not int(bitmap, 16):
+            # Two ways to write one message would be one too many: a MAC covers the bitmaps.
+            raise _Wrong("bit 1 is set only with an element above 64")
+        return bitmap
+
     @staticmethod
     def _bits(bitmap: str, before: int) -> list[int]:
-        number = int(bitmap, 16)
+        number = int(bitmap or "0", 16)
         return [
             before + bit for bit in range(1, _BITMAP_BITS + 1) if number >> (_BITMAP_BITS - bit) & 1
         ]

@@ -87,7 +87,7 @@ def judge(
         return _wrong("DE48.30: no code was issued for this phone")
     if code.attempts_left <= 0:
         return CodeRefusal(
-            TOO_MANY_ATTEMPTS, ReasonCode.FF07, "DE48.30: void after too many wrong codes"
+            TOO_MANY_ATTEMPTS, ReasonCode.BE15, "DE48.30: void after too many wrong codes"
         )
     if now_ms >= code.expires_ms:
         at = from_ms(code.expires_ms).isoformat(timespec="seconds")
@@ -106,7 +106,7 @@ def judge(
 
 
 def _wrong(rule: str) -> CodeRefusal:
-    return CodeRefusal(WRONG_CODE, ReasonCode.FF07, rule)
+    return CodeRefusal(WRONG_CODE, ReasonCode.BE15, rule)
 
 
 def _missed(code: Code) -> CodeRefusal:
@@ -114,8 +114,8 @@ def _missed(code: Code) -> CodeRefusal:
     after = replace(code, attempts_left=left)
     if left <= 0:
         rule = "DE48.30: wrong, and void now: too many wrong codes"
-        return CodeRefusal(TOO_MANY_ATTEMPTS, ReasonCode.FF07, rule, after)
-    return CodeRefusal(WRONG_CODE, ReasonCode.FF07, f"DE48.30: wrong; attempts left: {left}", after)
+        return CodeRefusal(TOO_MANY_ATTEMPTS, ReasonCode.BE15, rule, after)
+    return CodeRefusal(WRONG_CODE, ReasonCode.BE15, f"DE48.30: wrong; attempts left: {left}", after)
 
 
 def given_back(code: Code | None, transfer_id: str) -> Code | None:

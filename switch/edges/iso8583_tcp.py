@@ -177,6 +177,11 @@ class Iso8583Acceptor:
             self._spawn(self._echo(caller))
 
     def _answered(self, caller: Caller, fields: Fields, body: bytes) -> None:
+        assert caller.speech is not None
+        if not caller.speech.is_keyed:
+            # Whoever has no session key has proved nothing, so it answers for nobody.
+            self._links.note(REFUSED, caller.code, "MAC: no session key was exchanged", fields)
+            return
         fault = check_mandatory(fields)
         if fault is not None:
             assert self._sessions is not None

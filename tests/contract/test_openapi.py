@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 import structlog
@@ -25,9 +25,12 @@ from runtime.files import load_profile
 from runtime.http_server import Request, Response
 from scheme.clock import wire_date
 from scheme.network import Fleet
+from switch.cash_codes import CodeBook
+from switch.core.cash import CashState
 from switch.core.payment import PaymentState
 from switch.core.transfer import TransferState
 from switch.desk import OperatorDesk
+from switch.edges.cash_api import CashApi
 from switch.edges.iso8583_api import Iso8583Api
 from switch.edges.operator_api import OperatorApi
 from switch.edges.routing_api import RoutingApi
@@ -151,6 +154,7 @@ async def a_country(folder: Path, peers: ScriptedPeers | None = None) -> AsyncIt
             **clearing_routes(clearing, made.ledger),
             **_file_routes(made, folder),
             **_iso8583_routes(made),
+            **_cash_routes(made),
             **directory_routes(directory, lambda: (Mismatch("900000101", "0970", 0),)),
         }
         yield Country(OperatorEdge(routes, hosts=frozenset({"198.51.100.7"})), routes, made)
@@ -174,6 +178,11 @@ def _iso8583_routes(made: World) -> Routes:
     links.lanes["0988"].take(stray, b"")
     links.note("bad_length", "", "length: 1 to 4096 bytes")
     return Iso8583Api(links, is_signed_on=lambda _: True, fleet=members).routes()
+
+
+def _cash_routes(made: World) -> Routes:
+    # What they answer is held against the document in test_cash_api.
+    return CashApi(cast(CodeBook, None), made.store).routes()
 
 
 def fits(response: Response, operation: tuple[str, str], status: int) -> Any:
@@ -214,7 +223,8 @@ def test_every_schema_is_used() -> None:
 
 def test_the_states_are_those_of_the_table() -> None:
     states = _DOCUMENT["components"]["schemas"]["TransferState"]["enum"]
-    assert states == [*TransferState, *PaymentState]
+    assert states == [*dict.fromkeys([*TransferState, *PaymentState, *CashState])]
+    assert _DOCUMENT["components"]["schemas"]["CashState"]["enum"] == [*CashState]
 
 
 async def test_it_is_served_as_it_is_written(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scheme.errors import NotConnected
+from scheme.messages import Message
 from scheme.network import Participant
 from switch.flight import NotAccepting, ReversalOutcome
 from switch.ports import Delivery
@@ -146,6 +147,33 @@ async def test_an_answer_of_the_same_moment_comes_too_late(one: World) -> None:
     # Whichever was first decided it, and everybody hears the same.
     assert (reversal.outcome is R.POSTED) == (told(await order)[0] == "00")
     assert (reversal.outcome is R.POSTED) == (one.peers.posted == {ORDER})
+
+
+class Stubborn(Books):
+    """Hands an answer on although it was told to stop asking."""
+
+    async def ask(
+        self, participant: str, message: Message, subject: str, prepared: bytes = b""
+    ) -> Message:
+        """Answer all the same."""
+        try:
+            return await super().ask(participant, message, subject, prepared)
+        except asyncio.CancelledError:
+            return accept_order(message)
+
+
+async def test_an_answer_that_is_handed_on_after_it_was_taken_back_does_not_count(
+    tmp_path: Path, lane: str
+) -> None:
+    async with world(tmp_path, members=LANES[lane], peers=Stubborn()) as one:
+        one.peers.on_ct2.append(never())
+        order = entering(one, one.ct1(await a_reference(one)))
+        await one.settle()
+        assert (await reversing(one)).outcome is R.UNDONE
+        assert told(await order) == ("05", "DS24")
+        await one.settle()
+        assert whole(one)
+        assert one.peers.posted == set()
 
 
 async def test_breakers_take_no_offence_at_an_order_that_was_taken_back(one: World) -> None:

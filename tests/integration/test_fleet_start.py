@@ -51,6 +51,8 @@ def test_a_wrong_setting_is_named_and_nothing_starts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "named"),
     [
+        ('iso8583_address = "7083"', "iso8583_address"),
+        ('iso8583_address = "127.0.0.1:70830"', "iso8583_address"),
         ('host = "0.0.0.0"', "host"),
         ('switch_url = "ftp://x"', "switch_url"),
         ("latency_ms = -1.0", "latency_ms"),
@@ -130,3 +132,14 @@ def test_only_the_accounts_of_those_who_open_their_books_are_made() -> None:
 
     assert {account.participant for account in accounts} == {"0970"}
     assert all(account.balance > 0 and account.held == 0 for account in accounts)
+
+
+async def test_a_core_on_the_lane_needs_somebody_to_dial(
+    house: ClearingHouse, tmp_path: Path
+) -> None:
+    fleet = '[[participant]]\ncode = "0970"\nname = "X"\nkind = "coop"\nlane = "iso8583"\n'
+    config = msgspec.structs.replace(settings(tmp_path, house, fleet=fleet), iso8583_address="")
+
+    with pytest.raises(ConfigError, match="0970 is on the ISO 8583 lane"):
+        async with running(config):
+            pass

@@ -6,16 +6,20 @@ from typing import Any
 
 import pytest
 
+from runtime.clock import ManualClock
 from runtime.iso8583_client import Refused
 from runtime.iso8583_link import recognise
 from runtime.iso8583_speech import SIGN_ON, Speech, brief_answer, network_request
 from scheme.errors import NoAnswer, NotConnected
+from scheme.limits import ISO_FINDINGS_KEPT_MAX
 from scheme.network import Participant
 from scheme.wire.iso8583_codec import codec
 from scheme.wire.iso8583_framing import Framing
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv
+from switch.iso8583_links import TOLD_PER_SECOND_MAX
 from tests.support.iso8583_edge import MEMBERS, EdgeWorld, RawLink, a_transfer, edge, until
+from tests.support.switch_world import START
 
 ASCII = codec("ascii-1987")
 
@@ -157,6 +161,27 @@ async def test_a_message_without_its_mac_is_not_believed(tmp_path: Path) -> None
         assert "requests" not in world.counts("0975")
 
 
+async def test_an_answer_from_whoever_has_no_session_key_is_not_believed(tmp_path: Path) -> None:
+    async with edge(tmp_path) as world:
+        asked: list[Fields] = []
+
+        async def silent(fields: Fields) -> None:
+            asked.append(fields)
+
+        await world.signed_on("0975", silent)
+        asking = asyncio.create_task(_ask(world, "0975", 5))
+        await until(lambda: bool(asked))
+        forger = await world.raw("0975")
+        forger.send(
+            ASCII.encode({"t": "0800", "7": "1" * 10, "11": "1" * 6, "32": "0975", "70": "101"})
+        )
+        assert (await _answer(forger))["39"] == "96"
+        forger.send(ASCII.encode(brief_answer({**asked[0], "t": "0200"}, "00")))
+        await until(lambda: world.counts("0975").get("not_permitted") == 1)
+        assert not asking.done()
+        asking.cancel()
+
+
 async def test_what_breaks_the_table_is_answered_30_and_the_link_stays(tmp_path: Path) -> None:
     async with edge(tmp_path) as world:
         link = await world.raw()
@@ -221,6 +246,35 @@ async def test_an_answer_nobody_asked_for_shifts_nothing(tmp_path: Path) -> None
         await until(lambda: world.counts("0991").get("unmatched") == 40)
         assert len(strays) == 20
         assert {one.kind for one in world.links.findings} == {"unmatched"}
+
+
+async def test_an_unmatched_answer_has_its_near_miss(tmp_path: Path) -> None:
+    async with edge(tmp_path) as world:
+
+        async def answer(fields: Fields) -> Fields:
+            client.mux.sessions[0].send(brief_answer(fields, "00") | {"37": "OTHER0000001"})
+            return brief_answer(fields, "00")
+
+        client = await world.signed_on("0991", answer)
+        await _ask(world, "0991", 5)
+        (finding,) = world.links.findings
+        assert (finding.kind, finding.stan) == ("unmatched", "000005")
+        assert "DE37 is OTHER0000001, sent was 000000000005" in finding.near
+
+
+async def test_a_flood_of_strays_is_counted_whole_and_told_in_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strays = 500
+    async with edge(tmp_path, clock=ManualClock(START)) as world:
+        link = await world.raw()
+        await _sign_on(link)
+        for stan in range(strays):
+            link.send(ASCII.encode(brief_answer(a_transfer("0991", stan), "00")))
+        await until(lambda: world.counts("0991").get("unmatched") == strays)
+        assert len(world.links.findings) == ISO_FINDINGS_KEPT_MAX
+    told = capsys.readouterr().out.count("frame did not fit")
+    assert told == TOLD_PER_SECOND_MAX
 
 
 async def test_late_and_repeated_answers_are_known_for_what_they_are(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from scheme.errors import NotConnected
 from scheme.limits import ISO_PENDING_PER_LINK_MAX, ISO_REQUESTS_PER_LINK_MAX
 from scheme.network import Participant
 from scheme.wire.iso8583_codec import codec
-from scheme.wire.iso8583_spec import Fields
-from tests.support.iso8583_edge import EdgeWorld, RawLink, a_transfer, edge, until
+from scheme.wire.iso8583_spec import SPECS, Fields
+from tests.support.iso8583_edge import EdgeWorld, RawLink, a_transfer, edge, member, until
 
 ASCII = codec("ascii-1987")
 REQUESTS = 2_000
@@ -160,6 +160,30 @@ async def test_a_length_that_cannot_be_cuts_the_link_and_is_explained(
         assert await link.is_closed()
         assert world.counts("0991")["bad_length"] == 1
         assert world.links.findings[0].explanation.startswith("length")
+
+
+@pytest.mark.parametrize("spec", SPECS)
+async def test_mutated_and_truncated_frames_bring_nothing_down(spec: str, tmp_path: Path) -> None:
+    rng = random.Random(8583)
+    spoken = codec(spec)
+    whole = spoken.encode(a_transfer("0991", 5) | {"48": "010040975", "52": "0123456789ABCDEF"})
+    frames = [whole[:end] for end in range(1, len(whole))]
+    for _ in range(1_000):
+        mutant = bytearray(whole)
+        for _ in range(rng.randrange(1, 4)):
+            mutant[rng.randrange(len(mutant))] = rng.randrange(256)
+        frames.append(bytes(mutant))
+    async with edge(tmp_path, {"0991": member("0991", spec=spec)}) as world:
+        client = await world.signed_on("0991")
+        (session,) = client.mux.sessions
+        for frame in frames:
+            session.link.send(frame)
+            if rng.random() < 0.05:
+                await asyncio.sleep(0)
+        assert (await client.ask(a_transfer("0991", 999), answer_s=5))["39"] == "00"
+        assert world.counts("0991")["bad_format"] >= len(whole) - 1
+        kept = await world.wire_log.recent(participant="0991", limit=500)
+        assert not any(b"0123456789ABCDEF" in one.body for one in kept)
 
 
 async def test_a_slow_reader_is_cut(tmp_path: Path) -> None:

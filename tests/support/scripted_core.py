@@ -178,9 +178,13 @@ class ScriptedCore:
             link.cut()
         self.wait(lambda: not self._links)
 
+    def dial_later(self) -> None:
+        """Have links again as soon as they can be had."""
+        self._is_away = False
+
     def dial(self) -> None:
         """Have links again."""
-        self._is_away = False
+        self.dial_later()
         self.signed_on()
 
     def signed_on(self) -> None:

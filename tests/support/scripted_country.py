@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import psutil
 
-from runtime.iso8583_multiplexer import is_answer
-from tests.support.country import HURRIED, Country, HandStartedCountry, ask, until
-from tests.support.scripted_core import Action, Link, ScriptedCore
+from scheme.wire.iso8583_spec import Fields
+from tests.support.country import HURRIED, HandStartedCountry, ask, is_running, until
+from tests.support.scripted_core import Link, ScriptedCore
 
 SWITCH = "switch"
-DEBTOR, CREDITOR, SECOND_DEBTOR, ISSUER, MACHINES = "0981", "0982", "0983", "0984", "0991"
-BIN = "970984"
+DEBTOR, CREDITOR, SECOND_DEBTOR, ISSUER, MACHINES = "0961", "0962", "0963", "0964", "0991"
+BIN = "970964"
 CARD = f"{BIN}0000000017"
 EXPIRY_S = 0.8
 QUICK: Mapping[str, object] = {
@@ -28,7 +31,7 @@ QUICK: Mapping[str, object] = {
     "owed_answer_s": 0.5,
 }
 PAID = frozenset({"POSTED", "CONFIRMED", "APPROVED", "DISPUTED_POSTED"})
-_ASSERTED = "https://docs.python.org/3/library/asyncio.html"
+_QUIET_S = 20.0
 
 
 def entry(code: str, *, kind: str = "coop", bins: str = "") -> str:
@@ -38,3 +41,166 @@ def entry(code: str, *, kind: str = "coop", bins: str = "") -> str:
         f'[[participant]]\ncode = "{code}"\nname = "NUCLEO GUIONADO {code}"\nkind = "{kind}"\n'
         f'simulated = false\nlane = "iso8583"\niso8583 = {{ {spoken} }}\n'
     )
+
+
+class LoneSwitch(HandStartedCountry):
+    """A switch, and the scripted institutions around it.
+
+    Args:
+        members: their entries in the fleet file, by code.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        members: Sequence[str],
+        *,
+        links: int = 1,
+        timers: Mapping[str, object] = QUICK,
+        rules: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(home, timers=timers, rules=rules, institutions={})
+        self._members = members
+        self._links = links
+        self.cores: dict[str, ScriptedCore] = {}
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        kinds = {MACHINES: {"kind": "acquirer"}, ISSUER: {"bins": BIN}}
+        with self.fleet_file.open("a") as file:
+            file.writelines(entry(code, **kinds.get(code, {})) for code in self._members)
+        self.start(SWITCH)
+        for code in self._members:
+            self.cores[code] = ScriptedCore(
+                self.home, code, self.iso8583_port, links=self._links
+            )
+        self.signed_on()
+        self._opening = self.balances()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for core in self.cores.values():
+            core.stop()
+        super().__exit__(kind, error, trace)
+
+    @property
+    def pid(self) -> int:
+        """The switch's process id."""
+        return self._running[SWITCH].pid
+
+    def signed_on(self) -> None:
+        """Wait until every institution is."""
+        for core in self.cores.values():
+            core.signed_on()
+
+    def runs(self) -> bool:
+        """Tell whether the switch lives."""
+        return is_running(self.pid)
+
+    def restart(self) -> None:
+        """Start the switch anew, however it has ended, and wait for everybody."""
+        until(lambda: not self.runs(), "the switch has ended")
+        self._running.pop(SWITCH).stop()
+        self.start(SWITCH)
+        self.operations.wait_until_ready(_QUIET_S)
+        self.signed_on()
+
+    # --- how it is killed, also from within a core's answer
+
+    def kill_now(self, *_: object) -> None:
+        """End the switch with ``kill -9``."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Stop the switch in its tracks: what is sent to it arrives and is not read."""
+        os.kill(self.pid, signal.SIGSTOP)
+        until(lambda: psutil.Process(self.pid).status() == psutil.STATUS_STOPPED, "frozen")
+
+    def killed_unread(self, answer: Fields, link: Link) -> None:
+        """Answer a switch that gets the answer, and ``kill -9`` before it can read it."""
+        self.freeze()
+        link.send(answer)
+        self.kill_now()
+
+    def disk_full(self) -> None:
+        """Let the switch write no more: whatever it decides from now on cannot be made true."""
+        psutil.Process(self.pid).rlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    def answered_unwritten(self, answer: Fields, _: Link) -> Fields:
+        """Answer a switch that reads the answer and can write nothing about it."""
+        self.disk_full()
+        return answer
+
+    # --- what it knows
+
+    def balances(self) -> Counter[str]:
+        """Return every balance in soles."""
+        return Counter(self.operations.balances())
+
+    def transfer(self, subject: str) -> Mapping[str, Any]:
+        """Return a transfer or withdrawal as the ledger has it."""
+        path, name = ("cash", "withdrawal") if subject.startswith("W") else ("transfers", "transfer")
+        found: Mapping[str, Any] = self.get(f"/{path}/{subject}")
+        assert name in found, found
+        return found
+
+    def state(self, subject: str) -> str:
+        """Return the state of a transfer or withdrawal."""
+        found = self.transfer(subject)
+        return str((found.get("withdrawal") or found["transfer"])["state"])
+
+    def cash(self) -> list[Mapping[str, Any]]:
+        """Return all withdrawals."""
+        found: list[Mapping[str, Any]] = self.get("/cash?limit=500")["cash"]
+        return found
+
+    def counts(self, code: str) -> Mapping[str, int]:
+        """Return what was counted on an institution's links."""
+        rows = self.get("/iso8583/links")["participants"]
+        found: Mapping[str, int] = next(one for one in rows if one["participant"] == code)["counts"]
+        return found
+
+    def assert_books_equal(self) -> None:
+        """Hold ledger, positions and the cores' own books against one another."""
+        with suppress(AssertionError):
+            self.operations.wait_until_quiet(_QUIET_S)
+        stuck = self.get("/stuck")
+        assert not any(stuck[one] for one in stuck if one != "disputed"), stuck
+        disputed = {one["instruction_id"] for one in stuck["disputed"]}
+        ledger: dict[str, dict[str, int]] = {code: {} for code in self.cores}
+        moved: Counter[str] = Counter()
+        for one in self.transfers():
+            if one["rail"] != "cash" and one["state"] in PAID:
+                ledger[one["creditor_agent"]][one["instruction_id"]] = one["amount"]
+                moved[one["creditor_agent"]] += one["amount"] + one["fee"]
+                moved[one["debtor_agent"]] -= one["amount"] + one["fee"]
+        for one in self.cash():
+            given = one["dispensed"]
+            if one["state"] in PAID and given:
+                ledger[one["issuer"]][one["transfer_id"]] = -given
+                moved[one["acquirer"]] += given
+                moved[one["issuer"]] -= given
+        for code, core in self.cores.items():
+            stands = {key: minor for key, minor in core.stands().items() if key not in disputed}
+            assert stands == ledger[code], code
+        now = self.balances()
+        assert {code: now[code] - self._opening[code] for code in now} == {
+            code: moved[code] for code in now
+        }
+        assert [one for one in self.get("/positions")["positions"] if one["reserved"]] == []
+        assert self.get("/audit")["clean"]
+        skip = [word for code in self.operations.senders() for word in ("--skip", code)]
+        assert self.call("reconcile", *skip, code=None).returncode == 0
+
+    def issue_code(self, phone: str, minor: int, key: str) -> str:
+        """Return a one-time code for a member of the issuer."""
+        order = {"participant": ISSUER, "phone": phone, "amount": minor, "account": ""}
+        status, answer = ask(self.operator_port, "POST", "/cash/codes", order, key)
+        assert status == 201, answer
+        return str(answer["code"])
+

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.bench.iso8583_country import payees
-from loadtests.bench.iso8583_frames import HEADER_BYTES, answer_to, framed, split
+from loadtests.bench.iso8583_frames import HEADER_BYTES, STAN_AT, answer_to, framed, split
 from loadtests.bench.iso8583_link import CoreLink, Identity, RefusedLink, dial
 from loadtests.bench.iso8583_run import start_relay
 from loadtests.bench.iso8583_traffic import IsoTraffic
@@ -37,21 +37,29 @@ Answers = Callable[[bytes], list[bytes] | None]
 async def peer(answers: Answers) -> AsyncIterator[int]:
     """Serve a switch's place; give its port."""
 
+    writers: list[asyncio.StreamWriter] = []
+    ends: list[asyncio.Event] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        ends.append(end := asyncio.Event())
         rest = b""
         while data := await reader.read(65536):
             frames, rest = split(rest + data)
-            for frame in frames:
-                said = answers(frame[HEADER_BYTES:])
-                if said is None:
-                    writer.close()
-                    return
-                writer.writelines(map(framed, said))
+            said = [answers(frame[HEADER_BYTES:]) for frame in frames]
+            if None in said:
+                break
+            writer.writelines(framed(body) for bodies in said if bodies for body in bodies)
         writer.close()
+        end.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
+        for end in ends:
+            await end.wait()
+    for writer in writers:
+        await writer.wait_closed()
 
 
 def a_load(port: int, book: Book, who: Identity | None = None, **more: int) -> IsoTraffic:
@@ -103,18 +111,24 @@ async def test_answers_in_any_order_find_their_requests() -> None:
     assert not book.reasons
 
 
+def refuse(body: bytes) -> list[bytes]:
+    return [approve(body)[0].replace(b"BENCH100", b"BENCH151")]
+
+
+def approve_another_amount(body: bytes) -> list[bytes]:
+    said, at = approve(body)[0], STAN_AT - HEADER_BYTES - 22
+    return [said[:at] + b"9" + said[at + 1 :]]
+
+
 @pytest.mark.parametrize(
-    ("found", "put", "reason"),
-    [
-        (b"BENCH100", b"BENCH151", "DE39 51"),
-        (b"0000000000", b"0000000001", "DE37 or DE4 differs"),
-    ],
+    ("answers", "reason"),
+    [(refuse, "DE39 51"), (approve_another_amount, "DE37 or DE4 differs")],
 )
 async def test_an_answer_that_does_not_approve_what_was_asked_is_a_refusal(
-    found: bytes, put: bytes, reason: str
+    answers: Answers, reason: str
 ) -> None:
     book = Book()
-    async with peer(lambda body: [approve(body)[0].replace(found, put)]) as port:
+    async with peer(answers) as port:
         traffic = a_load(port, book)
         await traffic.open(sign_on=False)
         await traffic.run(seconds=0.05)
@@ -200,12 +214,12 @@ def nobody(_: object, __: bytes = b"") -> None:
 async def test_a_core_that_may_not_sign_on_says_so(code: str | None) -> None:
     spoken = codec(SPEC)
 
-    def refuse(body: bytes) -> list[bytes] | None:
+    def turn_away(body: bytes) -> list[bytes] | None:
         if code is None:
             return None
         return [spoken.encode(spoken.decode(body) | {"t": "0810", "39": code})]
 
-    async with peer(refuse) as port:
+    async with peer(turn_away) as port:
         link: CoreLink = await dial(port, Identity(code="0941"), nobody, nobody)
         with pytest.raises(RefusedLink, match=r"0941: (DE70 001: DE39 58|cut)"):
             await link.sign_on("0115153000", 1)
@@ -219,7 +233,7 @@ async def test_a_switch_that_is_not_there_is_said() -> None:
 
 def test_a_tiny_run_from_core_to_core_finds_figures_and_equal_books(tmp_path: Path) -> None:
     output = tmp_path / "bench.json"
-    command = [sys.executable, "-m", "loadtests.bench", "--pairs", "1", "--seconds", "0.2"]
+    command = [sys.executable, "-m", "loadtests.bench", "--pairs", "1", "--seconds", "0.1"]
     command += ["--modes", "iso8583_mac,iso8583_links", "--in-flight", "8", "--no-startup"]
     command += ["--iso8583-links", "24", "--output", str(output)]
     home = {**os.environ, "TMPDIR": str(tmp_path), "COLUMNS": "100"}

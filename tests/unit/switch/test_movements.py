@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from scheme.messages import CT1
 from scheme.wire.tin_json import decode
+from switch.core.cash import CASH_RAIL, CashRecord, CashState, pack_cash
 from switch.core.payment import PaymentRecord, PaymentState, pack_payment
 from switch.core.records import TransferRecord, pack
 from switch.core.transfer import TransferState
@@ -79,3 +80,32 @@ def test_a_payment_says_its_rail_and_whether_its_cycle_gave_it_back(
     assert (found.transfer_type, found.process_code) == ("deferred", code)
     assert (found.at, found.channel, found.trace) == ("20261123090000", "", "")
     assert (found.instruction_id, found.amount, found.fee) == (PAYMENT.payment_id, 5_000_000, 40)
+
+
+@pytest.mark.parametrize(
+    ("account", "phone", "shown"),
+    [
+        ("9709751234567890", "", "970975******7890"),
+        ("97500100000000000101", "999000111", "97500100000000000101"),
+    ],
+)
+def test_cash_says_what_paid_and_at_which_machine(account: str, phone: str, shown: str) -> None:
+    record = CashRecord(
+        transfer_id="W20260115120000-0991-0123456789ab",
+        key="k",
+        content="",
+        acquirer="0991",
+        issuer="0975",
+        account=account,
+        phone=phone,
+        machine="ATM00001",
+        amount=20_000,
+        currency="PEN",
+        created_ms=1_795_442_400_000,
+    )
+
+    found = movement_of(pack_cash(record), CASH_RAIL, CashState.APPROVED)
+
+    assert (found.debtor_agent, found.creditor_agent) == ("0975", "0991")
+    assert (found.debtor_account, found.trace) == (shown, "ATM00001")
+    assert (found.amount, found.transfer_type, found.process_code) == (20_000, "cash", "00")

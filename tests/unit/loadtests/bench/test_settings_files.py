@@ -25,6 +25,13 @@ def test_the_fleet_answers_at_once_on_its_own_ports(tmp_path: Path, jws: bool) -
         assert (one.port >= 20_000) is one.simulated
 
 
+def test_whoever_speaks_on_another_lane_stays_away(tmp_path: Path) -> None:
+    written = write_fleet(tmp_path / "f", FLEET, range(20_000, 20_040), jws=False, lanes=("tin",))
+    kept = [one.code for one in load_fleet(FLEET).participant if one.lane == "tin"]
+    assert [one.code for one in written.participant] == kept
+    assert load_fleet(tmp_path / "f") == written
+
+
 def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
     settings = {"a": 'x"y\\z', "b": True, "c": 3, "d": 0.5, "e": ["p", "q"], "f": {"PEN": 1}}
     path = tmp_path / "x.toml"
