@@ -53,12 +53,23 @@ def _blanks(fields: Fields) -> Fields:
     if pin is not None:
         blanks[PIN_BLOCK] = BLANK * len(pin)
     parties = fields.get(PARTIES)
-    # A glance first: nearly every message has neither, and this is in its way.
-    if parties is not None and any(tag in parties for tag in SECRET_TAGS):
+    # Looked at first: nearly every message has neither, and this is in its way.
+    if parties is not None and _may_have_secrets(parties):
         shown = _without_secrets(parties)
         if shown != parties:
             blanks[PARTIES] = shown
     return blanks
+
+
+def _may_have_secrets(parties: str) -> bool:
+    """Step from tag to tag without reading values; what cannot be told apart may have some."""
+    at, end = 0, len(parties)
+    while at < end:
+        digits = parties[at + 2 : at + 5]
+        if parties[at : at + 2] in SECRET_TAGS or not digits.isdigit():
+            return True
+        at += 5 + int(digits)
+    return at != end
 
 
 def _without_secrets(parties: str) -> str:

@@ -32,6 +32,8 @@ from switch.ports import Delivery
 from switch.wire_log import WireLog
 from switch.wire_names import HOUSE
 
+PREPARED_KEPT_MAX: Final = 4096
+"""Prepared requests whose fields are kept, to spare their decoding."""
 REPEATED_REVERSAL: Final = "0421"
 _NAME_TAG, _TEXT_TAG = "07", "08"
 _NOTICE_CHARACTERS_MAX: Final = VALUE_CHARACTERS_MAX - 60
@@ -60,6 +62,7 @@ class Iso8583Peers:
         self._fleet = fleet
         self._log = wire_log
         self._clock = clock
+        self._prepared: dict[bytes, Fields] = {}
         self.next_stan: Callable[[], int] = _unnumbered
 
     def prepare(self, participant: str, message: Message, subject: str) -> bytes:
@@ -103,11 +106,9 @@ class Iso8583Peers:
             NoAnswer: it was, and no answer came.
         """
         self._links.lane(participant)  # Before its table is asked for: it may have left the fleet.
-        spoken = codec(self._fleet[participant].iso8583.spec)
-        try:
-            fields = spoken.decode(prepared)
-        except IsoFault as error:
-            raise NotConnected(f"it was prepared for another table: {error}") from error
+        fields = self._prepared.pop(prepared, None)
+        if fields is None:
+            fields = self._decoded(participant, prepared)
         return await self._exchange(participant, fields, subject)
 
     async def deliver(self, owed: Owed, *, repeated: bool = False) -> Delivery:
@@ -153,10 +154,21 @@ class Iso8583Peers:
         )
 
     def _encoded(self, participant: str, fields: Fields) -> bytes:
+        """Return a request's bytes; its fields are kept until it is asked, as it soon is."""
         try:
-            return codec(self._fleet[participant].iso8583.spec).encode(fields)
+            body = codec(self._fleet[participant].iso8583.spec).encode(fields)
         except IsoFault as error:
             raise NotConnected(f"it cannot be said on this wire: {error}") from error
+        if len(self._prepared) >= PREPARED_KEPT_MAX:
+            self._prepared.clear()  # Some are never asked; those that are can be read again.
+        self._prepared[body] = fields
+        return body
+
+    def _decoded(self, participant: str, prepared: bytes) -> Fields:
+        try:
+            return codec(self._fleet[participant].iso8583.spec).decode(prepared)
+        except IsoFault as error:
+            raise NotConnected(f"it was prepared for another table: {error}") from error
 
     async def _exchange(self, participant: str, fields: Fields, subject: str) -> Fields:
         """Send a request and return its answer; both go into the wire log."""

@@ -308,10 +308,10 @@ async def test_rule_10_a_slow_peer_does_not_delay_another(one: World) -> None:
     peers: ScriptedPeers = one.peers
     deliver = peers.deliver
 
-    async def slow(owed: Owed) -> Delivery:
+    async def slow(owed: Owed, *, repeated: bool = False) -> Delivery:
         if owed.participant == "0971":
             return await hung
-        return await deliver(owed)
+        return await deliver(owed, repeated=repeated)
 
     peers.deliver = slow  # type: ignore[method-assign]
     await one.pay()

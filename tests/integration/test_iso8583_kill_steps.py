@@ -36,6 +36,7 @@ def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneSwitch]:
     home = tmp_path_factory.mktemp("kill-steps") / "home"
     with LoneSwitch(home, (DEBTOR, CREDITOR)) as country:
         yield country
+        country.assert_reconciled()
 
 
 @pytest.fixture
@@ -164,8 +165,10 @@ def test_an_order_that_may_be_posted_is_expired_and_undone_once(
     assert debtor.ask(reversal_of(order))["39"] == "00"
 
 
-@pytest.mark.parametrize("strike", REVERSED)
-@pytest.mark.parametrize(("refusal", "state"), [("", "CANCELLED"), ("57", "DISPUTED")])
+@pytest.mark.parametrize(
+    ("strike", "refusal", "state"),
+    [*((strike, "", "CANCELLED") for strike in REVERSED), (reversal_answered, "57", "DISPUTED")],
+)
 def test_a_reversal_that_may_be_done_is_sent_again_and_done_once(
     country: LoneSwitch,
     debtor: ScriptedCore,

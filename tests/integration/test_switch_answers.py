@@ -426,7 +426,7 @@ async def test_a_failure_of_ours_after_the_reservation_is_500_without_a_message(
     async def bug(*_: object) -> Any:
         raise RuntimeError("a bug")
 
-    wire.world.house.router._peers = type("Broken", (), {"ask": bug})()
+    wire.world.house.router._creditors._peers = type("Broken", (), {"ask": bug})()
     got = await wire.post("CT1", ct1())
     assert (got.status, got.body) == (500, b"")
     instruction = wire.world.house.router.in_flight[0].record.instruction_id

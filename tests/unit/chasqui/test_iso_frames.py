@@ -10,9 +10,19 @@ import pytest
 from chasqui.exits import Misused
 from chasqui.iso_frames import Framed, explained, framed_as, near_miss, print_frame
 from chasqui.iso_input import bytes_of
+from chasqui.iso_meanings import network_name, operation_name, response_meaning
+from chasqui.iso_rows import NAMES, TYPES
 from scheme.network import ISO8583_HEADERS, ISO8583_SPECS, Iso8583, Participant
-from scheme.wire.iso8583_spec import pyiso8583_spec
+from scheme.reasons import ReasonCode
+from scheme.wire.iso8583_spec import (
+    ELEMENTS,
+    MESSAGE_TYPES,
+    NETWORK_FUNCTIONS,
+    TRANSACTIONS,
+    pyiso8583_spec,
+)
 from scheme.wire.iso8583_tlv import encode_tlv
+from switch.core.iso8583_codes import REASONS, UNDECIDED, response_code_of
 
 CARD, PHONE, CODE, PIN = "9709750000000101", "900000202", "48151623", "0412AC4DE1F00A97"
 ACCOUNT, NAME = "97500100000000010197", "SOCIA PRUEBA DEMO"
@@ -203,3 +213,12 @@ def test_a_file_may_hold_the_bytes_themselves(tmp_path: Path) -> None:
 def test_what_is_no_frame_is_refused(text: str) -> None:
     with pytest.raises(Misused):
         bytes_of(text)
+
+
+def test_every_element_and_every_code_has_its_words() -> None:
+    assert [one.key for one in ELEMENTS if one.key not in NAMES] == []
+    assert [one for one in MESSAGE_TYPES if one not in TYPES] == []
+    assert [one for one in TRANSACTIONS if not operation_name(one)] == []
+    assert [one for one in NETWORK_FUNCTIONS if not network_name(one)] == []
+    codes = {response_code_of(reason) for reason in ReasonCode} | UNDECIDED | set(REASONS)
+    assert [one for one in sorted(codes) if not response_meaning(one)] == []

@@ -11,7 +11,7 @@ from scheme.wire.iso8583_tlv import decode_tlv
 
 NOW = datetime(2026, 11, 23, 15, 4, 5, 678_000, tzinfo=UTC)
 PAYER, PAYEE = "97500100000000010197", "00299900000000020212"
-SENDS = {"debtor": PAYER, "creditor": PAYEE, "amount": 2550}
+SENDS: dict[str, Any] = {"debtor": PAYER, "creditor": PAYEE, "amount": 2550}
 
 
 def a_wish(kind: str = "transfer", **others: Any) -> Wish:
