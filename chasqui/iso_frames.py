@@ -125,6 +125,11 @@ def framed_as(one: Participant, *, is_framed: bool = True) -> Framed:
     )
 
 
+def message_of(raw: bytes, frame: Frame) -> bytes:
+    """Return the message inside a frame, without header and TPDU."""
+    return raw[_HEADER_BYTES[frame.header] + len(frame.tpdu) // 2 :]
+
+
 def explained(raw: bytes, framed: Framed) -> Frame:
     """Return a frame explained; what is not told of its form is guessed."""
     opened = max(_candidates(raw, framed), key=lambda one: one.likelihood)

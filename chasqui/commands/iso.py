@@ -8,7 +8,7 @@ from chasqui.exits import ExitCode, Misused
 from chasqui.iso_requests import KINDS, PROCESSING_CODES, RAW, Wish, parse_extra
 from chasqui.language import N_
 from chasqui.options import Group, argument, json_option, option
-from chasqui.output import CURRENCIES, Amount, as_json
+from chasqui.output import CURRENCIES, Amount, as_json, paragraph
 from chasqui.session import Session, pass_session
 from scheme.limits import ISO_FINDINGS_KEPT_MAX
 from scheme.network import ISO8583_HEADERS, ISO8583_SPECS
@@ -60,15 +60,20 @@ def decode(
     from chasqui.iso_input import bytes_of
     from chasqui.iso_sending import participant_of_lane
 
+    raw = bytes_of(hex)
     told = Framed(spec=spec, header=header, has_tpdu=tpdu)
-    if participant is not None:
-        one = participant_of_lane(session, participant)
+    one = participant_of_lane(session, participant) if participant is not None else None
+    if one is not None:
         told = framed_as(one, is_framed=header != _NO_HEADER).but(told)
-    frame = explained(bytes_of(hex), told)
+    frame = explained(raw, told)
     if in_json:
         as_json(frame)
     else:
         print_frame(_("Frame"), frame)
+        if one is not None:
+            from chasqui.iso_keys import mac_note  # Late: it brings in cryptography.
+
+            paragraph(mac_note(session, one, raw, frame))
     ctx.exit(ExitCode.REFUSED if frame.is_broken else ExitCode.DONE)
 
 

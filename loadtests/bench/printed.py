@@ -10,6 +10,8 @@ from loadtests.bench.measure import Figures
 from loadtests.bench.run import Report
 from loadtests.bench.window import WINDOW, WindowFigures
 
+_MANY = 10
+
 
 def print_report(report: Report, console: Console) -> None:
     """Print one row for each mode, then the checks, then start-up and memory."""
@@ -48,10 +50,15 @@ def _print_modes(report: Report, console: Console) -> None:
             f"{one.p99_ms:.1f}",
             f"{one.cpu_us_per_transfer:.0f}",
             f"{one.baseline_cpu_us:.0f}",
-            f"{one.ratio:.2f} ({one.ratio_min:.2f}-{one.ratio_max:.2f})",
+            f"{_times(one.ratio)} ({_times(one.ratio_min)}-{_times(one.ratio_max)})",
         )
     if table.rows:
         console.print(table)
+
+
+def _times(ratio: float) -> str:
+    """Return a ratio with three or four digits, so that the table keeps to 80 columns."""
+    return f"{ratio:.2f}" if ratio < _MANY else f"{ratio:.1f}"
 
 
 def _print_singles(report: Report, console: Console) -> None:

@@ -268,6 +268,6 @@ def _joined(spec: IsoSpec, elements: Sequence[Element], parts: Sequence[str]) ->
         joined = "".join(f"{{{part}}}" for part in ("kind", *parts)).replace("}", "}" + bitmap, 1)
         yield f'return f"{joined}".encode("ascii")'
         return
-    head = f"0x{bitmap}.to_bytes({len(bitmap) // 2}, 'big')"
+    head = bytes.fromhex(bitmap) if spec.binary == "raw" else bitmap.encode()
     kind = 'kind.encode("ascii")' if spec.digits == "ascii" else "unhex(kind)"
-    yield f"return b''.join(({', '.join((kind, head, *parts))},))"
+    yield f"return b''.join(({', '.join((kind, repr(head), *parts))},))"

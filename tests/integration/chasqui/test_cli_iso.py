@@ -1,11 +1,13 @@
 """The commands about the ISO 8583 lane: decode without a country, links, findings, timelines."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runtime.iso8583_speech import KEY_CHANGE, Speech, network_request
 from tests.support.fake_country import (
     INSTRUCTION,
     VERIFICATION,
@@ -15,6 +17,7 @@ from tests.support.fake_country import (
     a_transfer,
 )
 
+NOW = datetime(2026, 1, 15, 13, 0, tzinfo=UTC)
 MESSAGE = "30323030" + b"2020000000000000".hex() + b"400000".hex() + b"000123".hex()
 LANE = {
     "participant": "0975",
@@ -183,3 +186,20 @@ def test_a_payment_shows_both_frames_of_a_core(chasqui: Chasqui, country: FakeCo
     assert code == 0
     assert "0200 verification" in out
     assert "0200 transfer" in out
+
+
+def test_the_mac_of_a_key_change_is_checked_under_the_key_encrypting_key(
+    chasqui: Chasqui, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHASQUI_KEK_0975", "00" * 16)
+    speech = Speech("ascii-1987", "aes-cmac", bytes(16))
+    request = network_request(KEY_CHANGE, stan=1, now=NOW, acquirer="0975")
+    body = speech.write(request)
+    words = ("iso", "decode", "--participant", "0975", "--header", "none")
+
+    good = chasqui(*words, body.hex())
+    spoilt = chasqui(*words, (body[:-1] + (b"1" if body[-1:] == b"0" else b"0")).hex())
+
+    assert "holds under the key-encrypting key, check value" in good[1]
+    assert "MAC: DE128 does not verify" in spoilt[1]
+    assert "session key" in chasqui(*words, MESSAGE)[1]

@@ -115,6 +115,8 @@ def _ascii(**changes: str) -> bytes:
 
 BODY = _ascii()
 PACKED_BODY = codec(PACKED).encode(GOLDEN["0200-40"]["fields"])
+AT = {part.key: part.at for part in codec(ASCII).walk(BODY)}
+PACKED_AT = {part.key: part.at for part in codec(PACKED).walk(PACKED_BODY)}
 
 
 @pytest.mark.parametrize(
@@ -140,13 +142,28 @@ PACKED_BODY = codec(PACKED).encode(GOLDEN["0200-40"]["fields"])
             "no such element in this profile: its bit must be 0",
             20,
         ),
-        (BODY[:47] + b" " + BODY[48:], "DE4", "12 digits, in ASCII", 42),
-        (BODY.replace(b"040975", b"120975"), "DE32", "its length is from 1 to 11, and says 12", 93),
-        (BODY.replace(b"040975", b"000975"), "DE32", "its length is from 1 to 11, and says 0", 93),
-        (BODY.replace(b"040975", b"+40975"), "DE32", "the digits of its length, in ASCII", 93),
-        (BODY.replace(b"TERM0001", b"TERM\x000001"[:8]), "DE41", "printable ASCII", 111),
-        (BODY.replace(b"601513000123", b"6015130*0123"), "DE37", "letters and digits", 99),
-        (BODY.replace(b"PAGO", "PÁG".encode()), "DE48", "printable ASCII", 134),
+        (BODY.replace(b"000000015000", b"00000001500O"), "DE4", "12 digits, in ASCII", AT["4"]),
+        (
+            BODY.replace(b"040975", b"120975"),
+            "DE32",
+            "its length is from 1 to 11, and says 12",
+            AT["32"],
+        ),
+        (
+            BODY.replace(b"040975", b"000975"),
+            "DE32",
+            "its length is from 1 to 11, and says 0",
+            AT["32"],
+        ),
+        (
+            BODY.replace(b"040975", b"+40975"),
+            "DE32",
+            "the digits of its length, in ASCII",
+            AT["32"],
+        ),
+        (BODY.replace(b"TERM0001", b"TERM\x00001"), "DE41", "printable ASCII", AT["41"]),
+        (BODY.replace(b"601513000123", b"6015130*0123"), "DE37", "letters and digits", AT["37"]),
+        (BODY.replace(b"PAGO", "PÁG".encode()), "DE48", "printable ASCII", AT["48"]),
         (BODY + b"00", "length", "nothing follows the last element; 2 bytes do", len(BODY)),
     ],
 )
@@ -164,9 +181,9 @@ def test_what_is_wrong_is_named_by_element_rule_and_byte(
     ("at", "byte", "field", "rule"),
     [
         (0, 0x0A, "MTI", "4 digits, packed"),
-        (2 + 16 + 3, 0x1A, "DE4", "12 digits, packed"),
-        (39, 0x10, "DE22", "3 digits, the first half byte 0"),
-        (42, 0xA4, "DE32", "the digits of its length, packed"),
+        (PACKED_AT["4"], 0x1A, "DE4", "12 digits, packed"),
+        (PACKED_AT["22"], 0x10, "DE22", "3 digits, the first half byte 0"),
+        (PACKED_AT["32"], 0xA4, "DE32", "the digits of its length, packed"),
     ],
 )
 def test_packed_digits_are_digits_with_a_zero_before_an_odd_number(
@@ -224,7 +241,7 @@ def test_what_does_not_fit_the_table_is_not_written(
 
 
 def test_fields_without_a_type_are_not_written() -> None:
-    with pytest.raises(IsoFault, match="^MTI: "):
+    with pytest.raises(IsoFault, match=r"^MTI: "):
         codec(ASCII).encode({"11": "000001"})
 
 
