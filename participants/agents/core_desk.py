@@ -13,8 +13,8 @@ from participants.agents.creditor import HOLDS_SILENT, WITHOUT_HOLD, CreditorDes
 from participants.agents.institution import Institution
 from participants.agents.withdrawals import Withdrawals
 from participants.core import credit, magic
-from participants.core import iso8583 as iso
 from participants.core import iso8583_creditor as incoming
+from participants.core import iso8583_wording as iso
 from participants.core.book import (
     Account,
     Change,

@@ -17,7 +17,7 @@ from participants.agents.institution import Institution
 from participants.agents.ports import Line
 from participants.agents.withdrawals import CASH, CASH_RETURN, booked
 from participants.core import cash
-from participants.core import iso8583 as iso
+from participants.core import iso8583_wording as iso
 from participants.core.book import (
     Account,
     CashOrder,

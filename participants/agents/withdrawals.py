@@ -10,8 +10,8 @@ import structlog
 from msgspec.structs import replace
 
 from participants.agents.institution import Institution
-from participants.core import iso8583 as iso
 from participants.core import iso8583_creditor as incoming
+from participants.core import iso8583_wording as iso
 from participants.core.book import (
     Account,
     Change,

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from participants.core import iso8583 as iso
+from participants.core import iso8583_wording as iso
 from participants.core.payment import Stamp
 from scheme import cci, fees
 from scheme.codes import CURRENCY_NUMBERS

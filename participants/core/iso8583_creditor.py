@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from participants.core.book import Account, AccountStatus
-from participants.core.iso8583 import cents, key_of, tags, year_of
+from participants.core.iso8583_wording import cents, key_of, tags, year_of
 from scheme.codes import CURRENCY_NAMES, Channel, TransactionType
 from scheme.messages import AV2, CT2
 from scheme.reasons import ReasonCode

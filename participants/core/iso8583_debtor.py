@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from participants.core import iso8583 as iso
+from participants.core import iso8583_wording as iso
 from scheme import cci
 from scheme.clock import wire_date_time
 from scheme.codes import Channel, MessageTypeId

@@ -11,7 +11,6 @@ from typing import Final
 
 from scheme.errors import MalformedMessage
 from scheme.wire.iso8583_compiled import (
-    BITMAP_BYTES,
     HOLDS,
     Reader,
     Writer,
@@ -35,6 +34,7 @@ ORDERS_MAX: Final = 4096
 """Orders of keys in ``Fields`` that one codec remembers the writer of."""
 MISSING: Final = "it must be there"
 
+_BITMAP_DIGITS: Final = 16
 _SECONDARY: Final = frozenset("89ABCDEF")
 """First digits of a bitmap that a second one follows."""
 _BITMAPS: Final = frozenset({"p", "1"})
@@ -83,16 +83,16 @@ class Codec:
         """
         # Every byte stays one character; those beyond ASCII become none that any kind may hold.
         text = body.decode("ascii", "surrogateescape")
-        coded = "" if self._is_text else body.hex().upper()
+        coded = "" if self._is_text else body.hex()
         kind = text[:4] if self.spec.digits == "ascii" else coded[:4]
         at = self._type_bytes
         if self.spec.binary == "raw":
-            start, size, digits = 2 * at, 2 * BITMAP_BYTES, coded
+            bitmaps = coded[2 * at : 2 * at + 2 * _BITMAP_DIGITS].upper()
         else:
-            start, size, digits = at, 2 * BITMAP_BYTES, text
-        if digits[start : start + 1] in _SECONDARY:
-            size += size
-        reader = self._readers.get(digits[start : start + size])
+            bitmaps = text[at : at + 2 * _BITMAP_DIGITS]
+        if bitmaps[:1] not in _SECONDARY:
+            bitmaps = bitmaps[:_BITMAP_DIGITS]
+        reader = self._readers.get(bitmaps)
         if reader is not None and kind in MESSAGE_TYPES:
             fields = reader(kind, text, coded, len(body))
             if fields is not None:

@@ -17,7 +17,7 @@ Reader = Callable[[str, str, str, int], Fields | None]
 Writer = Callable[[str, Fields], bytes]
 """From message type and fields: the message. Raises ValueError if one of them does not fit."""
 
-BITMAP_BYTES: Final = 8
+_BITMAP_BYTES: Final = 8
 _PRIMARY_BITS: Final = 64
 _HEX_DIGITS: Final = "0123456789ABCDEF"
 
@@ -80,7 +80,7 @@ def head_bytes(spec: IsoSpec, elements: Sequence[Element]) -> int:
     """Return how many bytes message type and bitmaps take before these elements."""
     bitmaps = 2 if elements and elements[-1].number > _PRIMARY_BITS else 1
     of_type = 4 if spec.digits == "ascii" else 2
-    return of_type + bitmaps * BITMAP_BYTES * (1 if spec.binary == "raw" else 2)
+    return of_type + bitmaps * _BITMAP_BYTES * (1 if spec.binary == "raw" else 2)
 
 
 def compile_reader(spec: IsoSpec, elements: Sequence[Element]) -> Reader:
@@ -180,7 +180,9 @@ class _Reading:
     def _fixed(self, element: Element) -> Iterator[str]:
         coded = is_coded(self.spec, element)
         end = self.offset + (element.length if coded else characters_of(element))
-        yield from self._tested(element, self._cut(self.offset, end, coded=coded))
+        value = self._cut(self.offset, end, coded=coded)
+        # Bytes are upper-case hex digits to people; of digits, only these bytes need the step.
+        yield from self._tested(element, f"{value}.upper()" if coded else value)
         self.offset = end
 
     def _variable(self, element: Element) -> Iterator[str]:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from participants.config import Config
-from participants.core import iso8583 as iso
+from participants.core import iso8583_wording as iso
 from scheme.errors import NoAnswer
 from scheme.network import Fleet
 from scheme.wire.iso8583_spec import Fields

@@ -15,8 +15,8 @@ from tests.support.country import until
 from tests.support.scripted_core import LinkLost, ScriptedCore, Shuffled, private, repeat_of
 from tests.support.scripted_country import CREDITOR, DEBTOR, QUICK, SECOND_DEBTOR, LoneSwitch
 
-EXPIRY_S = 2.0
-LATE_S = 2.4
+EXPIRY_S = 1.5
+LATE_S = 1.8
 SOAK = (pytest.mark.soak, pytest.mark.timeout(900))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from participants.agents.core_desk import CoreDesk
-from participants.core import iso8583 as iso
+from participants.core import iso8583_wording as iso
 from participants.core.replies import LaneReply
 from scheme.network import Iso8583
 from scheme.wire.iso8583_spec import Fields

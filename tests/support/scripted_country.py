@@ -71,9 +71,7 @@ class LoneSwitch(HandStartedCountry):
             file.writelines(entry(code, **kinds.get(code, {})) for code in self._members)
         self.start(SWITCH)
         for code in self._members:
-            self.cores[code] = ScriptedCore(
-                self.home, code, self.iso8583_port, links=self._links
-            )
+            self.cores[code] = ScriptedCore(self.home, code, self.iso8583_port, links=self._links)
         self.signed_on()
         self._opening = self.balances()
         return self
@@ -144,7 +142,9 @@ class LoneSwitch(HandStartedCountry):
 
     def transfer(self, subject: str) -> Mapping[str, Any]:
         """Return a transfer or withdrawal as the ledger has it."""
-        path, name = ("cash", "withdrawal") if subject.startswith("W") else ("transfers", "transfer")
+        path, name = (
+            ("cash", "withdrawal") if subject.startswith("W") else ("transfers", "transfer")
+        )
         found: Mapping[str, Any] = self.get(f"/{path}/{subject}")
         assert name in found, found
         return found
@@ -210,4 +210,3 @@ class LoneSwitch(HandStartedCountry):
         status, answer = ask(self.operator_port, "POST", "/cash/codes", order, key)
         assert status == 201, answer
         return str(answer["code"])
-

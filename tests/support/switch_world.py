@@ -388,9 +388,7 @@ async def world(
                     await _sign_on(house, members)
                 await made.settle()
                 if is_fresh:
-                    peers.delivered.clear()
-                    peers.repeats.clear()
-                    peers.sent.clear()
+                    _forget_the_start(peers)
                 try:
                     yield made
                 finally:
@@ -401,6 +399,11 @@ async def world(
                 await ledger.drain()
             store.close()
             ledger.close()
+
+
+def _forget_the_start(peers: Any) -> None:
+    for told in (peers.delivered, peers.repeats, peers.sent):
+        told.clear()
 
 
 class _StoreOn(SqliteStore):

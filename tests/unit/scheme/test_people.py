@@ -94,7 +94,7 @@ def test_the_people_of_the_examples_are_there(everybody: list[Person]) -> None:
 def test_a_participant_added_at_the_end_changes_nobody(everybody: list[Person]) -> None:
     more = Fleet.parse(
         (Path(__file__).resolve().parents[3] / "participants/fleet.toml").read_text()
-        + '\n[[participant]]\ncode = "0975"\nname = "X"\nkind = "coop"\ncustomers = 3\n'
+        + '\n[[participant]]\ncode = "0979"\nname = "X"\nkind = "coop"\ncustomers = 3\n'
     )
 
     assert people(more, random.Random(FLEET.seed))[: len(everybody)] == everybody

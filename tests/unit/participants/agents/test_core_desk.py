@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from participants.core import iso8583 as iso
+from participants.core import iso8583_wording as iso
 from participants.core.book import AccountStatus, CreditState, Posting, Role
 from participants.core.magic import MAGIC_SOLES, Act
 from tests.support.fleet_world import CREDITOR_CCI, PROFILE, started

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from participants.agents.machine import MachineDesk
-from participants.core import iso8583 as iso
+from participants.core import iso8583_wording as iso
 from participants.core.book import Account, CashOrder, CashState, Role
 from participants.core.cash import CashWish
 from participants.core.replies import SILENCE, LaneReply

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from participants.core import iso8583 as iso
 from participants.core import iso8583_creditor as incoming
 from participants.core import iso8583_debtor as outgoing
+from participants.core import iso8583_wording as iso
 from participants.core.book import AccountStatus
 from scheme.cci import placeholder
 from scheme.errors import NoAnswer
