@@ -15,15 +15,24 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from runtime.iso8583_speech import KEY_BYTES, KEY_CHANGE, SIGN_ON, Speech, brief_answer
+from runtime.clock import SystemClock
+from runtime.iso8583_speech import (
+    KEY_BYTES,
+    KEY_CHANGE,
+    SIGN_ON,
+    Speech,
+    brief_answer,
+    network_request,
+    transmitted,
+)
 from runtime.kek import kek_of
 from scheme import cci
+from scheme.clock import wire_date_time
 from scheme.wire.iso8583_framing import Deframer, Framing
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
@@ -31,7 +40,7 @@ from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 SPEC, MAC = "ascii-1987", "aes-cmac"
 WAIT_S = 20.0
 _REDIAL_S = 0.02
-_LIMA_S = 5 * 3600
+_CLOCK = SystemClock()
 _DONE, _REFUSED, _UNKNOWN, _NO_RECORD = "00", "05", "25", "57"
 _PAYS_OUT = "01"
 _RAIL = {"01": "-", "21": "+", "40": "+"}
@@ -125,6 +134,7 @@ class ScriptedCore:
         heard: every request that came, in order.
         book: what it has posted, by the request's key.
         strays: answers nobody waited for.
+        faults: what broke in its threads.
         refuses: DE39 of the answer to every reversal of something posted; empty: it undoes.
     """
 
@@ -133,6 +143,7 @@ class ScriptedCore:
         self.heard: list[Heard] = []
         self.book: dict[Key, Posting] = {}
         self.strays: list[Fields] = []
+        self.faults: list[Exception] = []
         self.refuses = ""
         self._buried: set[Key] = set()
         self._kek = kek_of(home, code, KEY_BYTES[mac])
@@ -230,12 +241,23 @@ class ScriptedCore:
             return self._stan
 
     def order(self, fields: Fields) -> Future[Fields]:
-        """Send a request; the answer comes later."""
+        """Send a request; the answer comes later.
+
+        Raises:
+            LinkLost: there is no link; whether it left is not known.
+        """
         answer: Future[Fields] = Future()
         with self._lock:
-            link = self._links[self._stan % len(self._links)]
+            if not self._links:
+                raise LinkLost("none")
+            link = self._links[int(fields["11"]) % len(self._links)]
             self._waiting[_answered_by(fields)] = (answer, link)
-        link.send(fields)
+        try:
+            link.send(fields)
+        except OSError as error:
+            with self._lock:
+                self._waiting.pop(_answered_by(fields), None)
+            raise LinkLost(str(error)) from error
         return answer
 
     def ask(self, fields: Fields, wait_s: float = WAIT_S) -> Fields:
@@ -266,16 +288,16 @@ class ScriptedCore:
 
     def _request(self, kind: str, minor: int) -> Fields:
         number = self.stan()
-        now = datetime.now(UTC)
-        lima = datetime.fromtimestamp(now.timestamp() - _LIMA_S, UTC)
+        now = _CLOCK.now()
+        date, local = wire_date_time(now)
         return {
             "t": "0200",
             "3": f"{kind}0000",
             "4": f"{minor:012}",
-            "7": now.strftime("%m%d%H%M%S"),
+            "7": transmitted(now),
             "11": f"{number:06}",
-            "12": lima.strftime("%H%M%S"),
-            "13": lima.strftime("%m%d"),
+            "12": local,
+            "13": date[4:],
             "32": self.code,
             "37": f"{self.code}{number:08}",
             "41": "SIM00001",
@@ -295,8 +317,13 @@ class ScriptedCore:
     def _keep(self) -> None:
         while not self._is_over:
             if not self._is_away:
-                with suppress(OSError, AssertionError):
+                try:
                     self._hold()
+                except (OSError, LinkLost):
+                    pass  # The switch is away; it will be back.
+                except Exception as fault:  # noqa: BLE001 - the thread's root: the test is told.
+                    self.faults.append(fault)
+                    raise
             time.sleep(_REDIAL_S)
 
     def _hold(self) -> None:
@@ -316,12 +343,13 @@ class ScriptedCore:
 
     def _sign_on(self, link: Link) -> None:
         for function in (KEY_CHANGE, SIGN_ON):
-            now = datetime.now(UTC).strftime("%m%d%H%M%S")
+            now = _CLOCK.now()
             link.send(
-                {"t": "0800", "7": now, "11": f"{self.stan():06}", "32": self.code, "70": function}
+                network_request(function, stan=self.stan(), now=now, acquirer=self.code)
             )
             frames = link.receive()
-            assert frames, "no answer"
+            if not frames:
+                raise LinkLost("no answer")
             answer = link.speech.read(frames[0])
             assert answer["39"] == _DONE, answer
             if function == KEY_CHANGE:
@@ -341,7 +369,7 @@ class ScriptedCore:
     def _take(self, link: Link, fields: Fields) -> None:
         if fields["t"][2] in "13":
             with self._change:
-                waiting = self._waiting.pop(_key_of_answer(fields), None)
+                waiting = self._waiting.pop(_answered_by(fields), None)
                 if waiting is None:
                     self.strays.append(fields)
                 self._change.notify_all()
@@ -422,9 +450,6 @@ def private(fields: Fields) -> Mapping[str, str]:
 
 def _answered_by(fields: Fields) -> tuple[str, ...]:
     return (fields["t"][:2], fields["11"], fields.get("37", ""), fields["32"])
-
-
-_key_of_answer = _answered_by
 
 
 class Shuffled:

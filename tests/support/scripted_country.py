@@ -167,6 +167,7 @@ class LoneSwitch(HandStartedCountry):
 
     def assert_books_equal(self) -> None:
         """Hold ledger, positions and the cores' own books against one another."""
+        assert not [fault for core in self.cores.values() for fault in core.faults]
         with suppress(AssertionError):
             self.operations.wait_until_quiet(_QUIET_S)
         stuck = self.get("/stuck")

@@ -343,11 +343,7 @@ async def world(
     clock: ManualClock | None = None,
     forgetful: ForgetfulDisk | None = None,
 ) -> AsyncIterator[World]:
-    """Open a clearing house over a folder; leaving it is a crash, nothing is told any more.
-
-    Args:
-        forgetful: a disk to use in place of the folder.
-    """
+    """Open a clearing house over a folder, or a disk that forgets; leaving it is a crash."""
     members = fleet() if members is None else members
     profile = profile or load_profile("peru")
     peers = peers or ScriptedPeers()
