@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import Counter
+import time
+from collections import Counter, deque
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from scheme.wire.iso8583_spec import Fields
 from tests.support.country import until
-from tests.support.scripted_core import LinkLost, ScriptedCore, Shuffled, private, repeat_of
+from tests.support.scripted_core import LinkLost, ScriptedCore, Shuffled, private, reversal_of
 from tests.support.scripted_country import CREDITOR, DEBTOR, QUICK, SECOND_DEBTOR, LoneSwitch
 
 EXPIRY_S = 1.5
@@ -21,44 +22,86 @@ SOAK = (pytest.mark.soak, pytest.mark.timeout(900))
 
 
 class Load:
-    """Orders of several cores, each of an amount of its own, and what each was answered."""
+    """Orders of several cores, each of an amount of its own, and what each was answered.
 
-    def __init__(self, country: LoneSwitch, in_flight: int) -> None:
+    Args:
+        taken_back: share of the orders that their core takes back while they are under way.
+    """
+
+    def __init__(
+        self, country: LoneSwitch, in_flight: int, *, seed: int = 0, taken_back: float = 0.0
+    ) -> None:
         self._country = country
         self._in_flight = in_flight
         self._room = threading.Semaphore(in_flight)
+        self._rng = random.Random(seed)
+        self._taken_back = taken_back
+        self._again: deque[tuple[int, Fields]] = deque()
         self.orders: list[tuple[ScriptedCore, Fields]] = []
         self.answers: dict[int, Fields] = {}
+        self.reversals: dict[int, Fields] = {}
+        self.faults: list[str] = []
+
+    def until_answered(self, orders: int) -> None:
+        """Wait until so many orders have their answer."""
+        until(lambda: len(self.answers) >= orders, f"{orders} answers")
 
     def run(self, transfers: int) -> None:
-        """Send orders as long as there is room, and wait for the answer of each."""
+        """Send orders as long as there is room; ask for each until it is answered."""
         cores = [self._country.cores[code] for code in (DEBTOR, SECOND_DEBTOR)]
         for number in range(transfers):
             core = cores[number % len(cores)]
             self.orders.append((core, core.transfer(CREDITOR, 100 + number)))
             self._send(number, self.orders[-1][1])
+            if self._rng.random() < self._taken_back:
+                self._send(number, reversal_of(self.orders[-1][1]))
+            self._ask_again()
         self._drain()
 
     def _send(self, number: int, fields: Fields) -> None:
-        self._room.acquire()
-        self.orders[number][0].order(fields).add_done_callback(
-            lambda done: self._ended(number, done)
-        )
+        assert self._room.acquire(timeout=30), "no order is answered"
+        try:
+            answer = self.orders[number][0].order(fields)
+        except LinkLost:
+            self._lost(number, fields)
+        else:
+            answer.add_done_callback(lambda done: self._ended(number, fields, done))
 
-    def _ended(self, number: int, done: Future[Fields]) -> None:
-        if done.exception() is None:
-            assert number not in self.answers, "answered twice"
-            self.answers[number] = done.result()
+    def _ended(self, number: int, fields: Fields, done: Future[Fields]) -> None:
+        if done.exception() is not None:
+            self._lost(number, fields)
+            return
+        answers = self.answers if done.result()["t"] == "0210" else self.reversals
+        if number in answers:
+            self.faults.append(f"{number}: answered twice")
+        answers[number] = done.result()
         self._room.release()
 
+    def _lost(self, number: int, fields: Fields) -> None:
+        self._again.append((number, fields | {"t": fields["t"][:3] + "1"}))
+        self._room.release()
+
+    def _ask_again(self) -> None:
+        while self._again:
+            core = self.orders[self._again[0][0]][0]
+            core.signed_on()
+            self._send(*self._again.popleft())
+
     def _drain(self) -> None:
-        for _ in range(self._in_flight):
-            assert self._room.acquire(timeout=30), "an order without an answer"
-        for _ in range(self._in_flight):
-            self._room.release()
+        deadline = time.monotonic() + 60
+        while True:
+            self._ask_again()
+            for _ in range(self._in_flight):
+                assert self._room.acquire(timeout=30), "an order without an answer"
+            for _ in range(self._in_flight):
+                self._room.release()
+            if not self._again:
+                return
+            assert time.monotonic() < deadline
 
     def assert_matched(self) -> set[str]:
         """Return the ids of what was approved: every answer is to its own order, and true."""
+        assert not self.faults
         approved = {}
         for number, answer in self.answers.items():
             _, order = self.orders[number]
@@ -112,3 +155,38 @@ def test_answers_in_any_order_belong_to_their_orders(
         for code in (DEBTOR, SECOND_DEBTOR):
             assert not country.cores[code].strays
             assert country.counts(code)["answered"] == transfers // 2
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("transfers", "strikes", "seed"), [(15_000, 6, 41), (15_000, 6, 42)])
+def test_no_order_is_lost_or_doubled_while_the_switch_is_killed(
+    tmp_path: Path, transfers: int, strikes: int, seed: int
+) -> None:
+    members = (DEBTOR, SECOND_DEBTOR, CREDITOR)
+    timers = {**QUICK, "ct_expiry_s": EXPIRY_S}
+    with LoneSwitch(tmp_path / "home", members, links=2, timers=timers) as country:
+        shuffled = Shuffled(seed, depth=64, late_s=LATE_S, cuts=0.001)
+        country.cores[CREDITOR].always("0200/40", shuffled)
+        load = Load(country, 128, seed=seed, taken_back=0.05)
+
+        def strike() -> None:
+            for nth in range(1, strikes + 1):
+                load.until_answered(transfers * nth // (strikes + 1))
+                country.kill_now()
+                country.restart()
+
+        saboteur = threading.Thread(target=strike)
+        saboteur.start()
+        load.run(transfers)
+        saboteur.join()
+        shuffled.stop()
+
+        country.assert_books_equal()
+        country.assert_reconciled()
+        approved = load.assert_matched()
+        assert transfers * 0.7 < len(approved) < transfers
+        for number, answer in load.reversals.items():
+            # An order that came first has an outcome, and its reversal says the same.
+            was_posted = load.answers[number]["39"] == "00"
+            assert answer["39"] == "21" if was_posted else answer["39"] in ("00", "25")

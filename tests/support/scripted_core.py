@@ -40,7 +40,6 @@ from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 SPEC, MAC = "ascii-1987", "aes-cmac"
 WAIT_S = 20.0
 _REDIAL_S = 0.02
-_CLOCK = SystemClock()
 _DONE, _REFUSED, _UNKNOWN, _NO_RECORD = "00", "05", "25", "57"
 _PAYS_OUT = "01"
 _RAIL = {"01": "-", "21": "+", "40": "+"}
@@ -149,6 +148,7 @@ class ScriptedCore:
         self._kek = kek_of(home, code, KEY_BYTES[mac])
         self._mac = mac
         self._port = port
+        self._clock = SystemClock()
         self._scripts: dict[str, deque[Action]] = {}
         self._usual: dict[str, Action] = {}
         self._waiting: dict[tuple[str, ...], tuple[Future[Fields], Link]] = {}
@@ -288,7 +288,7 @@ class ScriptedCore:
 
     def _request(self, kind: str, minor: int) -> Fields:
         number = self.stan()
-        now = _CLOCK.now()
+        now = self._clock.now()
         date, local = wire_date_time(now)
         return {
             "t": "0200",
@@ -321,7 +321,8 @@ class ScriptedCore:
                     self._hold()
                 except (OSError, LinkLost):
                     pass  # The switch is away; it will be back.
-                except Exception as fault:  # noqa: BLE001 - the thread's root: the test is told.
+                except Exception as fault:
+                    # The thread's root: the test is told.
                     self.faults.append(fault)
                     raise
             time.sleep(_REDIAL_S)
@@ -343,10 +344,8 @@ class ScriptedCore:
 
     def _sign_on(self, link: Link) -> None:
         for function in (KEY_CHANGE, SIGN_ON):
-            now = _CLOCK.now()
-            link.send(
-                network_request(function, stan=self.stan(), now=now, acquirer=self.code)
-            )
+            now = self._clock.now()
+            link.send(network_request(function, stan=self.stan(), now=now, acquirer=self.code))
             frames = link.receive()
             if not frames:
                 raise LinkLost("no answer")
@@ -458,13 +457,15 @@ class Shuffled:
     Args:
         depth: answers that wait for one another, at most.
         late_s: how late the late ones come.
+        cuts: share of the orders over which the link ends.
         report: how many of each there were.
     """
 
-    def __init__(self, seed: int, *, depth: int, late_s: float) -> None:
+    def __init__(self, seed: int, *, depth: int, late_s: float, cuts: float = 0.0) -> None:
         self._rng = random.Random(seed)
         self._depth = depth
         self._late_s = late_s
+        self._cuts = cuts
         self._waiting: list[tuple[Fields, Link]] = []
         self._late: list[tuple[float, Fields, Link]] = []
         self._lock = threading.Lock()
@@ -487,6 +488,8 @@ class Shuffled:
             if 0.02 <= chance < 0.04:
                 self.report["stray"] += 1
                 self._waiting.append((self._stranger(answer), link))
+        if chance > 1 - self._cuts:
+            link.cut()
 
     def stop(self) -> None:
         """Answer what waits, then no more."""
