@@ -28,7 +28,7 @@ from runtime.iso8583_speech import (
     refusal_of,
 )
 from scheme.clock import Clock
-from scheme.errors import NoAnswer, PeerError
+from scheme.errors import NoAnswer, NotConnected, PeerError
 from scheme.ids import Sequence as Numbers
 from scheme.wire.iso8583_codec import IsoFault
 from scheme.wire.iso8583_framing import Framing
@@ -108,6 +108,7 @@ class Iso8583Client:
         self._lines: dict[Link, tuple[Session, asyncio.Future[str]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._change = asyncio.Event()
+        self._is_off = False
 
     async def start(self) -> None:
         """Begin to dial; ``ready`` tells when the links are there."""
@@ -155,11 +156,13 @@ class Iso8583Client:
         """Sign the institution off; its links stay open and may sign on again."""
         session = self.mux.choose()
         await self.network(SIGN_OFF, session)
+        self._is_off = True
         for one in list(self.mux.sessions):
             self.mux.drop(one, "signed off", is_gone=False)
 
     async def sign_on(self) -> None:
         """Sign on again on every link that is open."""
+        self._is_off = False
         for session, _ in list(self._lines.values()):
             if not session.is_signed_on:
                 await self.network(SIGN_ON, session)
@@ -257,12 +260,16 @@ class Iso8583Client:
             _, link = await loop.create_connection(
                 lambda: Link(self, self._framing), spoken.host, spoken.port
             )
-        session, over = self._lines[link]
+        line = self._lines.get(link)
+        if line is None:
+            raise NotConnected("the other end took the link and closed it at once")
+        session, over = line
         try:
             if spoken.mac != NO_MAC:
                 await self.change_key(session)
-            await self.network(SIGN_ON, session)
-            self._add(session)
+            if not self._is_off:
+                await self.network(SIGN_ON, session)
+                self._add(session)
             while not over.done():
                 await self._wait_or_echo(session, over)
             return over.result()

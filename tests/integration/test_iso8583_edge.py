@@ -371,6 +371,39 @@ async def test_a_client_dials_again_and_goes_on(tmp_path: Path) -> None:
         assert (await client.ask(a_transfer("0976", 2), answer_s=5))["39"] == "00"
 
 
+async def test_a_link_that_is_closed_as_soon_as_it_is_taken_is_dialled_again(
+    tmp_path: Path,
+) -> None:
+    async with edge(tmp_path, links_max=1) as world:
+        first = await world.raw()
+        await until(lambda: world.acceptor.open_links == 1)
+        client = world.client("0976")
+        await client.start()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await client.ready()
+        first.close()
+        async with asyncio.timeout(5):
+            await client.ready()
+
+
+async def test_a_link_that_is_back_after_a_sign_off_does_not_sign_on_by_itself(
+    tmp_path: Path,
+) -> None:
+    async with edge(tmp_path) as world:
+        client = await world.signed_on("0976")
+        await client.sign_off()
+        for link in list(world.acceptor._callers):
+            link.cut("for a test")
+        await until(lambda: world.acceptor.open_links == 0)
+        # Dialled, and its key exchanged, but no more.
+        await until(lambda: any(one.sent == 1 for one in world.acceptor._callers.values()))
+        assert world.signed[-1] == ("0976", False)
+        await client.sign_on()
+        async with asyncio.timeout(5):
+            await client.ready()
+
+
 async def test_a_key_can_be_changed_in_the_middle_of_a_session(tmp_path: Path) -> None:
     async with edge(tmp_path) as world:
         client = await world.signed_on("0976")
