@@ -54,11 +54,17 @@ def _parsed(text: str, length: int, origin: str) -> bytes:
 
 def _made(path: Path, length: int) -> bytes:
     key = secrets.token_bytes(length)
+    # Under its name only once it is whole: the switch and the fleet start side by side.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(key.hex().upper() + "\n")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(key.hex().upper() + "\n")
+            os.link(draft, path)
+        finally:
+            draft.unlink()
     except FileExistsError:
         # The other process was first: both must have the same.
         return _parsed(path.read_text(), length, str(path))

@@ -36,11 +36,13 @@ class Entered(Struct, frozen=True, gc=False):
         key: its idempotency key, scoped to its sender.
         content: what moves money in it, to tell a repeat from another order.
         binding: what it was verified to be.
+        is_new: it was asked for, and not found, in this very turn of the loop.
     """
 
     key: str
     content: str
     binding: Binding
+    is_new: bool = False
 
 
 class ReversalOutcome(StrEnum):

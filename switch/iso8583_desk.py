@@ -209,10 +209,11 @@ class Iso8583Desk:
             return await asyncio.shield(verifying.outcome)
         entry = _Entry(request, key, content)
         if request.reference:
-            return await self._order(entry, self._verified_before(request))
+            return await self._order(entry, self._verified_before(request), is_new=True)
         creditor = self._core_of(request)
         if creditor is not None:
-            return await self._order(entry, binding_of(request, creditor, self._clock.now()))
+            binding = binding_of(request, creditor, self._clock.now())
+            return await self._order(entry, binding, is_new=True)
         verifying = _Verifying(content, asyncio.get_running_loop().create_future())
         self._verifying[key] = verifying
         self._spawn(self._verify_and_order(entry, verifying))
@@ -253,7 +254,9 @@ class Iso8583Desk:
         finally:
             del self._verifying[entry.key]
 
-    async def _order(self, entry: "_Entry", binding: Binding, found: AV4 | None = None) -> Told:
+    async def _order(
+        self, entry: "_Entry", binding: Binding, found: AV4 | None = None, *, is_new: bool = False
+    ) -> Told:
         ct1 = order_of(
             entry.request,
             binding,
@@ -262,7 +265,8 @@ class Iso8583Desk:
             profile=self._profile,
             now=self._clock.now(),
         )
-        answer = await self._orders.order(ct1, Entered(entry.key, entry.content, binding))
+        entered = Entered(entry.key, entry.content, binding, is_new)
+        answer = await self._orders.order(ct1, entered)
         return told_of_order(answer.body, answer.explain)
 
 

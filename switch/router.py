@@ -156,7 +156,10 @@ class TransferRouter:
         if entered is not None and self._reversals.is_burying(key):
             return await self._reversals.burial(key)
         # An order that came by another wire has a key of its own, whatever it quotes.
-        is_new = entered is None and self._is_unquoted(ct1.referenceTransactionId)
+        if entered is None:
+            is_new = self._is_unquoted(ct1.referenceTransactionId)
+        else:
+            is_new = entered.is_new
         first = None if is_new else self._finished(key)
         if isinstance(first, Tombstone):
             return burial_answer(first)

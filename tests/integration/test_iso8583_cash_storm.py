@@ -1,4 +1,4 @@
-"""Machines that take back what they did not give out, while the switch is killed again and again."""
+"""Machines take back what they did not give out, while the switch is killed again and again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 
 from scheme.wire.iso8583_spec import Fields
 from tests.support.country import until
-from tests.support.scripted_core import LinkLost, ScriptedCore, Shuffled, private, reversal_of
+from tests.support.scripted_core import LinkLost, ScriptedCore, private, reversal_of
 from tests.support.scripted_country import CARD, ISSUER, MACHINES, LoneSwitch
+from tests.support.shuffled_answers import Shuffled
 
 MACHINES_AT_ONCE = 24
 WITHDRAWALS_EACH = 60

@@ -13,8 +13,9 @@ import pytest
 
 from scheme.wire.iso8583_spec import Fields
 from tests.support.country import until
-from tests.support.scripted_core import LinkLost, ScriptedCore, Shuffled, private, reversal_of
+from tests.support.scripted_core import LinkLost, ScriptedCore, private, reversal_of
 from tests.support.scripted_country import CREDITOR, DEBTOR, QUICK, SECOND_DEBTOR, LoneSwitch
+from tests.support.shuffled_answers import Shuffled
 
 EXPIRY_S = 1.5
 LATE_S = 1.8
