@@ -42,6 +42,7 @@ _PENDING = "PENDING"
 _UNAPPLIED = "UNAPPLIED"
 _SETTLED = "ACSC"
 _REJECTED = "RJCT"
+_DISPUTED = "DISPUTED"
 _DEBTOR = "debtor"
 _CREDITOR = "creditor"
 
@@ -196,6 +197,8 @@ def _creditor(one: Transfer, book: Book) -> Finding | None:
         return _payment_creditor(one, last, different, not_yet)
     if one.state in PAID:
         return _paid_creditor(one, last, different, not_yet)
+    if credited and one.state == _DISPUTED:
+        return different(N_("in dispute: it keeps what the ledger did not post"))
     if credited:
         return different(N_("credited, but the ledger did not post it"))
     if last is not None and last.state == _HELD:
@@ -236,7 +239,8 @@ def _debtor(one: Transfer, book: Book) -> Finding | None:
         return _unlike(one, last, one.creditor_agent, N_("debited with another amount"), different)
     if last is not None and last.state == _FINAL:
         return different(N_("taken from the payer, but the ledger did not post it"))
-    if one.state not in ENDED_UNPAID:
+    # Of a dispute between the creditor and the clearing house the payer has the money back.
+    if one.state not in ENDED_UNPAID and one.state != _DISPUTED:
         return not_yet(N_("not decided yet"))
     return None
 

@@ -44,27 +44,30 @@ class MultiRow:
 def statements() -> dict[str, MultiRow]:
     """Return a statement for each kind of row, in the order in which they must run.
 
+    A group is written whole or not at all, so those of every transfer say ``OR ROLLBACK``: SQLite
+    then keeps no journal of each statement, in a file of its own, to undo that one alone.
+
     Deletions from the outbox stand before insertions: an id that was struck off and is owed
     again in one group must be there afterwards.
     """
     return {
-        "transfers": MultiRow("INSERT INTO transfers VALUES", 15),
+        "transfers": MultiRow("INSERT OR ROLLBACK INTO transfers VALUES", 15),
         "decided": MultiRow(
-            "UPDATE transfers SET state = v.column2, reason = v.column3, "
+            "UPDATE OR ROLLBACK transfers SET state = v.column2, reason = v.column3, "
             "decided_ms = v.column4, record = v.column5 FROM (VALUES",
             5,
             ") AS v WHERE transfers.number = v.column1",
         ),
         "advanced": MultiRow(
-            "UPDATE transfers SET state = v.column2 FROM (VALUES",
+            "UPDATE OR ROLLBACK transfers SET state = v.column2 FROM (VALUES",
             2,
             ") AS v WHERE transfers.transfer_id = v.column1",
         ),
         "lanes": MultiRow("INSERT INTO lanes VALUES", 8),
-        "lines": MultiRow("INSERT INTO lines VALUES", 4),
+        "lines": MultiRow("INSERT OR ROLLBACK INTO lines VALUES", 4),
         "occasions": MultiRow("INSERT INTO occasions VALUES", 2),
         "struck": MultiRow("DELETE FROM outbox WHERE owed_id IN (VALUES", 1, ")"),
-        "outbox": MultiRow("INSERT INTO outbox VALUES", 7),
+        "outbox": MultiRow("INSERT OR ROLLBACK INTO outbox VALUES", 7),
         "parked": MultiRow(
             "UPDATE outbox SET parked_ms = v.column2 FROM (VALUES",
             2,

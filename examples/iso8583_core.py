@@ -327,8 +327,7 @@ class Core:
         message = keys(order["message"])
         if mti in {"0420", "0421"}:
             original = f"0200{message[11]}{message[7]}{message[32]:0>11}{0:011}"
-            message = {number: message[number] for number in (3, 4, 11, 13, 32, 37, 49)}
-            message[90] = original
+            message = {n: message[n] for n in (3, 4, 11, 13, 32, 37, 49)} | {90: original}
         while self.writer is None and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         if self.writer is not None:

@@ -251,6 +251,8 @@ def _make_durable(connection: Any, path: str) -> None:
     connection.execute("PRAGMA checkpoint_fullfsync=ON")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    # What a statement gathers on its way is small: it is not worth a file in every group.
+    connection.execute("PRAGMA temp_store=MEMORY")
     journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
     synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
     if str(journal).lower() != "wal" or int(synchronous) != _FULL:

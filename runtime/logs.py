@@ -17,12 +17,16 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from runtime.clock import SystemClock
 from scheme import masking
 from scheme.errors import ConfigError
 from scheme.limits import LOG_FILE_BYTES_MAX
 
 LEVELS = ("debug", "info", "warning", "error")
 _OWNER_ONLY = 0o600
+_LEVEL_OF: Mapping[str, str] = {"exception": "error", "warn": "warning"}
+"""Level of a line, by the method that says it, where their names differ."""
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
 _FIELDS_MAX = 256
 """Names of fields whose mask is remembered."""
 
@@ -124,7 +128,7 @@ def _private(path: str, flags: int) -> int:
 def mask_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Mask every field that carries an identifier of a person (a structlog processor)."""
     for name, value in event.items():
-        if type(value) is str:
+        if isinstance(value, str):
             mask = _mask_of(name)
             if mask is not None:
                 event[name] = mask(value)
@@ -157,28 +161,24 @@ def _masked_all(
 
 
 def _processors(process: str, *, json: bool, colours: bool) -> list[Any]:
-    def name_process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    now = SystemClock().now
+
+    def say_whence(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
         event["process"] = process
+        # One step in place of structlog's three: every transfer has its line.
+        event["level"] = _LEVEL_OF.get(level, level)
+        event["timestamp"] = now().isoformat().replace("+00:00", "Z")
         return event
 
     renderer: Any = (
-        structlog.processors.JSONRenderer(serializer=_as_json)
-        if json
-        else structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False)
+        _as_json if json else structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False)
     )
-    return [
-        name_process,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        mask_fields,
-        renderer,
-    ]
+    return [say_whence, structlog.processors.format_exc_info, mask_fields, renderer]
 
 
-def _as_json(event: EventDict, default: Callable[[Any], Any] = repr, **_: Any) -> str:
+def _as_json(_: WrappedLogger, __: str, event: EventDict) -> str:
     # A third of the time of the standard library's, once for every transfer.
-    return msgspec.json.encode(event, enc_hook=default).decode()
+    return _encode(event).decode()
 
 
 class _ToStructlog(logging.Handler):

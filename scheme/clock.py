@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Protocol
 
 LIMA = timezone(timedelta(hours=-5), "PET")
 """Dates and times on the wire are Lima local time; Peru keeps UTC-5 all year."""
+_MOMENTS_KEPT = 256
+"""Wire dates and times that are not parsed again: the transfers of one second share theirs."""
 
 
 class Timer(Protocol):
@@ -47,13 +50,13 @@ def wire_date(instant: datetime) -> str:
 
 def wire_date_time(instant: datetime) -> tuple[str, str]:
     """Return ``(yyyyMMdd, HHmmss)``, Lima local."""
-    local = lima(instant)
-    return (
-        f"{local.year:04}{local.month:02}{local.day:02}",
-        f"{local.hour:02}{local.minute:02}{local.second:02}",
-    )
+    # Cut out of the one text that is made fast: every message of ours has one.
+    text = lima(instant).isoformat()
+    date = f"{text[:4]}{text[5:7]}{text[8:10]}"
+    return date, f"{text[11:13]}{text[14:16]}{text[17:19]}"
 
 
+@lru_cache(maxsize=_MOMENTS_KEPT)
 def parse_wire(date: str, time: str) -> datetime | None:
     """Return the instant of a wire date and time, or None if there is no such moment."""
     # Slices, not strptime: that would be a twentieth of a transfer's CPU.

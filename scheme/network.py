@@ -118,6 +118,11 @@ class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return self.lane in SINGLE_MESSAGE_LANES
 
     @property
+    def listens(self) -> bool:
+        """Whether anything can be told to it: over HTTP, or by the links of its lane."""
+        return bool(self.base_url) or self.is_single_message
+
+    @property
     def is_tiered(self) -> bool:
         """Whether it is a coop of the network, which a sponsor stands for nationally."""
         return self.ledger == DALE

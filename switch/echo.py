@@ -81,7 +81,7 @@ class Echoes:
             due += self._interval
             await self._clock.sleep_until(due)
             for code, participant in self._fleet.items():
-                if participant.base_url and self._state().session(code).signed_on:
+                if participant.listens and self._state().session(code).signed_on:
                     self._spawn(self._echo(code))
 
     async def _echo(self, code: str, *, expects: bool = True) -> None:

@@ -144,5 +144,5 @@ class Sessions:
         return [
             notices.as_owed(notice, head, receiver, now)
             for receiver in receivers
-            if receiver.base_url
+            if receiver.listens
         ]

@@ -104,7 +104,7 @@ class Watermarks:
     def _told(self, account: Account) -> Participant | None:
         """Return the participant whose own prefund this is, if it listens."""
         member = self._fleet.get(account.owner)
-        if member is None or not member.base_url or account.ledger != member.ledger:
+        if member is None or not member.listens or account.ledger != member.ledger:
             return None
         return member
 

@@ -220,7 +220,7 @@ def check_mandatory(fields: Fields) -> IsoFault | None:
     for one in needed.all_of:
         if one not in fields:
             return IsoFault(f"DE{one}", MISSING, raw=fields)
-    if needed.one_of and not any(one in fields for one in needed.one_of):
+    if needed.one_of and fields.keys().isdisjoint(needed.one_of):
         named = " or ".join(f"DE{one}" for one in needed.one_of)
         return IsoFault(f"DE{needed.one_of[0]}", f"{named} must be there", raw=fields)
     return None

@@ -151,7 +151,7 @@ def _owed(
     subject: str,
     now: datetime,
 ) -> tuple[Owed, ...]:
-    if not agent.base_url:
+    if not agent.listens:
         return ()
     return (
         Owed(

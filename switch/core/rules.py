@@ -137,7 +137,7 @@ def creditor_operates(
     participant = fleet.get(code)
     session = state.session(code)
     # A core is asked over the links that it dials itself; it need not listen anywhere.
-    if participant is None or not (participant.base_url or participant.is_single_message):
+    if participant is None or not participant.listens:
         return _creditor("creditor_unknown", f"{code} is not registered as a receiver")
     if session.blocked:
         return _creditor("creditor_blocked", f"{code} is blocked")

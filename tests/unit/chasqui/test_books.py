@@ -47,6 +47,8 @@ def kinds(state: str, debtor: Book, creditor: Book) -> list[Kind]:
         ("CANCELLED", ["REJECTED"], ["HELD", "REJECTED"], []),
         ("EXPIRED", ["REJECTED"], [], []),
         ("TOMBSTONE", ["REJECTED"], ["REJECTED"], []),
+        ("DISPUTED", ["REJECTED"], [], []),
+        ("DISPUTED", ["REJECTED"], ["FINAL"], [Kind.DIFFERENT]),
         # What still travels.
         ("POSTED", ["FINAL"], ["HELD"], [Kind.NOT_YET]),
         ("POSTED", ["PENDING"], ["FINAL"], [Kind.NOT_YET]),
