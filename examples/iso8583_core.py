@@ -189,7 +189,7 @@ class Book:
 
     def send(self, message: Fields, due: float) -> Row:
         """Write down what we are about to ask, and hold its money."""
-        moves = -int(message.get(4, "0"))
+        moves = -int(message[4]) - int(get_tags(message[48])["11"]) if 4 in message else 0
         with self.transaction():
             if self.one(ACCOUNT, message[102])["balance"] + moves < 0:
                 raise ValueError("not enough funds")
@@ -294,7 +294,6 @@ class Core:
                 await writer.drain()
 
     def _answer(self, mti: str, asked: Fields) -> Fields:
-        """Return what an answer says beside the elements that it repeats."""
         if mti == "0800":
             return {39: "00"}
         if mti in {"0420", "0421"}:
@@ -315,7 +314,7 @@ class Core:
         payer = self.book.one(ACCOUNT, options.debtor)
         if not payer:
             raise ValueError("--from: no account of ours")
-        tags = {"04": payer["name"], "05": DNI, "06": payer["document"]}
+        tags = {"04": payer["name"], "05": DNI, "06": payer["document"], "11": f"{options.fee}"}
         fields = {7: stamp("%m%d%H%M%S"), 11: number, 12: stamp("%H%M%S", LIMA)}
         fields |= {13: stamp("%m%d", LIMA), 32: options.code, 37: stamp("%y%j%H")[1:] + number}
         fields |= {41: "CORE0001", 48: put_tags(tags), 49: SOLES}
@@ -415,6 +414,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--from", dest="debtor", help="an account of ours; default: the first")
     parser.add_argument("--send-to", default="00299900000000020212", help="the payee's account")
     parser.add_argument("--amount", type=cents, default=100, help="in soles")
+    parser.add_argument("--fee", type=int, default=80, help="between institutions, in cents")
     parser.add_argument("--stan", help="of the order to repeat or reverse")
     parser.add_argument("--rrn", help="of the order to repeat or reverse")
     options = parser.parse_args()

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from scheme.cci import has_valid_check_digits
-from tests.support.country import ROOT, HandStartedCountry, until
+from tests.support.country import HURRIED, ROOT, HandStartedCountry, until
 
 PROGRAM = ROOT / "examples" / "iso8583_core.py"
 CCI, OPENING = "97500100000000010196", 500_000
@@ -147,7 +146,10 @@ class Core:
 
 @pytest.fixture
 def country(tmp_path: Path) -> Iterator[HandStartedCountry]:
-    made = HandStartedCountry(tmp_path / "home", institutions=INSTITUTIONS, customers=8)
+    timers = {**HURRIED, "ct_expiry_s": 2.0}
+    made = HandStartedCountry(
+        tmp_path / "home", timers=timers, institutions=INSTITUTIONS, customers=8
+    )
     made.fleet_file.write_text(made.fleet_file.read_text() + ENTRY)
     with made as one:
         one.start("switch", "participants")
@@ -212,17 +214,20 @@ async def test_in_a_real_country_money_moves_once_whatever_the_line_does_and_boo
     assert (await core.run("repeat", *named))[1]["answer"] | {"7": ""} == sent["answer"] | {"7": ""}
     code, reversed_ = await core.run("reverse", *named)
     assert (code, reversed_["state"], reversed_["answer"]["39"]) == (0, "FINAL", "21")
-    assert core.balance == OPENING + 1_000 - 2_550
+    assert core.balance == OPENING + 1_000 - 2_630
 
     line.breaks = True
     lost = await asyncio.to_thread(country.pay, "0002", order | {"amount": 700})
     assert lost["state"] == "REJECTED", lost
     await asyncio.to_thread(until, lambda: core.states == ["POSTED", "FINAL", "UNDONE"], "undone")
     await asyncio.to_thread(until, lambda: len(line.said) >= 4, "all is answered")
-    assert core.balance == OPENING + 1_000 - 2_550
+    assert core.balance == OPENING + 1_000 - 2_630
     assert [frame[2:6] for frame in line.said] == [b"0210", b"0210", b"0430", b"0430"]
     assert (line.said[0], line.said[2]) == (line.said[1], line.said[3])
 
     verdict = await asyncio.to_thread(country.json, "reconcile", "--books", "--skip", "0975")
     assert verdict["equal"], verdict
-    print(country.transfers())
+    kept = [one for one in country.transfers() if one["state"] == "CONFIRMED"]
+    came = sum(one["amount"] for one in kept if one["creditor_agent"] == "0975")
+    went = sum(one["amount"] + one["fee"] for one in kept if one["debtor_agent"] == "0975")
+    assert (len(kept), core.balance) == (2, OPENING + came - went)
