@@ -37,6 +37,7 @@ LANE = (
     N_("{count} requests wait on every link: it does not answer"),
     N_("a request with the same STAN, RRN and acquirer waits already"),
     N_("no link is signed on"),
+    N_("the other end took the link and closed it at once"),
     N_("the link is closing"),
     N_("it cannot be written: {cause}"),
     N_("the link ended: {cause}"),

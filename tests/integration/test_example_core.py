@@ -168,9 +168,11 @@ async def line(country: HandStartedCountry) -> AsyncIterator[Line]:
 async def core(country: HandStartedCountry, line: Line) -> AsyncIterator[Core]:
     one = Core(country.home, line.port)
     one.start()
-    await asyncio.to_thread(until, lambda: is_signed_on(country), "0975 signs on")
-    yield one
-    one.kill()
+    try:
+        await asyncio.to_thread(until, lambda: is_signed_on(country), "0975 signs on")
+        yield one
+    finally:
+        one.kill()
 
 
 def is_signed_on(country: HandStartedCountry) -> bool:
