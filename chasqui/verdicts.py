@@ -91,7 +91,8 @@ def _sentence(one: Transfer, detail: TransferDetail) -> str:
     by_creditor = detail.decision.decided_by == _CREDITOR or detail.decision.rule.endswith(
         _PASSED_ON
     )
-    if one.state == "REJECTED":
+    was_refused = one.state == "TOMBSTONE" and detail.decision.rule != "tombstone"
+    if one.state == "REJECTED" or was_refused:
         return _(_REFUSED_BY_CREDITOR if by_creditor else _REFUSED_BY_HOUSE)
     if one.state == "REFUSED":
         return _(_REFUSED_QUERY[by_creditor])

@@ -104,7 +104,7 @@ WHAT_IF_NUMBERS_MAX = 8
 ISO_FRAME_BYTES_MAX = 4096
 """Longest ISO 8583 frame taken, TPDU included."""
 ISO_LINKS_MAX = 1024
-"""Open ISO 8583 links; further ones are closed at once."""
+"""Open ISO 8583 links; beyond it the oldest that has not signed on makes room for a new one."""
 ISO_LINKS_PER_PARTICIPANT_MAX = 64
 """Links that one participant may ask for in the fleet file."""
 ISO_PENDING_PER_LINK_MAX = 512
@@ -121,5 +121,3 @@ ISO_ANSWERED_KEPT_MAX = 2048
 """Answered or overdue requests of a participant that late and repeated answers are known by."""
 ISO_FINDINGS_KEPT_MAX = 200
 """Unmatched and refused frames of the lane that an operator can list."""
-CASH_CODES_PER_PHONE_MAX = 1
-"""Codes for a cardless withdrawal open for one phone at one institution."""

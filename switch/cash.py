@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from scheme.clock import Clock, to_ms, wire_date_time
 from scheme.errors import NoAnswer, NotConnected
 from scheme.ledger import Account, Command, Duplicate, Entry, Post, Result, Short
+from scheme.masking import mask_card
 from scheme.money import CURRENCY_BY_CODE
 from scheme.network import Participant
 from scheme.profile import Profile
@@ -40,10 +41,12 @@ from switch.core.cash import (
 )
 from switch.core.cash_codes import Code, CodeRefusal
 from switch.core.cash_messages import (
+    ANSWER,
     WITHDRAWAL,
     CashOrder,
     issuer_of,
     malformed,
+    other_money,
     read_order,
     reason_named,
     request_to_issuer,
@@ -52,7 +55,7 @@ from switch.core.cash_messages import (
 from switch.core.cash_outcome import CLEARING_HOUSE, ended, refusal, reservation, told
 from switch.core.iso8583_codes import APPROVED, UNABLE_TO_LOCATE, reason_of
 from switch.core.iso8583_requests import original_key_of
-from switch.core.records import is_cash
+from switch.core.records import is_cash, unpack_tombstone
 from switch.core.sessions import NetworkState
 from switch.edges.cash_api import CashApi
 from switch.flight import UnknownOutcome
@@ -71,6 +74,8 @@ class Cash:
         window_of: the window open now.
         account_of: finds the account behind a phone, for one-time codes.
         random_bytes: unpredictable bytes, for one-time codes.
+        is_elsewhere: tells of a key whether anything but cash knows it: in flight, being verified,
+            being remembered.
 
     Attributes:
         codes: the one-time codes.
@@ -90,6 +95,7 @@ class Cash:
         window_of: WindowOf,
         account_of: AccountOf,
         random_bytes: Callable[[int], bytes],
+        is_elsewhere: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._ledger = ledger
         self._store = store
@@ -100,6 +106,7 @@ class Cash:
         self._clock = clock
         self._state = state
         self._window_of = window_of
+        self._is_elsewhere = is_elsewhere
         self._flights: dict[str, CashFlight] = {}
         # The loop itself holds its tasks weakly.
         self._tasks: set[asyncio.Task[CashAnswer]] = set()
@@ -156,20 +163,21 @@ class Cash:
 
     async def withdraw(self, acquirer: Participant, fields: Fields) -> CashAnswer:
         """Return what a machine's withdrawal is told: the same at every repeat."""
-        order = read_order(fields, acquirer)
+        order = read_order(fields, acquirer, self._clock.now())
         if isinstance(order, CashAnswer):
             return order
         flight = self._flights.get(order.key)
         if flight is not None:
             if flight.content != order.content and not flight.is_burial:
                 return rules.OTHER_CONTENT
-            return await asyncio.shield(flight.outcome)
+            answer = await asyncio.shield(flight.outcome)
+            return self._first_one(order) if flight.is_burial else answer
         stored = self._store.row_by_key(order.key)
         if stored is not None:
             return _repeated(stored, order)
         if self._is_stopping or self._ledger.is_full:
             return rules.OVERLOADED
-        flight = CashFlight(order.content)
+        flight = CashFlight(order.content, order.amount, order.currency)
         self._flights[order.key] = flight
         # A task of its own: whoever asked may go away, and a repeat joins it.
         work = self._first(flight, acquirer, order, fields)
@@ -196,15 +204,22 @@ class Cash:
     ) -> CashAnswer:
         now = self._clock.now()
         record = self._opened(acquirer, order, now)
-        refused = self._unfit(acquirer, order, record)
+        refused = self._unfit(acquirer, order)
         if refused is not None:
             return await self._refuse(record, refused, order)
+        code: Code | None = None
         if order.phone:
-            wrong = self.codes.judge(
+            found = self.codes.judge(
                 order.phone, order.code, amount=order.amount, currency=order.currency
             )
-            if wrong is not None:
-                return await self._refuse(record, _wrong_code(wrong), order, wrong.after)
+            if isinstance(found, CodeRefusal):
+                return await self._refuse(record, _wrong_code(found), order, found.after)
+            code = found
+            record = replace(record, issuer=code.issuer, account=code.account)
+        issuer = self._fleet.get(record.issuer)
+        refused = rules.issuer_fits(issuer, acquirer, order.currency, self._state())
+        if refused is not None:
+            return await self._refuse(record, refused, order)
         try:
             record, prepared, entries = self._prepared(record, acquirer, fields)
         except NotConnected:
@@ -213,25 +228,22 @@ class Cash:
         if short is not None:
             return await self._refuse(record, short, order)
         flight.record = record
-        if not await self._held(record, entries):
+        if not await self._held(record, entries, code):
             return self._first_one(order)
         event = await flight.ask(self._cores, prepared, self._clock, self._wait)
         return await self._end(record, event)
 
     def _opened(self, acquirer: Participant, order: CashOrder, now: datetime) -> CashRecord:
         """Return a withdrawal as it begins, with its issuer and account if they can be told."""
-        issuer, account = issuer_of(order.card, self._fleet), order.card
-        if order.phone:
-            code = self.codes.find(order.phone)
-            issuer = None if code is None else self._fleet.get(code.issuer)
-            account = "" if code is None else code.account
+        issuer = issuer_of(order.card, self._fleet) if order.card else None
         return CashRecord(
             transfer_id=cash_id(acquirer.code, order.key, *wire_date_time(now)),
             key=order.key,
             content=order.content,
             acquirer=acquirer.code,
             issuer="" if issuer is None else issuer.code,
-            account=account,
+            # The whole number is only in the exact request, which an undoing is made from.
+            account=mask_card(order.card),
             phone=order.phone,
             machine=order.machine.strip(),
             amount=order.amount,
@@ -239,36 +251,34 @@ class Cash:
             created_ms=to_ms(now),
         )
 
-    def _unfit(
-        self, acquirer: Participant, order: CashOrder, record: CashRecord
-    ) -> CashAnswer | None:
-        """Refuse what can be told without asking anybody; the code last, as it costs attempts."""
-        state, issuer = self._state(), self._fleet.get(record.issuer)
-        has_code = not order.phone or bool(record.issuer)
-        return (
-            rules.acquirer_operates(acquirer.code, state)
-            or rules.amount_fits(order.amount, order.currency, self._profile.cash)
-            or (rules.issuer_fits(issuer, acquirer, order.currency, state) if has_code else None)
+    def _unfit(self, acquirer: Participant, order: CashOrder) -> CashAnswer | None:
+        """Refuse what any issuer's would be refused for; codes later, as they cost attempts."""
+        return rules.acquirer_operates(acquirer.code, self._state()) or rules.amount_fits(
+            order.amount, order.currency, self._profile.cash
         )
 
     async def _refuse(
-        self, record: CashRecord, answer: CashAnswer, order: CashOrder, code: Code | None = None
+        self,
+        record: CashRecord,
+        answer: CashAnswer,
+        order: CashOrder,
+        codes: Sequence[Code] = (),
     ) -> CashAnswer:
         """Remember a refusal, as sticky as an approval, and return it.
 
         Args:
-            code: the one-time code as it stands from now on, if that has changed.
+            codes: one-time codes as they stand from now on, if that has changed.
         """
         record = told(record, answer, CLEARING_HOUSE, self._clock.now())
-        result = await self._apply(refusal(record), code)
+        result = await self._apply(refusal(record), codes)
         log.info("withdrawal refused", transfer_id=record.transfer_id, rule=record.rule)
         return self._first_one(order) if isinstance(result, Duplicate) else record.answer
 
-    async def _apply(self, command: Command, code: Code | None) -> Result:
-        """Write a command, and in the same group how a one-time code stands."""
-        facts = () if code is None else (self.codes.put(code),)
+    async def _apply(self, command: Command, codes: Sequence[Code]) -> Result:
+        """Write a command, and in the same group how one-time codes stand."""
+        facts = [self.codes.put(code) for code in codes]
         (result, *_) = await self._ledger.apply((command, *facts))
-        if code is not None:
+        for code in codes:
             self.codes.written(code)
         return result
 
@@ -322,15 +332,16 @@ class Cash:
                 return rules.position_short(account.owner, self._fleet, available)
         return None
 
-    async def _held(self, record: CashRecord, entries: tuple[Entry, ...]) -> bool:
+    async def _held(
+        self, record: CashRecord, entries: tuple[Entry, ...], code: Code | None
+    ) -> bool:
         """Hold the money, and use the code up with it; False if the key was taken meanwhile."""
-        code = self.codes.used(record.phone, record.transfer_id) if record.phone else None
-        result = await self._apply(reservation(record, entries), code)
+        used = () if code is None else (replace(code, used_by=record.transfer_id),)
+        result = await self._apply(reservation(record, entries), used)
         assert not isinstance(result, Short), "looked at a moment ago"
         if not isinstance(result, Duplicate):
             return True
-        back = self.codes.given_back(record.phone, record.transfer_id)
-        if back is not None:
+        for back in self.codes.given_back(record):
             await self._ledger.apply((self.codes.put(back),))
             self.codes.written(back)
         return False
@@ -342,7 +353,7 @@ class Cash:
         issuer, now = self._fleet.get(record.issuer), self._clock.now()
         outcome = ended(record, event, issuer=issuer, now=now, silent=silent)
         is_paid = isinstance(outcome.command, Post)
-        back = None if is_paid else self.codes.given_back(record.phone, record.transfer_id)
+        back = () if is_paid else self.codes.given_back(record)
         await self._apply(outcome.command, back)
         log.info("withdrawal ended", transfer_id=record.transfer_id, state=outcome.state)
         self._outbox.take(outcome.command.owed)
@@ -359,13 +370,21 @@ class Cash:
             MalformedMessage: DE90 names no request of this institution.
             UnknownOutcome: what became of it could not be written.
         """
-        key = original_key_of(fields, acquirer)
+        key = original_key_of(fields, acquirer, self._clock.now())
         while (flight := self._flights.get(key)) is not None:
-            flight.take_back()
+            if not flight.is_burial:
+                other = other_money(fields, flight.amount, flight.currency)
+                if other:
+                    return _not_the_originals(other)
+                flight.take_back()
             await asyncio.wait({flight.outcome})
         row = self._store.row_by_key(key)
-        if row is None and fields["3"].startswith(WITHDRAWAL):
-            return await self._bury(acquirer, key, fields)
+        if row is None:
+            # What another knows is never buried here: a key has one owner, whatever DE3 says.
+            if not fields["3"].startswith(WITHDRAWAL) or self._is_elsewhere(key):
+                return None
+            await self._bury(acquirer, key, fields)
+            row = self._store.row_by_key(key)
         if row is None or not is_cash(row.transfer_id) or row.creditor_agent != acquirer.code:
             return None
         return await self._reversed(row, fields)
@@ -378,13 +397,16 @@ class Cash:
             return CashAnswer(
                 response_code=UNABLE_TO_LOCATE, reason=ReasonCode.BE15, subject=row.transfer_id
             )
+        other = other_money(fields, record.amount, record.currency)
+        if other:
+            return _not_the_originals(other, row.transfer_id)
         if state in POSTED:
             return await self._reversals.not_dispensed(record, fields)
         return CashAnswer(response_code=APPROVED, subject=row.transfer_id)
 
-    async def _bury(self, acquirer: Participant, key: str, fields: Fields) -> CashAnswer:
-        """Remember a withdrawal that never came: it is refused if it still does."""
-        flight = CashFlight("", is_burial=True)
+    async def _bury(self, acquirer: Participant, key: str, fields: Fields) -> None:
+        """Remember a withdrawal that never came, unless something else has taken its key."""
+        flight = CashFlight(is_burial=True)
         self._flights[key] = flight
         now = self._clock.now()
         digits = fields.get("4", "")
@@ -406,9 +428,6 @@ class Cash:
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._landed(key, flight, done))
         await asyncio.shield(flight.outcome)
-        return CashAnswer(
-            response_code=UNABLE_TO_LOCATE, reason=ReasonCode.BE15, subject=record.transfer_id
-        )
 
     async def _tombstone(self, record: CashRecord) -> CashAnswer:
         await self._ledger.apply((refusal(record, CashState.TOMBSTONE),))
@@ -437,8 +456,12 @@ class Cash:
         return _balance(answer, issuer.code)
 
 
+def _not_the_originals(element: str, subject: str = "") -> CashAnswer:
+    return replace(malformed(f"{element}: not the original's"), subject=subject)
+
+
 def _balance(answer: Fields, issuer: str) -> CashAnswer:
-    code = answer.get("39", "")
+    code = answer.get("39", "") if answer["t"] == ANSWER else ""
     if code == APPROVED:
         extra = {"54": answer["54"]} if "54" in answer else {}
         return CashAnswer(response_code=code, auth=answer.get("38", "").strip(), extra=extra)
@@ -457,7 +480,9 @@ def _repeated(stored: TransferRow, order: CashOrder) -> CashAnswer:
     """Return what was told under a known key, or that it is of something else."""
     is_buried = stored.state == CashState.TOMBSTONE
     if not is_cash(stored.transfer_id):
-        return rules.TAKEN_BACK if is_buried else rules.OTHER_CONTENT
+        # One with a reason is of an order that came, and was refused.
+        came = not is_buried or bool(unpack_tombstone(stored.record).reason)
+        return rules.OTHER_CONTENT if came else rules.TAKEN_BACK
     record = unpack_cash(stored.record)
     if record.content != order.content and not is_buried:
         return rules.OTHER_CONTENT

@@ -18,7 +18,7 @@ from switch.core.cash import (
     IssuerUnreachable,
     MachineGaveUp,
 )
-from switch.core.cash_messages import reason_named
+from switch.core.cash_messages import is_its_answer, reason_named
 from switch.core.iso8583_codes import APPROVED, UNDECIDED, reason_of
 
 
@@ -27,6 +27,7 @@ class CashFlight:
 
     Args:
         content: digest of what moves money in it.
+        amount: minor units; currency: of them.
         is_burial: it stands for a withdrawal whose reversal came first.
 
     Attributes:
@@ -34,9 +35,13 @@ class CashFlight:
         outcome: what its machine is told.
     """
 
-    def __init__(self, content: str, *, is_burial: bool = False) -> None:
+    def __init__(
+        self, content: str = "", amount: int = 0, currency: str = "", *, is_burial: bool = False
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.content = content
+        self.amount = amount
+        self.currency = currency
         self.is_burial = is_burial
         self.record: CashRecord | None = None
         self.outcome: asyncio.Future[CashAnswer] = loop.create_future()
@@ -74,10 +79,10 @@ class CashFlight:
             if asking.done() and not asking.cancelled():
                 asking.exception()  # Whatever it was, it counts no more.
             return MachineGaveUp(was_asked=True)
-        return _ending(asking) if asking.done() else IssuerSilent()
+        return _ending(record, asking) if asking.done() else IssuerSilent()
 
 
-def _ending(asked: "asyncio.Future[Fields]") -> Ending:
+def _ending(record: CashRecord, asked: "asyncio.Future[Fields]") -> Ending:
     try:
         fields = asked.result()
     except NotConnected:
@@ -85,6 +90,9 @@ def _ending(asked: "asyncio.Future[Fields]") -> Ending:
     except NoAnswer:
         return IssuerSilent()
     code = fields.get("39", "")
+    # Of something else: it may have paid this one too, and its reversal finds out.
+    if not is_its_answer(record, fields):
+        return IssuerSilent()
     if code == APPROVED:
         return IssuerApproved(fields.get("38", "").strip())
     # Neither a grant nor a refusal: it may have paid, and its reversal finds out.

@@ -9,22 +9,23 @@ from typing import Final
 import msgspec
 import structlog
 from msgspec import Struct
-from msgspec.structs import replace
 
 from scheme import cci as ccis
 from scheme.cci import CciCheck
 from scheme.clock import Clock, from_ms, to_ms
 from scheme.ledger import PutFact
+from scheme.limits import PAGE_ROWS_MAX
 from scheme.network import Participant
 from scheme.profile import CURRENCIES, Profile
 from switch.cash_ports import AccountOf, CashStore
+from switch.core.cash import CashRecord
 from switch.core.cash_codes import (
-    CODE_FACT,
     CODE_KEY_FACT,
     SALT_BYTES,
     Code,
     CodeRefusal,
     code_digest,
+    code_name,
     given_back,
     judge,
     pack_code,
@@ -92,7 +93,7 @@ class CodeBook:
     # --- for the operator
 
     async def issue(self, order: CodeOrder, key: str) -> bytes | Refused:
-        """Issue a code in place of any earlier one for the phone, or repeat what was told.
+        """Issue a code in place of the issuer's earlier one for the phone, or repeat what was told.
 
         Returns:
             The JSON answer with the code, which is kept nowhere; or why there is none.
@@ -197,39 +198,37 @@ class CodeBook:
 
     # --- for withdrawals; nothing here is awaited, so that what was decided cannot change
 
-    def find(self, phone: str) -> Code | None:
-        """Return the code last issued for a phone, as decided."""
-        decided = self._decided.get(phone)
-        if decided is not None:
-            return decided
-        value = self._store.fact(CODE_FACT + phone)
-        return None if value is None else unpack_code(value)
+    def find(self, phone: str) -> list[Code]:
+        """Return the codes of all issuers for a phone, as decided."""
+        begins = code_name(phone)
+        stored = self._store.facts_named(begins, "", limit=PAGE_ROWS_MAX)
+        found = {name: unpack_code(value) for name, value in stored}
+        decided = self._decided.items()
+        found |= {name: code for name, code in decided if name.startswith(begins)}
+        return [found[name] for name in sorted(found)]
 
-    def judge(self, phone: str, given: str, *, amount: int, currency: str) -> CodeRefusal | None:
-        """Return why a typed code gives no cash, or None if it does."""
+    def judge(self, phone: str, given: str, *, amount: int, currency: str) -> Code | CodeRefusal:
+        """Return the code that was typed, or why it gives no cash."""
         now_ms = to_ms(self._clock.now())
         return judge(self.find(phone), given, amount=amount, currency=currency, now_ms=now_ms)
 
     def put(self, code: Code) -> PutFact:
         """Decide how a code stands; return the command that writes it, to be applied at once."""
-        self._decided[code.phone] = code
-        return PutFact(name=CODE_FACT + code.phone, value=pack_code(code))
+        name = code_name(code.phone, code.issuer)
+        self._decided[name] = code
+        return PutFact(name=name, value=pack_code(code))
 
     def written(self, code: Code) -> None:
         """Forget a code that is on disk, unless it was decided anew meanwhile."""
-        if self._decided.get(code.phone) is code:
-            del self._decided[code.phone]
+        name = code_name(code.phone, code.issuer)
+        if self._decided.get(name) is code:
+            del self._decided[name]
 
-    def used(self, phone: str, transfer_id: str) -> Code:
-        """Return a good code as used up by a withdrawal."""
-        code = self.find(phone)
-        assert code is not None, "it was judged a moment ago"
-        assert not code.used_by, "it was judged a moment ago"
-        return replace(code, used_by=transfer_id)
-
-    def given_back(self, phone: str, transfer_id: str) -> Code | None:
-        """Return a code as good again; None if there is none to give back."""
-        return given_back(self.find(phone), transfer_id) if phone else None
+    def given_back(self, record: CashRecord) -> tuple[Code, ...]:
+        """Return the code of a withdrawal as good again; nothing if there is none to give back."""
+        codes = self.find(record.phone) if record.phone else ()
+        back = (given_back(code, record.transfer_id) for code in codes)
+        return tuple(code for code in back if code is not None)
 
 
 def _digest(order: CodeOrder) -> str:

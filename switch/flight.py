@@ -45,6 +45,21 @@ class Entered(Struct, frozen=True, gc=False):
     is_new: bool = False
 
 
+class EarlyRefusal(Struct, frozen=True, gc=False):
+    """A refusal of an order that came by another wire, before it became a transfer.
+
+    Attributes:
+        key, content: the order's, as in ``Entered``; nothing is in flight under the key.
+        reason: and the field and rule behind it.
+    """
+
+    key: str
+    content: str
+    debtor_agent: str
+    reason: str
+    rule: str
+
+
 class ReversalOutcome(StrEnum):
     """What a debtor's agent achieves by taking an order back."""
 

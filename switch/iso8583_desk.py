@@ -22,6 +22,7 @@ from scheme.reasons import ReasonCode
 from scheme.wire.iso8583_codec import check_mandatory
 from scheme.wire.iso8583_spec import TRANSACTIONS, Fields
 from scheme.wire.tin_json import decode
+from switch.core import rules
 from switch.core.cash import CashAnswer
 from switch.core.iso8583_answers import (
     OTHER_CONTENT,
@@ -35,24 +36,33 @@ from switch.core.iso8583_answers import (
 from switch.core.iso8583_codes import (
     APPROVED,
     IRREVOCABLE,
-    ISSUER_UNAVAILABLE,
     NOT_PERMITTED,
     RESPONSE_CODES,
     UNABLE_TO_LOCATE,
 )
-from switch.core.iso8583_orders import binding_of, order_of, query_of
+from switch.core.iso8583_orders import binding_of, check_payee, order_of, query_of
 from switch.core.iso8583_requests import (
     BALANCE,
     VERIFICATION,
     WITHDRAWAL,
     TransferRequest,
+    check_reversal,
     content_of,
     key_of,
     original_key_of,
     read_request,
+    reversals_of,
 )
 from switch.core.records import Binding
-from switch.flight import Answer, Entered, NotAccepting, Reversal, ReversalOutcome, UnknownOutcome
+from switch.flight import (
+    Answer,
+    EarlyRefusal,
+    Entered,
+    NotAccepting,
+    Reversal,
+    ReversalOutcome,
+    UnknownOutcome,
+)
 
 log = structlog.get_logger()
 
@@ -67,6 +77,12 @@ class Orders(Protocol):
 
     async def repeated(self, key: str, content: str) -> Answer | None:
         """Return the answer to a request that came before; None if it did not."""
+
+    def content(self, key: str) -> str | None:
+        """Return what moves money in what came under a key; empty if that is not known."""
+
+    async def refuse(self, early: EarlyRefusal) -> Answer:
+        """Refuse an order before it becomes a transfer, for good, and return its answer."""
 
     async def reverse(self, key: str, *, debtor_agent: str = "") -> Reversal:
         """Take back the order that came, or will come, under a key."""
@@ -144,8 +160,9 @@ class Iso8583Desk:
             code = RESPONSE_CODES[fault.reason]
             return refusal(fields, code, fault.reason, str(fault))
         except NotAccepting:
-            rule = "message: the clearing house takes nothing new just now; send it again"
-            return refusal(fields, ISSUER_UNAVAILABLE, ReasonCode.FF07, rule)
+            # A code would state an outcome, and nothing is stored: the repeat finds one.
+            log.info("request not taken just now", participant=participant.code)
+            return None
         except UnknownOutcome as error:
             log.warning("request without an answer", participant=participant.code, cause=str(error))
             return None
@@ -169,13 +186,40 @@ class Iso8583Desk:
             return answer_to(fields, _told_of_cash(await self._cash.balance(participant, fields)))
         request = read_request(fields, participant)
         if kind == VERIFICATION:
-            _, told = await self._query(request)
-            return answer_to(fields, told)
+            av4, answer = await self._query(request)
+            if av4.responseCode == ACCEPTED and request.is_by_alias:
+                check_payee(request, av4.creditorCCI)
+            return answer_to(fields, told_of_query(av4, answer.explain))
         return answer_to(fields, await self._transfer(request))
 
     async def _reverse(self, participant: Participant, fields: Fields) -> Fields:
-        key = original_key_of(fields, participant)
-        cash = await self._cash.reverse(participant, fields)
+        """Take back what a reversal names; if nothing came, remember each name it may have."""
+        now = self._clock.now()
+        originals = reversals_of(fields, now)
+        for named in originals:
+            content = self._content(original_key_of(named, participant, now))
+            if content is not None:
+                check_reversal(fields, content)
+                return await self._take_back(participant, fields, named)
+        first, *others = originals
+        for named in others:
+            answer = await self._take_back(participant, fields, named)
+            if answer["39"] != UNABLE_TO_LOCATE:
+                return answer
+        return await self._take_back(participant, fields, first)
+
+    def _content(self, key: str) -> str | None:
+        verifying = self._verifying.get(key)
+        return self._orders.content(key) if verifying is None else verifying.content
+
+    async def _take_back(self, participant: Participant, fields: Fields, named: Fields) -> Fields:
+        """Return the answer to a reversal.
+
+        Args:
+            named: with the DE13 of its original.
+        """
+        key = original_key_of(named, participant, self._clock.now())
+        cash = await self._cash.reverse(participant, named)
         if cash is not None:
             return answer_to(fields, _told_of_cash(cash))
         reversal = await self._orders.reverse(key, debtor_agent=participant.code)
@@ -190,13 +234,13 @@ class Iso8583Desk:
             case _:
                 assert_never(reversal.outcome)
 
-    async def _query(self, request: TransferRequest) -> tuple[AV4, Told]:
+    async def _query(self, request: TransferRequest) -> tuple[AV4, Answer]:
         answer = await self._queries.query(query_of(request, self._clock.now()))
-        av4 = decode(answer.body, AV4)
-        return av4, told_of_query(av4, answer.explain)
+        return decode(answer.body, AV4), answer
 
     async def _transfer(self, request: TransferRequest) -> Told:
-        key, content = key_of(request.fields, request.debtor), content_of(request)
+        key = key_of(request.fields, request.debtor, self._clock.now())
+        content = content_of(request)
         known = await self._orders.repeated(key, content)
         if known is not None:
             return told_of_order(known.body, known.explain)
@@ -239,11 +283,7 @@ class Iso8583Desk:
     async def _verify_and_order(self, entry: "_Entry", verifying: _Verifying) -> None:
         """The exchange's own task: whoever sent the request may come and go."""
         try:
-            av4, told = await self._query(entry.request)
-            if av4.responseCode == ACCEPTED:
-                binding = self._binding(av4.instructionId)
-                assert binding is not None, "an accepted verification binds"
-                told = await self._order(entry, binding, av4)
+            told = await self._verified(entry)
         except (MalformedMessage, NotAccepting, UnknownOutcome) as error:
             _fail(verifying, error)
         except Exception as error:
@@ -253,6 +293,28 @@ class Iso8583Desk:
             verifying.outcome.set_result(told)
         finally:
             del self._verifying[entry.key]
+
+    async def _verified(self, entry: "_Entry") -> Told:
+        """Verify the payee, and order. What comes to nothing here is refused for good."""
+        av4, answer = await self._query(entry.request)
+        if av4.responseCode != ACCEPTED:
+            if answer.explain == rules.OVERLOADED.header:
+                raise NotAccepting
+            return await self._refused(entry, av4.reasonCode or ReasonCode.FF07, answer.explain)
+        binding = self._binding(av4.instructionId)
+        assert binding is not None, "an accepted verification binds"
+        try:
+            return await self._order(entry, binding, av4)
+        except MalformedMessage as fault:
+            # What was found may be another account tomorrow, so the repeat could be paid.
+            return await self._refused(entry, fault.reason, str(fault))
+
+    async def _refused(self, entry: "_Entry", reason: str, rule: str) -> Told:
+        """Refuse an order that is no transfer yet, on disk before anybody is told."""
+        debtor = entry.request.debtor.code
+        early = EarlyRefusal(entry.key, entry.content, debtor, str(reason), rule)
+        answer = await self._orders.refuse(early)
+        return told_of_order(answer.body, answer.explain)
 
     async def _order(
         self, entry: "_Entry", binding: Binding, found: AV4 | None = None, *, is_new: bool = False

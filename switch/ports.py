@@ -120,6 +120,9 @@ class Store(Protocol):
     def transfer_by_key(self, key: str) -> StoredTransfer | None:
         """Return the transfer under an idempotency key."""
 
+    def row_by_key(self, key: str) -> TransferRow | None:
+        """Return anything under an idempotency key, cash too, as a list shows it."""
+
     def verification(self, instruction_id: str) -> VerificationRecord | None:
         """Return a verification by the id it was issued."""
 

@@ -18,7 +18,13 @@ from scheme.wire.iso8583_view import masked_message
 from switch.cash_view import cash_decision, cash_details, cash_line
 from switch.core.cash import CashState
 from switch.core.payment import PAYMENT_STATES
-from switch.core.records import TransferRecord, VerificationRecord, is_cash, unpack_transfer
+from switch.core.records import (
+    TransferRecord,
+    VerificationRecord,
+    is_cash,
+    unpack_tombstone,
+    unpack_transfer,
+)
 from switch.core.reversal import REVERSAL
 from switch.core.routing import told
 from switch.core.transfer import TransferState
@@ -323,6 +329,17 @@ def _decision(row: TransferRow, record: TransferRecord | None) -> Row:
         return as_decision(row)
     if is_cash(row.transfer_id):
         return cash_decision(row)
+    if record is None and (tombstone := unpack_tombstone(row.record)).reason:
+        # It came by another wire, and was refused before it was a transfer.
+        return {
+            "decision": {
+                "rule": tombstone.rule,
+                "decided_by": "clearing_house",
+                "rail": None,
+                "considered": [],
+            },
+            "explanation": f"decided by the clearing house: {tombstone.rule}",
+        }
     if record is None:
         text = "a tombstone: asked about, and not known; it is never issued or posted"
         return {

@@ -12,7 +12,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scheme.clock import Clock, to_ms
+from scheme.clock import Clock
 from scheme.errors import NotConnected
 from scheme.ledger import DALE, NATIONAL, Duplicate, Short
 from scheme.limits import RECENT_KEYS_MAX, TRANSFERS_IN_FLIGHT_MAX
@@ -44,7 +44,7 @@ from switch.core.transfer import (
     advance,
 )
 from switch.creditors import Creditors
-from switch.flight import Answer, Entered, Flight, NotAccepting, Recent, Reversal
+from switch.flight import Answer, EarlyRefusal, Entered, Flight, NotAccepting, Recent, Reversal
 from switch.identifiers import RESEND, Issuer
 from switch.pathfinder import Pathfinder
 from switch.ports import Ledger, Outbox, Peers, Store, WindowOf
@@ -154,7 +154,7 @@ class TransferRouter:
                 return self._refused(ct1, refusal)
             return await asyncio.shield(flight.outcome)
         if entered is not None and self._reversals.is_burying(key):
-            return await self._reversals.burial(key)
+            return await self._reversals.burial(key, entered.content)
         # An order that came by another wire has a key of its own, whatever it quotes.
         if entered is None:
             is_new = self._is_unquoted(ct1.referenceTransactionId)
@@ -162,7 +162,7 @@ class TransferRouter:
             is_new = entered.is_new
         first = None if is_new else self._finished(key)
         if isinstance(first, Tombstone):
-            return burial_answer(first)
+            return burial_answer(first, "" if entered is None else entered.content)
         if first is not None:
             refusal = self._may_repeat(ct1, entered, first)
             return as_answer(first) if refusal is None else self._refused(ct1, refusal)
@@ -181,15 +181,31 @@ class TransferRouter:
         """
         flight = self._flights.get(key)
         if flight is None and self._reversals.is_burying(key):
-            return await self._reversals.burial(key)
+            return await self._reversals.burial(key, content)
         first = self._finished(key) if flight is None else flight.record
         if first is None:
             return None
         if isinstance(first, Tombstone):
-            return burial_answer(first)
+            return burial_answer(first, content)
         if first.entered != content:
             return self._refused(first.ct1, rules.OTHER_CONTENT)
         return as_answer(first) if flight is None else await asyncio.shield(flight.outcome)
+
+    def content(self, key: str) -> str | None:
+        """Return what moves money in what is under a key, empty of cash and tombstones."""
+        flight = self._flights.get(key)
+        if flight is not None:
+            return flight.record.entered
+        if self._reversals.is_burying(key):
+            return ""
+        found = self._finished(key)
+        if found is None:
+            return None if self._store.row_by_key(key) is None else ""
+        return found.content if isinstance(found, Tombstone) else found.entered
+
+    async def refuse(self, early: EarlyRefusal) -> Answer:
+        """Refuse an order for good, before it is one; raises as ``reverse`` does."""
+        return await self._reversals.refuse(early)
 
     async def reverse(self, key: str, *, debtor_agent: str = "") -> Reversal:
         """Take back the order that came, or will come, under a key by another wire.
@@ -276,7 +292,7 @@ class TransferRouter:
             creditor_agent=code,
             settlement_date=windows.settlement_date,
             window=windows.national,
-            created_ms=to_ms(self._clock.now()),
+            created_ms=self._clock.now_us() // 1000,
             rail=rail,
             explanation=_said(way),
             network_window=windows.network,

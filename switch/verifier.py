@@ -282,6 +282,7 @@ class Verifier:
         binding = None
         if av4.responseCode == answers.ACCEPTED:
             assert av4.creditorParticipantCode is not None
+            phone, token = rules.alias_of(av1)
             binding = Binding(
                 instruction_id=av4.instructionId,
                 debtor_agent=av1.debtorParticipantCode,
@@ -295,6 +296,7 @@ class Verifier:
                 transaction_type=av1.transactionType,
                 channel=av1.channel,
                 created_ms=created_ms,
+                alias=phone or token,
             )
         return VerificationRecord(
             instruction_id=av4.instructionId,

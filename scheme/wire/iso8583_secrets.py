@@ -1,4 +1,4 @@
-"""What of an ISO 8583 message may be kept: its exact bytes, without PIN blocks, codes and keys."""
+"""What of an ISO 8583 message may be kept: its bytes, without PINs, cards, codes and keys."""
 
 from typing import Final
 
@@ -6,18 +6,24 @@ from scheme.wire.iso8583_codec import Codec, IsoFault
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 
+CARD: Final = "2"
 PIN_BLOCK: Final = "52"
 PARTIES: Final = "48"
 SECRET_TAGS: Final = frozenset({"30", "40"})
 """Of DE48: a one-time code, and the cryptogram of a key."""
 BLANK: Final = "0"
+_CARD_HEAD: Final = 6
+_CARD_TAIL: Final = 4
+_CARD_MIN: Final = 13
+"""Digits of the shortest card number of which a part may be kept."""
 
 
 def for_log(codec: Codec, fields: Fields, body: bytes) -> bytes:
     """Return a message's bytes as they may be kept.
 
-    They are the exact bytes, but for a PIN block, a one-time code or a key: there each character
-    is a zero, so that lengths, and every other byte, stay what they were.
+    They are the exact bytes, but for a PIN block, a one-time code or a key, and the middle of a
+    card's number: there each character is a zero, so that lengths, and every other byte, stay what
+    they were.
 
     Args:
         fields: what ``body`` was read from, or written to.
@@ -49,6 +55,9 @@ def for_log_refused(codec: Codec, body: bytes) -> bytes:
 
 def _blanks(fields: Fields) -> Fields:
     blanks: Fields = {}
+    card = fields.get(CARD)
+    if card is not None:
+        blanks[CARD] = _hidden(card)
     pin = fields.get(PIN_BLOCK)
     if pin is not None:
         blanks[PIN_BLOCK] = BLANK * len(pin)
@@ -59,6 +68,14 @@ def _blanks(fields: Fields) -> Fields:
         if shown != parties:
             blanks[PARTIES] = shown
     return blanks
+
+
+def _hidden(card: str) -> str:
+    """Return a card's number with its middle in zeros: it has to stay digits."""
+    if len(card) < _CARD_MIN:
+        return BLANK * len(card)
+    middle = len(card) - _CARD_HEAD - _CARD_TAIL
+    return card[:_CARD_HEAD] + BLANK * middle + card[-_CARD_TAIL:]
 
 
 def _may_have_secrets(parties: str) -> bool:

@@ -21,6 +21,7 @@ from scheme.errors import IllegalEvent
 from scheme.ledger import DALE, Entry
 from scheme.network import Participant
 from switch.core.entries import entries_of, is_internal, legs
+from switch.core.iso8583_codes import APPROVED, UNDONE
 from switch.core.rails import Rail
 
 CASH_RAIL: Final = "cash"
@@ -75,7 +76,7 @@ class MachineGaveUp(Struct, frozen=True, gc=False):
 
 
 class ReversalTaken(Struct, frozen=True, gc=False):
-    """The issuer holds nothing of what was reversed (0430 with 00 or 25)."""
+    """The issuer holds nothing of what was reversed: 0430 with 00, or 25 if it never approved."""
 
 
 class ReversalRefused(Struct, frozen=True, gc=False):
@@ -126,6 +127,17 @@ def after_reversal(owed_id: str, *, refused: bool) -> CashState | None:
     return advance(_S.APPROVED, ReversalRefused() if refused else ReversalTaken())
 
 
+def is_undone(owed_id: str, response_code: str) -> bool:
+    """Tell whether an issuer that answered a reversal so holds nothing of what it names.
+
+    One that never approved may never have seen the request. One that did, and now knows nothing
+    of it, has not given the member's money back.
+    """
+    if owed_id.endswith(REVERSAL_SUFFIX):
+        return response_code == APPROVED
+    return response_code in UNDONE
+
+
 class CashAnswer(Struct, frozen=True, kw_only=True):
     """What a machine is told.
 
@@ -152,13 +164,14 @@ class CashRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
     Attributes:
         content: digest of what moves money, to tell a repeat from another withdrawal.
         acquirer: whose machine it is; issuer: who pays; empty where it could not be told.
-        account: card number, or the CCI that a one-time code was bound to.
+        account: card number, masked, or the CCI that a one-time code was bound to.
         phone: of a withdrawal by code; empty of one by card.
         machine: DE41.
         amount: minor units.
         settlement_date: ``yyyyMMdd``.
         windows: by ledger.
-        sent: the exact request to the issuer, without MAC and PIN block.
+        sent: the exact request to the issuer, without MAC and PIN block, while a reversal may
+            have to be made from it.
         response_code, reason, rule, auth: as the machine was told; empty while undecided.
         decided_by: ``clearing_house``, ``issuer``, ``timer`` or ``machine``.
     """

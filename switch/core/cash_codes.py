@@ -6,6 +6,7 @@ is used up with the money it holds, and comes back if that is given back.
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -24,7 +25,7 @@ from switch.core.iso8583_codes import (
 )
 
 CODE_FACT: Final = "cash:code:"
-"""Prefix of the facts that keep codes; the phone follows."""
+"""Prefix of the facts that keep codes; phone and issuer follow."""
 CODE_KEY_FACT: Final = "cash:code-key:"
 """Prefix of the facts that keep which keys were used to ask for codes."""
 SALT_BYTES: Final = 16
@@ -61,13 +62,13 @@ class CodeRefusal(Struct, frozen=True, gc=False):
     """Why a code does not give cash.
 
     Attributes:
-        after: the code as it stands from now on, if that has changed.
+        after: codes as they stand from now on, if that has changed.
     """
 
     response_code: str
     reason: str
     rule: str
-    after: Code | None = None
+    after: tuple[Code, ...] = ()
 
 
 def code_digest(salt: bytes, digits: str) -> bytes:
@@ -75,16 +76,43 @@ def code_digest(salt: bytes, digits: str) -> bytes:
     return hashlib.scrypt(digits.encode(), salt=salt, n=_HASH_ROUNDS, r=_HASH_BLOCKS, p=1)
 
 
+def code_name(phone: str, issuer: str = "") -> str:
+    """Return the name of the fact that keeps an issuer's code for a phone.
+
+    Without an issuer: what the names of all codes for the phone begin with.
+    """
+    return f"{CODE_FACT}{phone}:{issuer}"
+
+
 def judge(
-    code: Code | None, given: str, *, amount: int, currency: str, now_ms: int
-) -> CodeRefusal | None:
-    """Return why a typed code gives no cash, or None if it does.
+    codes: Sequence[Code], given: str, *, amount: int, currency: str, now_ms: int
+) -> Code | CodeRefusal:
+    """Return which code of a phone was typed, or why it gives no cash.
 
     Void, expired and used ones are told before the typed one is looked at, so they can be tried
-    for ever and say nothing.
+    for ever and say nothing. A machine does not know whose code it is: it is tried against each
+    that is live, and a wrong one costs each of them an attempt.
     """
-    if code is None:
+    if not codes:
         return _wrong("DE48.30: no code was issued for this phone")
+    live = [code for code in codes if _dead(code, now_ms) is None]
+    if not live:
+        told = _dead(max(codes, key=lambda code: code.created_ms), now_ms)
+        assert told is not None, "none is live"
+        return told
+    typed = [code for code in live if _is_typed(code, given)]
+    if not typed:
+        return _missed(live)
+    unfit = [_unfit(code, amount, currency) for code in typed]
+    # Two issuers may have drawn the same digits: then the one that fits is meant.
+    for code, refusal in zip(typed, unfit, strict=True):
+        if refusal is None:
+            return code
+    assert unfit[0] is not None, "one that fits was returned"
+    return unfit[0]
+
+
+def _dead(code: Code, now_ms: int) -> CodeRefusal | None:
     if code.attempts_left <= 0:
         return CodeRefusal(
             TOO_MANY_ATTEMPTS, ReasonCode.BE15, "DE48.30: void after too many wrong codes"
@@ -94,8 +122,14 @@ def judge(
         return CodeRefusal(EXPIRED_CODE, ReasonCode.BE15, f"DE48.30: it expired at {at}")
     if code.used_by:
         return _wrong("DE48.30: used already")
-    if not hmac.compare_digest(code_digest(code.salt, given), code.digest):
-        return _missed(code)
+    return None
+
+
+def _is_typed(code: Code, given: str) -> bool:
+    return hmac.compare_digest(code_digest(code.salt, given), code.digest)
+
+
+def _unfit(code: Code, amount: int, currency: str) -> CodeRefusal | None:
     if currency != code.currency:
         rule = f"DE49: the code is for {code.currency}"
         return CodeRefusal(NOT_PERMITTED, ReasonCode.AC11, rule)
@@ -109,21 +143,21 @@ def _wrong(rule: str) -> CodeRefusal:
     return CodeRefusal(WRONG_CODE, ReasonCode.BE15, rule)
 
 
-def _missed(code: Code) -> CodeRefusal:
-    left = code.attempts_left - 1
-    after = replace(code, attempts_left=left)
+def _missed(live: Sequence[Code]) -> CodeRefusal:
+    after = tuple(replace(code, attempts_left=code.attempts_left - 1) for code in live)
+    left = max(code.attempts_left for code in after)
     if left <= 0:
         rule = "DE48.30: wrong, and void now: too many wrong codes"
         return CodeRefusal(TOO_MANY_ATTEMPTS, ReasonCode.BE15, rule, after)
     return CodeRefusal(WRONG_CODE, ReasonCode.BE15, f"DE48.30: wrong; attempts left: {left}", after)
 
 
-def given_back(code: Code | None, transfer_id: str) -> Code | None:
+def given_back(code: Code, transfer_id: str) -> Code | None:
     """Return a code as good again after its withdrawal came to nothing.
 
     None if there is nothing to give back: it was replaced, or used by another.
     """
-    if code is None or code.used_by != transfer_id:
+    if code.used_by != transfer_id:
         return None
     return replace(code, used_by="")
 

@@ -5,6 +5,7 @@ The one-time code and the PIN block go no further than they must: neither is eve
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
@@ -16,12 +17,13 @@ from scheme.reasons import ReasonCode
 from scheme.wire.iso8583_codec import codec
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
-from switch.core.cash import CASH_RAIL, CashAnswer
+from switch.core.cash import CASH_RAIL, CashAnswer, CashRecord
 from switch.core.iso8583_codes import FORMAT_ERROR, INVALID_AMOUNT
 from switch.core.iso8583_requests import key_of
 
 WITHDRAWAL: Final = "01"
 """First digits of DE3."""
+ANSWER: Final = "0210"
 PIN_BLOCK: Final = "52"
 _CODE_TAG: Final = "30"
 _PHONE_TAG: Final = "31"
@@ -54,9 +56,9 @@ class CashOrder(Struct, frozen=True, gc=False):
     machine: str
 
 
-def read_order(fields: Fields, acquirer: Participant) -> CashOrder | CashAnswer:
+def read_order(fields: Fields, acquirer: Participant, now: datetime) -> CashOrder | CashAnswer:
     """Read a withdrawal whose elements are there, or say what is wrong with its form."""
-    key = key_of(fields, acquirer)
+    key = key_of(fields, acquirer, now)
     try:
         private = decode_tlv(fields.get("48", ""), "48")
     except MalformedMessage as error:
@@ -120,6 +122,32 @@ def without_pin(prepared: bytes, issuer: Participant) -> bytes:
     if fields.pop(PIN_BLOCK, None) is None:
         return prepared
     return spoken.encode(fields)
+
+
+def is_its_answer(record: CashRecord, fields: Fields) -> bool:
+    """Tell whether what an issuer answered is about the withdrawal it was asked for.
+
+    What it does not echo it does not contradict.
+    """
+    if fields["t"] != ANSWER or other_money(fields, record.amount, record.currency):
+        return False
+    # With a card no account was named, so whichever it names is its own matter.
+    if record.phone and fields.get("102", record.account).rstrip() != record.account:
+        return False
+    try:
+        named = decode_tlv(fields.get("62", ""), "62")
+    except MalformedMessage:
+        return False
+    return named.get(_ID_TAG, record.transfer_id) == record.transfer_id
+
+
+def other_money(fields: Fields, amount: int, currency: str) -> str:
+    """Return which element names another amount or currency than a withdrawal's, or nothing."""
+    if fields.get("4", f"{amount:0{_AMOUNT_DIGITS}}") != f"{amount:0{_AMOUNT_DIGITS}}":
+        return "DE4"
+    if "49" in fields and CURRENCY_BY_CODE.get(fields["49"]) != currency:
+        return "DE49"
+    return ""
 
 
 def dispensed_of(fields: Fields) -> int | None:

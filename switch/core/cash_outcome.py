@@ -115,6 +115,9 @@ def ended(
         )
         return CashOutcome(state, record, post)
     owed: tuple[Owed, ...] = ()
+    if state is CashState.DECLINED:
+        # Nothing will be made from it any more, and it names a card.
+        record = replace(record, sent=b"")
     if state is CashState.EXPIRED:
         body = reversal_request(record.sent, issuer, now)
         owed = (_owed(record, f"{record.transfer_id}:{REVERSAL}", body, now),)

@@ -11,7 +11,6 @@ from switch.core.iso8583_codes import (
     ABOVE_LIMIT,
     DUPLICATE,
     INVALID_AMOUNT,
-    ISSUER_TIMEOUT,
     ISSUER_UNAVAILABLE,
     NO_FUNDS,
     NOT_PERMITTED,
@@ -27,7 +26,7 @@ OTHER_CONTENT: Final = CashAnswer(
     rule="DE11: known key with other content; the first stands",
 )
 TAKEN_BACK: Final = CashAnswer(
-    response_code=ISSUER_TIMEOUT,
+    response_code=ISSUER_UNAVAILABLE,
     reason=ReasonCode.DS24,
     rule="DE11: its reversal came first; it is never executed",
 )
@@ -42,17 +41,17 @@ UNREACHABLE: Final = CashAnswer(
     rule="DE2: no link to the issuer; nothing is owed to it",
 )
 SILENT: Final = CashAnswer(
-    response_code=ISSUER_TIMEOUT,
+    response_code=ISSUER_UNAVAILABLE,
     reason=ReasonCode.AB05,
     rule="DE2: no sound answer of the issuer in time",
 )
 FORGOTTEN: Final = CashAnswer(
-    response_code=ISSUER_TIMEOUT,
+    response_code=ISSUER_UNAVAILABLE,
     reason=ReasonCode.AB05,
     rule="DE2: the clearing house restarted before the issuer's answer came",
 )
 GIVEN_UP: Final = CashAnswer(
-    response_code=ISSUER_TIMEOUT,
+    response_code=ISSUER_UNAVAILABLE,
     reason=ReasonCode.DS24,
     rule="DE11: the machine took it back before there was an outcome",
 )

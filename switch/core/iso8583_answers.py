@@ -83,6 +83,7 @@ class _Said(Struct, gc=False):
     instructionId: str = ""  # noqa: N815
     reasonCode: str | None = None  # noqa: N815
     settlementDate: str | None = None  # noqa: N815
+    creditorCCI: str | None = None  # noqa: N815
 
 
 class _Envelope(Struct, gc=False):
@@ -107,7 +108,12 @@ def told_of_order(ct4: bytes, explained: str) -> Told:
         said = decode(ct4, CT4)  # Without its root key, as one variant has it.
     date = said.settlementDate or ""
     if said.responseCode == ACCEPTED:
-        return Told(response_code=APPROVED, subject=said.instructionId, settlement_date=date)
+        return Told(
+            response_code=APPROVED,
+            subject=said.instructionId,
+            settlement_date=date,
+            extra={} if said.creditorCCI is None else {"103": said.creditorCCI},
+        )
     if explained == rules.OTHER_CONTENT.header:
         explained = OTHER_CONTENT  # Here the key is not the field that it is on the other wire.
     return _refused(said.reasonCode, explained, said.instructionId, date)

@@ -7,23 +7,27 @@ from typing import Final
 from msgspec import Struct
 
 from scheme import cci, fees
-from scheme.clock import lima, to_ms
+from scheme.clock import to_ms
 from scheme.codes import Channel, DocumentType, MessageTypeId, Person, ProxyType, TransactionType
 from scheme.errors import MalformedMessage
 from scheme.messages import AV1, AV4, CT1, Fault
 from scheme.money import CURRENCY_BY_CODE
 from scheme.network import Participant
 from scheme.profile import Profile
-from scheme.wire.iso8583_spec import Fields
+from scheme.reasons import ReasonCode
 from switch.core.entries import is_internal
 from switch.core.iso8583_codes import ELEMENTS
 from switch.core.iso8583_messages import DEPOSIT_PURPOSE
-from switch.core.iso8583_requests import CURRENCY_DEFAULT, DEPOSIT, TransferRequest
+from switch.core.iso8583_requests import (
+    CURRENCY_DEFAULT,
+    DEPOSIT,
+    TransferRequest,
+    created,
+)
 from switch.core.rails import Rail
 from switch.core.records import Binding
 
 _REPEATED: Final = "0201"
-_HALF_A_YEAR: Final = 6
 # Rules of the other wire that speak of its own spelling.
 _SPELT: Final[Mapping[str, str]] = {"creationDate": "a date MMDD", "creationTime": "a time hhmmss"}
 
@@ -66,17 +70,23 @@ def _terminal(request: TransferRequest) -> str:
     return request.fields.get("41", "").rstrip() or request.debtor.code
 
 
-def created(fields: Fields, now: datetime) -> str:
-    """Return ``yyyyMMdd`` of DE13, in the year that brings it nearest to now."""
-    day = fields["13"]
-    local = lima(now)
-    ahead = int(day[:2]) - local.month
-    year = local.year
-    if ahead > _HALF_A_YEAR:
-        year -= 1
-    elif ahead < -_HALF_A_YEAR:
-        year += 1
-    return f"{year}{day}"
+def check_payee(request: TransferRequest, found: str | None) -> None:
+    """Check that the account that is named agrees with the one that was found.
+
+    Raises:
+        MalformedMessage: two payees are named.
+    """
+    given = request.creditor_cci
+    if given is not None and given != found:
+        rule = "not the account that was verified"
+        raise MalformedMessage(rule, field="DE103", reason=ReasonCode.FF02)
+
+
+def _check_quoted(request: TransferRequest, binding: Binding) -> None:
+    """Check that the alias, if one is named beside a verification, is the one verified."""
+    if request.alias and request.alias != binding.alias:
+        rule = "not the alias that was verified"
+        raise MalformedMessage(rule, field="DE48.03", reason=ReasonCode.FF02)
 
 
 def query_of(request: TransferRequest, now: datetime) -> AV1:
@@ -155,11 +165,13 @@ def order_of(
         creditor: the entity found.
 
     Raises:
-        MalformedMessage: it breaks a rule between its fields.
+        MalformedMessage: it breaks a rule between its fields, or names two payees.
     """
     fields, parties, payer = request.fields, request.parties, _payer(request)
-    given = request.creditor_cci
-    account = binding.creditor_cci if given is None or request.is_by_alias else given
+    account = binding.creditor_cci
+    check_payee(request, account)
+    if request.reference:
+        _check_quoted(request, binding)
     is_alias = binding.channel == Channel.ALIAS
     minor, plaza, fee = _terms(request, account, creditor, profile, is_alias=is_alias)
     name, same_customer = parties.get("08"), parties.get("13")

@@ -5,11 +5,13 @@ checked already (digits and lengths of the elements themselves) is not looked at
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
 
 from scheme import cci
+from scheme.clock import lima
 from scheme.codes import Channel, document_fault
 from scheme.errors import MalformedMessage
 from scheme.messages import AV1, CT1
@@ -33,6 +35,9 @@ CURRENCY_DEFAULT: Final = "604"
 _CHANNELS: Final[Mapping[str, str]] = {"6010": Channel.TELLER, "6011": Channel.ATM}
 """By merchant type (DE18); an institution's own core says nothing of its customers' channel."""
 _ORIGINALS: Final = frozenset({"0200", "0201"})
+_HALF_A_YEAR: Final = 6
+_BETWEEN: Final = "\x1f"
+"""Between the parts of a content: no element may hold it, so no two contents look alike."""
 
 _RULES: Final[Mapping[str, FieldRule]] = {
     rule.name: rule for message in (AV1, CT1) for rule in rules_of(message)
@@ -85,6 +90,11 @@ class TransferRequest(Struct, frozen=True, gc=False, kw_only=True):
         return self.phone is not None or self.token is not None
 
     @property
+    def alias(self) -> str:
+        """Phone or token, or empty."""
+        return self.phone or self.token or ""
+
+    @property
     def is_by_account(self) -> bool:
         """Whether the payee is named by nothing but an account."""
         return self.creditor_cci is not None and not self.is_by_alias and not self.reference
@@ -98,12 +108,25 @@ class TransferRequest(Struct, frozen=True, gc=False, kw_only=True):
         return _CHANNELS.get(self.fields.get("18", ""), usual)
 
 
-def key_of(fields: Fields, debtor: Participant) -> str:
-    """Return the idempotency key of a request; a repeat has the same."""
-    return f"iso:{debtor.code}:{fields['11']}:{fields['37']}:{fields['13']}"
+def created(fields: Fields, now: datetime) -> str:
+    """Return ``yyyyMMdd`` of DE13, in the year that brings it nearest to now."""
+    day = fields["13"]
+    local = lima(now)
+    ahead = int(day[:2]) - local.month
+    year = local.year
+    if ahead > _HALF_A_YEAR:
+        year -= 1
+    elif ahead < -_HALF_A_YEAR:
+        year += 1
+    return f"{year}{day}"
 
 
-def original_key_of(fields: Fields, debtor: Participant) -> str:
+def key_of(fields: Fields, debtor: Participant, now: datetime) -> str:
+    """Return the idempotency key of a request; a repeat has the same, but not a year later."""
+    return f"iso:{debtor.code}:{fields['11']}:{fields['37']}:{created(fields, now)}"
+
+
+def original_key_of(fields: Fields, debtor: Participant, now: datetime) -> str:
     """Return the idempotency key of the request that a reversal names.
 
     Raises:
@@ -114,21 +137,54 @@ def original_key_of(fields: Fields, debtor: Participant) -> str:
         raise _fault("DE90", "begins with 0200 or 0201")
     if int(original[20:31]) not in (0, int(debtor.code)):
         raise _fault("DE90", "its acquirer is that of DE32")
-    return f"iso:{debtor.code}:{original[4:10]}:{fields['37']}:{fields['13']}"
+    return f"iso:{debtor.code}:{original[4:10]}:{fields['37']}:{created(fields, now)}"
+
+
+def reversals_of(fields: Fields, now: datetime) -> tuple[Fields, ...]:
+    """Return a reversal as it came, and with the day on which DE90 says its original was sent.
+
+    One sent after midnight may have a DE13 of its own, which is not that of its original.
+    """
+    sent = fields["90"][10:20]
+    named = created({"13": sent[:4]}, now) + sent[4:]
+    try:
+        day = f"{lima(datetime.strptime(named, '%Y%m%d%H%M%S').replace(tzinfo=UTC)):%m%d}"
+    except ValueError:
+        return (fields,)  # Zeros, as one may send that has not kept it.
+    return (fields,) if day == fields["13"] else (fields, fields | {"13": day})
+
+
+def check_reversal(fields: Fields, content: str) -> None:
+    """Check that a reversal is of the amount and currency of its original.
+
+    Args:
+        content: the original's; empty where it is not known.
+
+    Raises:
+        MalformedMessage: names the element that differs.
+    """
+    if not content:
+        return
+    _, amount, currency, *_ = content.split(_BETWEEN)
+    for element, value in (("4", amount), ("49", currency)):
+        if fields[element] != value:
+            raise _fault(f"DE{element}", "that of the original in DE90")
 
 
 def content_of(request: TransferRequest) -> str:
     """Return what moves money in a request, to tell a repeat from another one."""
     given, parties = request.fields.get, request.parties.get
-    alias = request.phone or request.token or ""
-    return "|".join(
+    return _BETWEEN.join(
         (
             request.kind,
             given("4", ""),
             given("49", ""),
             given("102", ""),
-            request.creditor_cci or alias or request.reference,
+            request.creditor_cci or "",
             request.creditor,
+            parties("02", ""),
+            request.alias,
+            request.reference,
             parties("11", ""),
         )
     )
@@ -149,6 +205,8 @@ def read_request(fields: Fields, debtor: Participant) -> TransferRequest:
         if value and not cci.is_well_formed(value):
             raise _fault(element, "20 digits")
     phone, token = _alias(parties)
+    if account is not None and "03" in parties and cci.is_placeholder(account):
+        account = None  # "The account behind the alias", as the other wire has it.
     reference = parties.get("10", "") if kind != VERIFICATION else ""
     creditor = parties.get("01", "")
     if not creditor and account is not None:

@@ -15,6 +15,7 @@ class Binding(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
     Attributes:
         requested_creditor: creditorParticipantCode as AV1 named it, maybe a directory's.
         creditor_agent: the entity found.
+        alias: phone or token that led to the account, if one did.
     """
 
     instruction_id: str
@@ -29,6 +30,7 @@ class Binding(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
     transaction_type: str
     channel: str
     created_ms: int
+    alias: str | None = None
 
 
 class VerificationRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
@@ -96,11 +98,23 @@ class TransferRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=Tru
 
 
 class Tombstone(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
-    """An order that was asked about or taken back, and is not known: it is never posted."""
+    """An order that never became a transfer, and never will.
+
+    It was asked about or taken back, and is not known; or, with a reason, it came by another
+    wire and was refused before there was anything to reserve.
+
+    Attributes:
+        reason: why it was refused; empty of one that never came.
+        rule: field and rule behind that.
+        content: what moves money in it, as ``TransferRecord.entered``.
+    """
 
     instruction_id: str
     creditor_agent: str
     created_ms: int
+    reason: str = ""
+    rule: str = ""
+    content: str = ""
 
 
 CASH_PREFIX: Final = "W"

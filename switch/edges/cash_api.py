@@ -54,7 +54,7 @@ class CashApi:
         limit, after = _limit(query), query.get("after", "")[:_CURSOR_CHARACTERS_MAX]
         found = self._store.facts_named(CODE_FACT, CODE_FACT + after, limit=limit)
         codes = [unpack_code(value) for _, value in found]
-        cursor = codes[-1].phone if len(codes) == limit else None
+        cursor = found[-1][0].removeprefix(CODE_FACT) if len(found) == limit else None
         return as_json({"codes": [code_view(one) for one in codes], "next": cursor})
 
     async def _list(self, request: Request, _: Mapping[str, str]) -> Response:

@@ -23,7 +23,7 @@ from scheme.wire.iso8583_codec import Codec, IsoFault, codec
 from scheme.wire.iso8583_secrets import for_log
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import VALUE_CHARACTERS_MAX, encode_tlv, printable
-from switch.core.iso8583_codes import UNDONE
+from switch.core.cash import is_undone
 from switch.core.iso8583_messages import HOUSE as FORWARDER
 from switch.core.iso8583_messages import reply_of, request_for
 from switch.core.reversal import REVERSAL
@@ -130,7 +130,9 @@ class Iso8583Peers:
         code = answer.get("39", "")
         if answer["t"] != "0430" or not code:
             return Delivery(acknowledged=False, detail="no 0430 with a DE39")
-        return Delivery(acknowledged=True, refused=code not in UNDONE, detail=f"DE39: {code}")
+        return Delivery(
+            acknowledged=True, refused=not is_undone(owed.owed_id, code), detail=f"DE39: {code}"
+        )
 
     async def _echo(self, participant: str, et1: ET1) -> ET2:
         answer = await self._exchange(participant, self._network(ECHO), "")

@@ -45,7 +45,7 @@ class Iso8583Acceptor:
         handle: answers their requests.
         next_stan: our own STANs.
         spawn: starts a task that the process owns.
-        links_max: open links; further ones are closed at once.
+        links_max: open links; beyond it the oldest that has not signed on makes room.
         sign_on_s_max: seconds until a link must have signed on.
     """
 
@@ -122,13 +122,23 @@ class Iso8583Acceptor:
         await listening.wait_closed()
 
     def opened(self, link: Link) -> None:
-        """Take a link, if there is room for it."""
-        if len(self._callers) >= self._links_max:
+        """Take a link, if there is room for it, or can be made."""
+        if len(self._callers) >= self._links_max and not self._make_room():
             log.warning("link refused", peer=link.peer, rule=f"at most {self._links_max} links")
             link.cut("too many links")
             return
         now = asyncio.get_running_loop().time()
         self._callers[link] = Caller(link, self._clock.now_us(), now)
+
+    def _make_room(self) -> bool:
+        """Cut the oldest link that has not signed on: who never does shuts nobody out."""
+        idle = [one for one in self._callers.values() if one.link.is_open and not one.is_signed_on]
+        if not idle:
+            return False
+        oldest = min(idle, key=lambda one: one.opened)
+        log.warning("link makes room", peer=oldest.link.peer, agent=oldest.code)
+        oldest.link.cut("not signed on, and another needed its place")
+        return True
 
     def received(self, link: Link, body: bytes) -> None:
         """Handle one frame."""

@@ -109,7 +109,7 @@ class Core:
     def __init__(self, home: Path, port: int) -> None:
         self._book, self._log = home / "core.db", home / "core.log"
         key = ("--kek-file", str(home / "keys" / "0975.kek"), "--book", str(self._book))
-        self._options = ("--port", str(port), "--patience", "0.5", *key)
+        self._options = ("--port", str(port), "--patience", "0.4", *key)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -146,9 +146,9 @@ class Core:
 
 @pytest.fixture
 def country(tmp_path: Path) -> Iterator[HandStartedCountry]:
-    timers = {**HURRIED, "ct_expiry_s": 2.0}
+    timers = {**HURRIED, "ct_expiry_s": 1.5}
     made = HandStartedCountry(
-        tmp_path / "home", timers=timers, institutions=INSTITUTIONS, customers=8
+        tmp_path / "home", timers=timers, institutions=INSTITUTIONS, customers=2
     )
     made.fleet_file.write_text(made.fleet_file.read_text() + ENTRY)
     with made as one:

@@ -26,7 +26,7 @@ from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 from switch.cash import Cash
 from switch.cash_codes import CodeOrder
-from switch.core.cash import CashAnswer
+from switch.core.cash import CashAnswer, is_undone
 from switch.core.sessions import NetworkState, Session
 from switch.outbox import Outbox
 from switch.payment_ports import Refused
@@ -141,7 +141,7 @@ class ScriptedPeers:
         paid = core.paid.get(owed.subject)
         if core.undo == "00" and paid is not None:
             core.back[owed.subject] = paid - int(fields.get("95", "0" * 42)[:12])
-        return Delivery(acknowledged=True, refused=core.undo not in {"00", "25"})
+        return Delivery(acknowledged=True, refused=not is_undone(owed.owed_id, core.undo))
 
 
 class CashWorld:

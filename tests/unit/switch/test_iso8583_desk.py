@@ -20,6 +20,7 @@ from switch.core.iso8583_requests import key_of
 from switch.core.records import Binding
 from switch.flight import (
     Answer,
+    EarlyRefusal,
     Entered,
     NotAccepting,
     Reversal,
@@ -87,6 +88,16 @@ class ScriptedOrders:
         first, answer = self.known[key]
         if first != content:
             return replace(_result("05", "AM05"), explain=rules.OTHER_CONTENT.header)
+        return answer
+
+    def content(self, key: str) -> str | None:
+        return self.known[key][0] if key in self.known else None
+
+    async def refuse(self, early: EarlyRefusal) -> Answer:
+        if self.error is not None:
+            raise self.error
+        answer = replace(_result("05", early.reason), explain=early.rule)
+        self.known[early.key] = (early.content, answer)
         return answer
 
     async def reverse(self, key: str, *, debtor_agent: str = "") -> Reversal:
@@ -226,7 +237,7 @@ async def test_a_transfer_between_cores_is_ordered_at_once(bench: Bench) -> None
     assert not bench.tasks
     assert (answer["t"], answer["39"], tags(answer)) == ("0210", "00", {"01": ORDERED})
     assert (ct1.creditorParticipantCode, entered.binding.creditor_agent) == (OTHER_CORE,) * 2
-    assert entered.key == key_of(a_transfer(), FLEET[CORE])
+    assert entered.key == key_of(a_transfer(), FLEET[CORE], NOW)
     assert from_ms(entered.binding.created_ms) == NOW
 
 
@@ -432,7 +443,7 @@ async def test_the_acquirer_may_be_filled_up_with_zeros(bench: Bench) -> None:
 
     assert answer is not None
     assert (answer["39"], answer["32"]) == ("00", f"{CORE:0>11}")
-    assert bench.orders.taken[0][1].key == key_of(a_transfer(), FLEET[CORE])
+    assert bench.orders.taken[0][1].key == key_of(a_transfer(), FLEET[CORE], NOW)
 
 
 @pytest.mark.parametrize(("kind", "asked"), [("010000", "withdraw"), ("310000", "balance")])
@@ -479,7 +490,7 @@ async def test_a_reversal_is_told_its_outcome(
     assert (answer["t"], answer["39"]) == ("0430", code)
     assert tags(answer).get("05") == original
     assert ("03" in tags(answer)) is (code != "00")
-    assert bench.orders.reversed == [(key_of(a_transfer(), FLEET[CORE]), CORE)]
+    assert bench.orders.reversed == [(key_of(a_transfer(), FLEET[CORE], NOW), CORE)]
 
 
 async def test_a_reversal_of_cash_is_the_cash_desks(bench: Bench) -> None:

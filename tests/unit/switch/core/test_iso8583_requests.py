@@ -14,8 +14,8 @@ from scheme.reasons import ReasonCode
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.tin_json import decode, encode
 from switch.core.iso8583_messages import DEPOSIT_PURPOSE
-from switch.core.iso8583_orders import binding_of, created, order_of, query_of
-from switch.core.iso8583_requests import content_of, key_of, original_key_of, read_request
+from switch.core.iso8583_orders import binding_of, order_of, query_of
+from switch.core.iso8583_requests import content_of, created, key_of, original_key_of, read_request
 from switch.core.records import Binding
 from switch.core.rules import binding_agrees
 from tests.support.iso8583_mapping import (
@@ -114,10 +114,10 @@ def test_key_and_content_survive_a_repeat_and_tell_money_apart(seed: int) -> Non
     again = changed(fields, t="0201", de7="0115151700", de41="OTHER")
     dearer = changed(fields, de4=f"{int(fields['4']) + 1:012}")
 
-    assert key_of(again, debtor) == key_of(fields, debtor)
+    assert key_of(again, debtor, NOW) == key_of(fields, debtor, NOW)
     assert content_of(read(again)) == content_of(read(fields))
     assert content_of(read(dearer)) != content_of(read(fields))
-    assert original_key_of(a_reversal(fields), debtor) == key_of(fields, debtor)
+    assert original_key_of(a_reversal(fields), debtor, NOW) == key_of(fields, debtor, NOW)
 
 
 @pytest.mark.parametrize(
@@ -321,12 +321,12 @@ def test_a_fault_names_its_element(fields: Fields, field: str, reason: str) -> N
 )
 def test_a_reversal_names_a_request_of_its_sender(named: str) -> None:
     with pytest.raises(MalformedMessage, match="DE90"):
-        original_key_of(a_reversal(a_transfer(), de90=named), FLEET[CORE])
+        original_key_of(a_reversal(a_transfer(), de90=named), FLEET[CORE], NOW)
 
 
 def test_a_reversal_need_not_name_the_acquirer() -> None:
     named = f"02010001240115151613{'':0>22}"
 
-    assert original_key_of(a_reversal(a_transfer(), de90=named), FLEET[CORE]) == key_of(
-        a_transfer(), FLEET[CORE]
+    assert original_key_of(a_reversal(a_transfer(), de90=named), FLEET[CORE], NOW) == key_of(
+        a_transfer(), FLEET[CORE], NOW
     )
