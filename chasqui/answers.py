@@ -20,6 +20,12 @@ class Done(Struct, frozen=True):
     """An answer of which only the success matters."""
 
 
+class Resent(Struct, frozen=True):
+    """POST /stuck/resend: how many messages are on their way."""
+
+    resent: int = 1
+
+
 class Participant(Struct, frozen=True, kw_only=True):
     """A row of GET /participants."""
 

@@ -21,12 +21,12 @@ What still travels (a CT5 or CTC1 owed, an order that asks again) is told apart 
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from chasqui.answers import Movement, Recount, ReturnRow, Transfer
-from chasqui.cash_books import is_cash
+from chasqui.cash_books import UNHEARD, is_cash
 from chasqui.cash_books import judge as judge_cash
 from chasqui.language import N_
 from scheme.money import CURRENCY_BY_CODE
@@ -86,6 +86,7 @@ class Book:
             verification they quote.
         verifications: those that its payers' orders quote.
         writes_first: an order is in the book before it is sent, as simulated institutions do.
+        has_machines: its orders are made at machines, which book what they are told of.
     """
 
     code: str
@@ -93,15 +94,23 @@ class Book:
     nameless: dict[str, Movement] = field(default_factory=dict)
     verifications: set[str] = field(default_factory=set)
     writes_first: bool = False
+    has_machines: bool = False
     credits: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, code: str, movements: Iterable[Movement], *, writes_first: bool = False) -> "Book":
+    def of(
+        cls,
+        code: str,
+        movements: Iterable[Movement],
+        *,
+        writes_first: bool = False,
+        has_machines: bool = False,
+    ) -> "Book":
         """Read a book from its movements, in any order."""
-        book = cls(code, writes_first=writes_first)
+        book = cls(code, writes_first=writes_first, has_machines=has_machines)
         for one in sorted(movements, key=lambda one: one.sequence):
-            if one.role == _DEBTOR:
-                book.verifications.add(one.verification_id or "")
+            if one.role == _DEBTOR and one.verification_id:
+                book.verifications.add(one.verification_id)
             if not one.instruction_id:
                 # On its way, or it never left its institution, or was refused before it had an id.
                 if one.role == _DEBTOR:
@@ -133,13 +142,22 @@ class Comparison:
         return [one for one in self.findings if one.kind is kind]
 
 
+def _as_listed(one: Transfer) -> str | None:
+    return one.verification_id or ""
+
+
 def compare(
-    transfers: Iterable[Transfer], books: Mapping[str, Book], returns: Iterable[ReturnRow] = ()
+    transfers: Iterable[Transfer],
+    books: Mapping[str, Book],
+    returns: Iterable[ReturnRow] = (),
+    quoted: Callable[[Transfer], str | None] = _as_listed,
 ) -> Comparison:
     """Compare every order of the ledger with both books, and every book with the ledger.
 
     Args:
         returns: what went back of transfers.
+        quoted: returns the verification that an order quotes, which lists do not say; asked only
+            of orders that their payers' books do not know. None: that is not known.
     """
     given_back = tuple(returns)
     orders = itertools.chain(transfers, map(_as_order, given_back))
@@ -161,13 +179,13 @@ def compare(
             }
             compared += one.creditor_agent in books or one.debtor_agent in books
             continue
-        sides = ((one.creditor_agent, _CREDITOR, _creditor), (one.debtor_agent, _DEBTOR, _debtor))
-        for code, role, judge in sides:
+        for code, role in ((one.creditor_agent, _CREDITOR), (one.debtor_agent, _DEBTOR)):
             known.add((code, role, one.instruction_id))
             if code not in books:
                 missing.add(code)
                 continue
-            finding = judge(one, books[code])
+            book = books[code]
+            finding = _creditor(one, book) if role == _CREDITOR else _debtor(one, book, quoted)
             if finding is not None and not _is_returned(finding, one, returned):
                 findings.append(finding)
         compared += one.creditor_agent in books or one.debtor_agent in books
@@ -220,17 +238,19 @@ def _paid_creditor(
     return different(N_("posted, but not credited"))
 
 
-def _debtor(one: Transfer, book: Book) -> Finding | None:
+def _debtor(one: Transfer, book: Book, quoted: Callable[[Transfer], str | None]) -> Finding | None:
     last = book.last.get((_DEBTOR, one.instruction_id))
     different = _maker(Kind.DIFFERENT, one, book)
     not_yet = _maker(Kind.NOT_YET, one, book)
     if one.state in PAYMENTS:
         return _payment_debtor(one, last, different, not_yet)
-    if _never_sent(one, last, book):
+    if last is None and _never_sent(one, book, quoted):
         return different(NEVER_SENT)
     if last is not None and last.state == _PENDING:
         return not_yet(N_("its payer is still waiting for the answer"))
     if one.state in PAID:
+        if last is None and book.has_machines:
+            return not_yet(UNHEARD)
         if last is None:
             # A payer learns the id with the answer: until then the order has none in its book.
             return not_yet(N_("its payer has not heard of the outcome"))
@@ -307,10 +327,26 @@ def _is_returned(finding: Finding, one: Transfer, returned: Mapping[str, int]) -
     return is_giver or (original == one.instruction_id and returned.get(original, 0) >= one.amount)
 
 
-def _never_sent(one: Transfer, last: Movement | None, book: Book) -> bool:
-    if last is not None or not book.writes_first or one.state in ENDED_UNPAID:
+def _never_sent(one: Transfer, book: Book, quoted: Callable[[Transfer], str | None]) -> bool:
+    if not book.writes_first or one.state in ENDED_UNPAID:
         return False
-    return (one.verification_id or "") not in book.verifications
+    verification = quoted(one)
+    return verification is not None and verification not in book.verifications
+
+
+def given_up(comparison: Comparison, orders: Container[str]) -> Comparison:
+    """Return a comparison in which no machine will hear of some orders any more.
+
+    A machine that asked takes back what it hears nothing of, and is told how that stands: an
+    order that its book still does not know was sent by somebody else.
+    """
+    told = tuple(
+        replace(one, kind=Kind.DIFFERENT, text=NEVER_SENT)
+        if one.text == UNHEARD and one.instruction_id in orders
+        else one
+        for one in comparison.findings
+    )
+    return replace(comparison, findings=told)
 
 
 def doubted(comparison: Comparison, findings: Collection[Finding]) -> Comparison:

@@ -24,6 +24,7 @@ _EXPIRED: Final = "EXPIRED"
 _APPROVED: Final = "APPROVED"
 _FINAL: Final = "FINAL"
 _PREFIX: Final = "W"
+UNHEARD: Final = N_("its machine has not heard of the outcome")
 DEBTOR, CREDITOR = "debtor", "creditor"
 
 
@@ -64,7 +65,7 @@ def judge(
         return None
     if own is None and due and role == CREDITOR:
         # A machine learns of an approval with the answer; without one it takes the cash back.
-        return Judged(is_different=False, text=N_("its machine has not heard of the outcome"))
+        return Judged(is_different=False, text=UNHEARD)
     if own is None:
         return Judged(is_different=True, text=N_("posted, but its book does not know it"))
     if net == one.amount and (one.state == _EXPIRED or one.state == _APPROVED):

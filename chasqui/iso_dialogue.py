@@ -8,11 +8,15 @@ from typing import Final, Self
 from msgspec import Struct, field
 
 from chasqui.exits import Refused, Unknown
+from chasqui.iso_watching import step_after
+from chasqui.told import told
 from runtime.iso8583_multiplexer import is_answer, key_of
 from runtime.iso8583_speech import (
     APPROVED,
     KEY_CHANGE,
+    MAC_ERROR,
     NO_MAC,
+    RULE_TAG,
     SIGN_ON,
     BadMac,
     Speech,
@@ -24,12 +28,21 @@ from scheme.network import Participant
 from scheme.wire.iso8583_codec import IsoFault
 from scheme.wire.iso8583_framing import Deframer, Framing
 from scheme.wire.iso8583_spec import Fields
+from scheme.wire.iso8583_tlv import decode_tlv
 
 _READ_BYTES: Final = 65_536
 _CONNECT_S: Final = 3.0
 _NOT_AVAILABLE: Final = "91"
 _FINANCIAL: Final = "02"
 _NETWORK: Final = "08"
+
+
+def rule_of(answer: Fields) -> str:
+    """Return the field and rule that an answer names; empty if it names none."""
+    try:
+        return decode_tlv(answer.get("62", ""), 62).get(RULE_TAG, "")
+    except IsoFault:
+        return ""
 
 
 class Exchange(Struct, kw_only=True):
@@ -173,17 +186,27 @@ class Dialogue:
         now = self._clock.now()
         request = network_request(function, stan=self._number, now=now, acquirer=self._code)
         exchange = self.ask(self.speech.write(request), request)
-        look = _("See what it made of it with: chasqui iso findings")
         if exchange.answer is None:
+            look = _("See what it made of it with: chasqui iso findings")
             raise Unknown(_("0800 {code} was not answered.").format(code=function), look)
         answer = self.speech.codec.decode(exchange.answer)
-        code = answer.get("39", "-")
         if exchange.fault:
             raise self._other_key(exchange.fault)
-        if code != APPROVED:
-            text = _("0800 {code} was answered with DE39 {answer}.")
-            raise Refused(text.format(code=function, answer=code), look)
+        if answer.get("39") != APPROVED:
+            raise self._refused(function, answer)
         return answer
+
+    def _refused(self, function: str, answer: Fields) -> Refused:
+        """Return the refusal of a network function, with the rule it names and what to do."""
+        code = answer.get("39", "-")
+        rule = rule_of(answer)
+        text = _("0800 {code} was answered with DE39 {answer}.").format(code=function, answer=code)
+        if rule:
+            text = text.removesuffix(".") + f": {told(rule)}"
+        if code == MAC_ERROR:
+            return self._other_key(text)
+        look = _("See what it made of it with: chasqui iso findings")
+        return Refused(text, step_after(rule) or look)
 
     def _next(self, started: float) -> bytes | None:
         """Return the next message; None once the wait is over."""

@@ -8,7 +8,16 @@ import click
 from msgspec import Struct, structs
 
 from chasqui.iso_meanings import response_meaning
-from chasqui.iso_rows import BITMAP, LEFT_OVER, SECOND_BITMAP, TYPES, Row, hex_text, rows_of
+from chasqui.iso_rows import (
+    BITMAP,
+    LEFT_OVER,
+    RULE,
+    SECOND_BITMAP,
+    TYPES,
+    Row,
+    hex_text,
+    rows_of,
+)
 from chasqui.output import paragraph, table
 from chasqui.told import told
 from scheme.network import ISO8583_SPECS, Participant
@@ -323,8 +332,14 @@ def print_frame(title: str, frame: Frame) -> None:
     if frame.guessed:
         line = _("Read as {form}; guessed: {names}.")
         paragraph(line.format(form=form, names=", ".join(frame.guessed)))
+    currency = next((row.note for row in frame.rows if row.element == "DE49"), None) or None
     rows = [
-        ("" if row.at is None else str(row.at), row.element, row.name, row.raw, row.value, row.note)
+        (
+            "" if row.at is None else str(row.at),
+            *(row.element, row.name, row.raw),
+            told(row.value, currency=currency) if row.element == RULE else row.value,
+            row.note,
+        )
         for row in frame.rows
     ]
     if rows:

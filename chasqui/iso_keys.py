@@ -24,6 +24,9 @@ def mac_note(session: Session, one: Participant, raw: bytes, frame: Frame) -> st
     spoken = codec(frame.spec)
     body = message_of(raw, frame)
     fields = spoken.decode(body)
+    if not fields.keys() & {"64", "128"}:
+        line = _("It has no MAC, though {code} wants {algorithm}.")
+        return line.format(code=one.code, algorithm=algorithm)
     if not (frame.message.startswith(_NETWORK) and fields.get("70") == KEY_CHANGE):
         return _("Its MAC is under the session key of its link: see chasqui iso findings")
     if VARIABLE + one.code not in os.environ and not kek_path(session.home, one.code).exists():

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from gettext import gettext as _
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from chasqui.exits import Misused
-from scheme.cci import is_well_formed, participant_of
+from scheme.cci import clean, is_well_formed, participant_of
 from scheme.clock import lima
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
@@ -29,6 +29,7 @@ _WITH_AMOUNT: Final = frozenset({"transfer", "withdraw", "deposit"})
 _WITH_CREDITOR: Final = frozenset({"transfer", "verify", "deposit"})
 _OF_A_CARD: Final = frozenset({"withdraw", "balance"})
 _PHONE_DIGITS: Final = 9
+_STAN_DIGITS: Final = 6
 _PARTIES: Final = "48"
 _REPEATED: Final[Mapping[str, str]] = {"0200": "0201", "0420": "0421"}
 _WITHOUT_MAC: Final = frozenset({"64", "128"})
@@ -82,6 +83,7 @@ def request_of(wish: Wish, now: datetime) -> Fields:
     Raises:
         Misused: something that this kind of request needs is missing, or is wrong.
     """
+    wish = _as_typed(wish)
     if wish.kind == ECHO:
         fields = {"t": "0800", **_stamp(wish, now), "32": wish.code, "70": "301"}
     elif wish.kind == REVERSAL:
@@ -91,6 +93,20 @@ def request_of(wish: Wish, now: datetime) -> Fields:
     if wish.is_repeated:
         fields["t"] = _REPEATED.get(fields["t"], fields["t"])
     return ordered(_with_extra(fields, wish.extra))
+
+
+def _as_typed(wish: Wish) -> Wish:
+    """Return a wish with its numbers as they travel, however people group them."""
+    card, stan = clean(wish.card), clean(wish.stan)
+    if card and not _is_number(card):
+        raise Misused(_("the digits of a card are needed"), field="--card")
+    if stan and not (_is_number(stan) and len(stan) <= _STAN_DIGITS):
+        raise Misused(_("a number of at most 6 digits is needed"), field="--stan")
+    return structs.replace(wish, card=card, stan=stan and stan.zfill(_STAN_DIGITS))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def ordered(fields: Fields) -> Fields:

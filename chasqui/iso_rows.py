@@ -17,6 +17,8 @@ from scheme.wire.iso8583_view import HIDDEN, SECRET, masked_value
 
 TYPE, BITMAP, SECOND_BITMAP, LEFT_OVER = "t", "p", "1", ""
 """Keys of the parts that are no elements."""
+RULE: Final = "DE62.04"
+"""Where an answer says which rule was broken, in a text of the country."""
 _RAW_BYTES: Final = 6
 """Bytes of a part that are shown; more would fill the screen, and say nothing."""
 

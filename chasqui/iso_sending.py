@@ -13,6 +13,7 @@ from chasqui.iso_meanings import response_meaning
 from chasqui.iso_requests import RAW, Wish, request_of
 from chasqui.output import as_json, milliseconds, paragraph
 from chasqui.session import Session
+from chasqui.told import told as told_text
 from scheme.network import Participant
 from scheme.wire.iso8583_codec import IsoFault
 from scheme.wire.iso8583_spec import Fields
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _APPROVED: Final = "00"
 _LANE: Final = "iso8583"
+_FLAG_OF: Final[Mapping[str, str]] = {"DE2": "--card", "DE11": "--stan", "DE37": "--rrn"}
+"""The flag behind an element that does not fit the table."""
 
 
 class Errand(Struct, frozen=True, kw_only=True):
@@ -113,7 +116,7 @@ def _body(dialogue: "Dialogue", fields: Fields | None, errand: Errand) -> bytes:
         try:
             body = dialogue.speech.write(fields)
         except IsoFault as fault:
-            raise Misused(str(fault), field="--field") from fault
+            raise Misused(str(fault), field=_FLAG_OF.get(fault.field, "--field")) from fault
     return spoilt(body) if errand.has_bad_mac else body
 
 
@@ -154,7 +157,7 @@ def _print_exchange(one: Participant, exchange: "Exchange", fields: Fields | Non
     print_frame(_("Answer"), answer)
     click.echo()
     if exchange.fault:
-        click.secho(exchange.fault, fg="red")
+        click.secho(told_text(exchange.fault), fg="red")
     _print_ending(answer, exchange.took_s)
 
 
@@ -164,7 +167,8 @@ def _print_ending(answer: Frame, took_s: float) -> None:
         code=code or "-", meaning=response_meaning(code), elapsed=milliseconds(took_s * 1000)
     )
     click.secho(line, fg="green" if code == _APPROVED else "red", bold=True)
-    if answer.instruction_id:
+    # What names a request by its key, as of one that never came, is no transfer to look at.
+    if answer.instruction_id and ":" not in answer.instruction_id:
         line = _("Details: chasqui show {subject}")
         paragraph(line.format(subject=answer.instruction_id))
 

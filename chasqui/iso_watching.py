@@ -1,5 +1,6 @@
 """``chasqui iso links`` and ``chasqui iso findings``: who is connected, and what did not fit."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from gettext import gettext as _
 from typing import Final
@@ -9,7 +10,7 @@ from msgspec import Struct
 
 from chasqui.language import N_
 from chasqui.output import local_second, paragraph, table
-from chasqui.told import told
+from chasqui.told import find, told
 
 
 class LinkRow(Struct, frozen=True, kw_only=True):
@@ -47,9 +48,19 @@ class LinksAnswer(Struct, frozen=True, kw_only=True):
 
 
 class FindingRow(Struct, frozen=True, kw_only=True):
-    """One frame that was refused, or that nobody waited for."""
+    """One frame that was refused, or that nobody waited for; or several alike.
+
+    Attributes:
+        count: how many there were; the first came at ``first``.
+        address: where its link came from.
+        frame: its bytes in hex, masked; empty where none may be shown.
+    """
 
     at: str | None = None
+    first: str | None = None
+    count: int = 1
+    address: str = ""
+    frame: str = ""
     participant: str = ""
     kind: str = ""
     message: str = ""
@@ -76,6 +87,8 @@ KINDS: Final[Mapping[str, str]] = {
     "not_permitted": N_("not permitted"),
     "other_than_fleet_file": N_("other than the fleet file says"),
     "link_lost": N_("link lost"),
+    "half_frame": N_("half a frame"),
+    "unfit_answer": N_("not what was asked"),
 }
 _NEXT: Final[Mapping[str, str]] = {
     "late": N_("the answer came after the order had expired; its reversal settles it"),
@@ -84,12 +97,51 @@ _NEXT: Final[Mapping[str, str]] = {
     ),
     "duplicate": N_("one answer to each request; the second one changes nothing"),
     "bad_mac": N_("compare the key check values, then the bytes covered: chasqui iso decode"),
-    "bad_format": N_("see the whole frame, element by element: chasqui iso decode"),
+    "bad_format": N_(
+        "see the frame, masked: chasqui iso findings -v; explain it: chasqui iso decode"
+    ),
     "bad_length": N_("does the header count the TPDU, and not itself? chasqui iso decode"),
     "not_permitted": N_("exchange the key and sign on first: 0800 with DE70 101, then 001"),
     "other_than_fleet_file": N_("set header, tpdu, spec and mac of its entry in fleet.toml"),
     "link_lost": N_("dial again, exchange a new key, sign on again"),
+    "half_frame": N_("write a whole frame at once; does the header announce too many bytes?"),
 }
+_STEPS: Final[Mapping[str, str]] = {
+    "{number} links are signed on already": N_(
+        "wait until one of those links ends, or raise links_max of its entry in fleet.toml"
+    ),
+    "no institution of this lane": N_(
+        'DE32 is the code of an institution with lane = "iso8583" in fleet.toml'
+    ),
+    "a link begins with a sign-on": N_("sign on first: 0800 with DE70 101, then 001"),
+    "the link is not signed on": N_("sign on first: 0800 with DE70 101, then 001"),
+    "this link is {code}'s": N_("use a link for each institution"),
+    "fleet.toml says mac = {value}: there is no key to change": N_(
+        "leave the key change out, or set a mac in fleet.toml"
+    ),
+    "does not verify": N_(
+        "compare the key check values, then the bytes covered: chasqui iso decode"
+    ),
+}
+"""What to do about a rule that was broken, by the rule's template: it says more than the kind."""
+_WIDE: Final = 80
+
+
+def step_after(rule: str) -> str:
+    """Return what to do about a rule of the lane that a frame broke, or nothing."""
+    behind = rule.partition(": ")[2] or rule
+    found = find(behind)
+    known = _STEPS.get(found.template) if found else None
+    return _(known) if known else ""
+
+
+def near_text(near: str) -> str:
+    """Return the nearest request and what differs, in the language in use."""
+    found = find(near)
+    if found is None or "names" not in found.slots:
+        return told(near)
+    names = "; ".join(told(one) for one in found.slots["names"].split("; "))
+    return _(found.template).format_map(found.slots | {"names": names})
 
 
 def kind_name(kind: str) -> str:
@@ -119,51 +171,66 @@ def print_links(answer: LinksAnswer) -> None:
         *(_("Bad MAC"), _("Bad format")),
     )
     table(headings, rows, right="lrlrrrrrr")
-    for lane in answer.participants:
-        for link in lane.links:
-            _print_link(lane, link)
+    links = [_link_row(lane, link) for lane in answer.participants for link in lane.links]
+    if links:
+        click.echo()
+        columns = (_("Code"), _("Address"), _("Since"), _("In"), _("Out"), _("Pending"))
+        table((*columns, _("Key check value")), links, right="lllrrr")
     if any(answer.strangers.values()):
         counted = ", ".join(f"{kind_name(one)} {n}" for one, n in answer.strangers.items() if n)
-        paragraph(_("Of links that never signed on: {counts}").format(counts=counted))
+        line = _("Of links that never signed on: {counts}").format(counts=counted)
+        click.echo(textwrap.fill(line, _WIDE, subsequent_indent="  "))
     if any(lane.counts.get(kind) for lane in answer.participants for kind in _NEXT):
         paragraph(_("Why: chasqui iso findings"))
 
 
-def _print_link(lane: LaneRow, link: LinkRow) -> None:
-    line = _("{code} from {address} since {since}: {received} in, {sent} out, {pending} pending")
-    text = line.format(
-        code=lane.participant,
-        address=link.address,
-        since=local_second(link.since),
-        received=link.received,
-        sent=link.sent,
-        pending=link.pending,
+def _link_row(lane: LaneRow, link: LinkRow) -> tuple[str, ...]:
+    return (
+        lane.participant,
+        link.address,
+        local_second(link.since),
+        str(link.received),
+        str(link.sent),
+        str(link.pending),
+        link.key_check_value or "-",
     )
-    if link.key_check_value:
-        text += ", " + _("key check value {value}").format(value=link.key_check_value)
-    paragraph(text)
 
 
-def print_findings(rows: Sequence[FindingRow]) -> None:
-    """Print findings, the newest last, with the near miss and what to do."""
+def print_findings(rows: Sequence[FindingRow], *, verbose: bool) -> None:
+    """Print findings, the newest last, with the near miss and what to do.
+
+    Args:
+        verbose: with where each came from, and its bytes.
+    """
     if not rows:
         click.echo(_("No findings: every frame was sound, and every answer was waited for."))
         return
     for row in reversed(rows):
-        reference = " ".join(
-            part
-            for part in (
-                row.message,
-                f"STAN {row.stan}" if row.stan else "",
-                f"RRN {row.rrn}" if row.rrn else "",
-            )
-            if part
-        )
-        head = f"{local_second(row.at)}  {row.participant or '?'}  {kind_name(row.kind)}"
-        click.secho(f"{head}  {reference}".rstrip(), bold=True)
-        paragraph(f"  {told(row.explanation)}")
-        if row.near:
-            paragraph("  " + _("Nearest: {what}").format(what=told(row.near)))
-    for kind in dict.fromkeys(row.kind for row in rows):
-        if kind in _NEXT:
-            paragraph(f"{kind_name(kind)}: {_(_NEXT[kind])}")
+        _print_finding(row, verbose=verbose)
+    steps = dict.fromkeys((row.kind, step) for row in rows if (step := _step(row)))
+    for kind, step in steps:
+        paragraph(f"{kind_name(kind)}: {step}")
+
+
+def _step(row: FindingRow) -> str:
+    return step_after(row.explanation) or (_(_NEXT[row.kind]) if row.kind in _NEXT else "")
+
+
+def _print_finding(row: FindingRow, *, verbose: bool) -> None:
+    parts = (
+        row.message,
+        f"STAN {row.stan}" if row.stan else "",
+        f"RRN {row.rrn}" if row.rrn else "",
+    )
+    reference = " ".join(part for part in parts if part)
+    head = f"{local_second(row.at)}  {row.participant or '?'}  {kind_name(row.kind)}"
+    if row.count > 1:
+        head += " " + _("({count} times)").format(count=row.count)
+    click.secho(f"{head}  {reference}".rstrip(), bold=True)
+    paragraph(f"  {told(row.explanation)}")
+    if row.near:
+        paragraph("  " + _("Nearest: {what}").format(what=near_text(row.near)))
+    if verbose and row.address:
+        click.echo("  " + _("From: {address}").format(address=row.address))
+    if verbose and row.frame:
+        click.echo("  " + _("Frame, masked: {frame}").format(frame=row.frame))

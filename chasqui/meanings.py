@@ -1,10 +1,11 @@
 """What a reason code means to a person, and what to do about it."""
 
 import re
+from collections.abc import Mapping
 from gettext import gettext as _
 
 from chasqui.language import N_
-from chasqui.told import told
+from chasqui.told import find, told
 from scheme.reasons import ReasonCode
 
 _MEANINGS: dict[str, tuple[str, str]] = {
@@ -135,21 +136,75 @@ _STEPS: dict[str, str] = {
     "the QR module did not answer": N_("Nothing moved: try again."),
 }
 """What to do about what an institution says without a code."""
+_SILENT_INSTITUTION = (
+    N_("the other institution cannot be asked: it is signed off, blocked, or has no link"),
+    N_("Nothing was asked for, so nothing is owed. See how it stands: chasqui participants"),
+)
+_CODE = (
+    N_("the one-time code is wrong, used up or too old"),
+    N_("Ask the member for the code again, or issue a new one: chasqui cash code"),
+)
+_TAKEN_BACK = (
+    N_("its own institution took it back"),
+    N_("The money is where it was: nothing, unless it was meant to be paid after all."),
+)
+_BY_RULE: Mapping[str, tuple[str, str]] = {
+    "the issuer {code} is blocked": _SILENT_INSTITUTION,
+    "the issuer {code} is not signed on": _SILENT_INSTITUTION,
+    "no link to the issuer; nothing is owed to it": _SILENT_INSTITUTION,
+    "no connection to it could be established; nothing is owed to it": _SILENT_INSTITUTION,
+    "wrong; attempts left: {count}": _CODE,
+    "wrong, and void now: too many wrong codes": _CODE,
+    "void after too many wrong codes": _CODE,
+    "no code was issued for this phone": _CODE,
+    "used already": _CODE,
+    "it expired at {time}": _CODE,
+    "the code is for {currency}": (
+        N_("the one-time code is for another currency"),
+        N_("Give the currency of the code: --currency"),
+    ),
+    "the code is for exactly {minor}": (
+        N_("the one-time code is for another amount"),
+        N_("Ask for exactly that amount, or issue another code: chasqui cash code"),
+    ),
+    "no participant issued it": (
+        N_("no institution here issued the card"),
+        N_("Find one with: chasqui customers --cards"),
+    ),
+    "its debtor's institution took the order back": _TAKEN_BACK,
+    "the machine took it back before there was an outcome": _TAKEN_BACK,
+    "its reversal came first; it is never executed": _TAKEN_BACK,
+}
+"""What a code means under a rule, by the rule's template: it says more than the code alone."""
 _QR_ANSWER = re.compile(r"(QR\d\d)(?:: | )[^:]*(?:: (.+))?")
 
 
-def meaning(reason: str | None) -> str:
-    """Return what a reason code means, or the code itself if it is none of ours."""
+def meaning(reason: str | None, rule: str = "") -> str:
+    """Return what a reason code means, or the code itself if it is none of ours.
+
+    Args:
+        rule: field and rule behind it, where they are known.
+    """
     if not reason:
         return ""
-    known = _MEANINGS.get(reason)
+    known = _by_rule(rule) or _MEANINGS.get(reason)
     return _(known[0]) if known else reason
 
 
-def advice(reason: str | None) -> str:
-    """Return what to do about a reason code, or nothing."""
-    known = _MEANINGS.get(reason or "")
+def advice(reason: str | None, rule: str = "") -> str:
+    """Return what to do about a reason code, or nothing; arguments as for ``meaning``."""
+    known = (_by_rule(rule) if reason else None) or _MEANINGS.get(reason or "")
     return _(known[1]) if known else ""
+
+
+def _by_rule(rule: str) -> tuple[str, str] | None:
+    """Return what is said of a rule, wherever it stands behind fields and deciders."""
+    parts = rule.split(": ")
+    for start in range(len(parts)):
+        found = find(": ".join(parts[start:]))
+        if found is not None and found.template in _BY_RULE:
+            return _BY_RULE[found.template]
+    return None
 
 
 def step_after(text: str) -> str:

@@ -125,6 +125,11 @@ def amount_text(minor: int | None, currency: str) -> str:
     return f"{sign}{SIGNS.get(currency, currency)} {int(whole):,}.{cents}"
 
 
+def moved_text(minor: int | None, currency: str) -> str:
+    """Return an amount, or a dash where none was ever named, as of what never came."""
+    return amount_text(minor, currency) if minor else "-"
+
+
 def milliseconds(value: float | None) -> str:
     """Return a span in milliseconds, or a dash."""
     return "-" if value is None else f"{value:,.1f} ms"

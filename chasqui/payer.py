@@ -1,6 +1,6 @@
 """Finding the account of a payer or payee among the institutions."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from gettext import gettext as _
 
 import click
@@ -30,7 +30,13 @@ def cci_of(text: str) -> str | None:
 
 
 def find_account(
-    country: Country, text: str, *, agent: str | None, currency: str | None, label: str
+    country: Country,
+    text: str,
+    *,
+    agent: str | None,
+    currency: str | None,
+    label: str,
+    preferred: Collection[str] = (),
 ) -> tuple[Participant, Account | None, str]:
     """Return the institution that keeps an account, and what to call the account there.
 
@@ -38,6 +44,7 @@ def find_account(
         text: phone or CCI.
         agent: institution to choose when a phone has accounts at several.
         label: the flag concerned, for messages.
+        preferred: institutions to choose from when a phone has an account at any of them.
 
     Returns:
         The institution, the account if it was looked for, and its CCI.
@@ -72,7 +79,8 @@ def find_account(
             ),
             _("Find accounts with: chasqui customers"),
         )
-    one, account = _choose(found, label)
+    fitting = [(one, account) for one, account in found if one.code in preferred]
+    one, account = _choose(fitting or found, label)
     return one, account, account.cci
 
 

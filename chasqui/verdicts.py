@@ -72,18 +72,23 @@ def verdict(detail: TransferDetail) -> list[str]:
         _sentence(one, detail).format(
             creditor=one.creditor_agent or "?", debtor=one.debtor_agent or "?"
         ),
-        *reason_lines(one.reason_code, own_rule(detail.decision.rule)),
+        *reason_lines(one.reason_code, own_rule(detail.decision.rule), one.currency),
         *_next(one, detail),
     ]
 
 
-def reason_lines(reason: str | None, rule: str = "") -> list[str]:
-    """Return why something was refused, and by which field and rule where that is known."""
+def reason_lines(reason: str | None, rule: str = "", currency: str | None = None) -> list[str]:
+    """Return why something was refused, and by which field and rule where that is known.
+
+    Args:
+        currency: of the amounts in the rule, where it is known.
+    """
     lines = []
     if reason:
-        lines.append(_("Reason {code}: {meaning}.").format(code=reason, meaning=meaning(reason)))
+        why = meaning(reason, rule)
+        lines.append(_("Reason {code}: {meaning}.").format(code=reason, meaning=why))
     if rule:
-        lines.append(_("In detail: {rule}").format(rule=told(rule)))
+        lines.append(_("In detail: {rule}").format(rule=told(rule, currency=currency)))
     return lines
 
 
@@ -109,6 +114,9 @@ def own_rule(rule: str) -> str:
 
 def _next(one: Transfer, detail: TransferDetail) -> list[str]:
     known = _NEXT.get(one.state)
-    step = _(known).format(subject=one.instruction_id) if known else advice(one.reason_code)
+    rule = own_rule(detail.decision.rule)
+    step = advice(one.reason_code, rule)
+    if known:
+        step = _(known).format(subject=one.instruction_id)
     step = iso_verdicts.dispute(detail) or step
     return [_("What to do: {step}").format(step=step)] if step else []

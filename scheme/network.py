@@ -171,6 +171,7 @@ class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
         """Raise ConfigError for what no file may say."""
         seen: set[str] = set()
         ports: dict[int, str] = {}
+        bins: dict[str, str] = {}
         for one in self.participant:
             where = f"{origin}: participant {one.code!r}"
             for key, reason in (*_wrong_codes(one), *_wrong_choices(one), *_wrong_addresses(one)):
@@ -180,6 +181,12 @@ class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
             seen.add(one.code)
             if one.port and ports.setdefault(one.port, one.code) != one.code:
                 raise ConfigError(f"{where}: port: taken by {ports[one.port]}")
+            for digits in one.iso8583.bins:
+                for other, code in bins.items():
+                    if code != one.code and _are_alike(digits, other):
+                        reason = f"{digits} and {other} of {code} begin the same cards"
+                        raise ConfigError(f"{where}: iso8583.bins: {reason}")
+                bins[digits] = one.code
         members = self.by_code()
         for one in self.participant:
             for key, reason in _wrong_sponsor(one, members):
@@ -233,6 +240,11 @@ def _wrong_iso8583(one: Participant) -> Iterator[_Fault]:
     for digits in spoken.bins:
         if len(digits) not in _BIN_CHARACTERS or not (digits.isascii() and digits.isdigit()):
             yield "iso8583.bins", "six to eight digits each"
+
+
+def _are_alike(digits: str, others: str) -> bool:
+    """Tell whether a card may begin with both: then it would be anybody's guess who issued it."""
+    return digits.startswith(others) or others.startswith(digits)
 
 
 def _is_hex(text: str) -> bool:

@@ -58,7 +58,7 @@ from switch.core.iso8583_requests import original_key_of
 from switch.core.records import is_cash, unpack_tombstone
 from switch.core.sessions import NetworkState
 from switch.edges.cash_api import CashApi
-from switch.flight import UnknownOutcome
+from switch.flight import NotAccepting, UnknownOutcome
 from switch.ports import Ledger, Outbox, TransferRow, WindowOf
 from switch.routes import RouteHandler
 
@@ -162,7 +162,12 @@ class Cash:
     # --- withdrawals
 
     async def withdraw(self, acquirer: Participant, fields: Fields) -> CashAnswer:
-        """Return what a machine's withdrawal is told: the same at every repeat."""
+        """Return what a machine's withdrawal is told: the same at every repeat.
+
+        Raises:
+            UnknownOutcome: its outcome could not be written.
+            NotAccepting: a new one, while the clearing house can take nothing more.
+        """
         order = read_order(fields, acquirer, self._clock.now())
         if isinstance(order, CashAnswer):
             return order
@@ -176,7 +181,7 @@ class Cash:
         if stored is not None:
             return _repeated(stored, order)
         if self._is_stopping or self._ledger.is_full:
-            return rules.OVERLOADED
+            raise NotAccepting
         flight = CashFlight(order.content, order.amount, order.currency)
         self._flights[order.key] = flight
         # A task of its own: whoever asked may go away, and a repeat joins it.

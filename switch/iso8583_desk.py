@@ -53,7 +53,7 @@ from switch.core.iso8583_requests import (
     read_request,
     reversals_of,
 )
-from switch.core.records import Binding
+from switch.core.records import CLAIM_PREFIX, Binding
 from switch.flight import (
     Answer,
     EarlyRefusal,
@@ -212,6 +212,10 @@ class Iso8583Desk:
         verifying = self._verifying.get(key)
         return self._orders.content(key) if verifying is None else verifying.content
 
+    def knows(self, key: str) -> bool:
+        """Tell whether a transfer is verified, in flight, finished or remembered under a key."""
+        return self._content(key) is not None
+
     async def _take_back(self, participant: Participant, fields: Fields, named: Fields) -> Fields:
         """Return the answer to a reversal.
 
@@ -253,7 +257,7 @@ class Iso8583Desk:
             return await asyncio.shield(verifying.outcome)
         entry = _Entry(request, key, content)
         if request.reference:
-            return await self._order(entry, self._verified_before(request), is_new=True)
+            return await self._order(entry, self._verified_before(request))
         creditor = self._core_of(request)
         if creditor is not None:
             binding = binding_of(request, creditor, self._clock.now())
@@ -294,6 +298,18 @@ class Iso8583Desk:
         finally:
             del self._verifying[entry.key]
 
+    async def _claim(self, entry: "_Entry") -> None:
+        """Let one order only quote a verification, as on the other wire, whatever its key.
+
+        The claim is on disk before the order goes out, as a refusal of all others.
+        """
+        debtor, rule = entry.request.debtor.code, "quoted by another order"
+        key = f"{CLAIM_PREFIX}{debtor}:{entry.request.reference}"
+        claim = EarlyRefusal(key, entry.key, debtor, ReasonCode.AM05, f"DE48.10: {rule}")
+        answer = await self._orders.refuse(claim)
+        if answer.explain == rules.OTHER_CONTENT.header:
+            raise MalformedMessage(rule, field="DE48.10", reason=ReasonCode.AM05)
+
     async def _verified(self, entry: "_Entry") -> Told:
         """Verify the payee, and order. What comes to nothing here is refused for good."""
         av4, answer = await self._query(entry.request)
@@ -327,6 +343,8 @@ class Iso8583Desk:
             profile=self._profile,
             now=self._clock.now(),
         )
+        if entry.request.reference:
+            await self._claim(entry)
         entered = Entered(entry.key, entry.content, binding, is_new)
         answer = await self._orders.order(ct1, entered)
         return told_of_order(answer.body, answer.explain)

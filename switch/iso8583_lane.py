@@ -103,7 +103,9 @@ class Iso8583Lane:
             window_of=window_of,
             account_of=_account_of(directory),
             random_bytes=random_bytes,
+            is_elsewhere=self._is_elsewhere,
         )
+        self._desk = self._joined()
 
     @property
     def port(self) -> int | None:
@@ -124,7 +126,7 @@ class Iso8583Lane:
         house = self._house
         acceptor = Iso8583Acceptor(
             links=self._links,
-            handle=self._desk().handle,
+            handle=self._desk.handle,
             next_stan=house.stans.take,
             rules=self._profile.iso8583,
             wire_log=self._log,
@@ -163,7 +165,10 @@ class Iso8583Lane:
         )
         return {**api.routes(), **CashApi(self.cash.codes, self._store).routes()}
 
-    def _desk(self) -> Iso8583Desk:
+    def _is_elsewhere(self, key: str) -> bool:
+        return self._desk.knows(key)  # Each asks the other, so one is there before.
+
+    def _joined(self) -> Iso8583Desk:
         house = self._house
         return Iso8583Desk(
             orders=house.router,

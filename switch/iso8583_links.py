@@ -1,18 +1,17 @@
 """The ISO 8583 lane as the switch sees it: who is on which link, and what did not fit.
 
-Counts are kept by participant, findings for all together. A finding is a frame that was refused or
-that nobody waited for, with its near miss: the pending request that comes closest, and what sets
-the two apart.
+Counts are kept by participant, findings for all together. A finding is a frame that was refused,
+that nobody waited for, or that did not answer what was asked, with its near miss: the request that
+comes closest, and what sets the two apart.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, Final
 
 import structlog
-from msgspec import Struct
 
 from runtime.iso8583_multiplexer import (
     DUPLICATE,
@@ -24,10 +23,11 @@ from runtime.iso8583_multiplexer import (
 )
 from scheme.clock import Clock, from_ms
 from scheme.errors import NotConnected
-from scheme.limits import ISO_FINDINGS_KEPT_MAX
 from scheme.network import Participant
 from scheme.wire.iso8583_explain import nearest
+from scheme.wire.iso8583_secrets import for_log_refused
 from scheme.wire.iso8583_spec import Fields
+from switch.iso8583_findings import FRAME_BYTES_KEPT_MAX, Finding, Findings
 
 log = structlog.get_logger()
 
@@ -36,9 +36,10 @@ REFUSED: Final = "not_permitted"
 MISMATCH: Final = "other_than_fleet_file"
 LINK_LOST: Final = "link_lost"
 SLOW: Final = "half_frame"
+UNFIT: Final = "unfit_answer"
 COUNTED: Final = (
     *("requests", "answered", "asked", "answers", LATE, UNMATCHED, DUPLICATE, OUT_OF_ORDER),
-    *("bad_mac", "bad_format", BROKEN, SLOW, REFUSED, MISMATCH, LINK_LOST),
+    *("bad_mac", "bad_format", BROKEN, SLOW, REFUSED, MISMATCH, LINK_LOST, UNFIT),
 )
 """Names of the counts, in the order in which they are shown."""
 TOLD_PER_SECOND_MAX: Final = 20
@@ -47,30 +48,9 @@ _SECOND_US: Final = 1_000_000
 _STRAY: Final[Mapping[str, str]] = {
     LATE: "its request had been given up",
     DUPLICATE: "its request had been answered",
-    UNMATCHED: "no request of ours is like it",
+    UNMATCHED: "no pending request has its DE11, DE37 and DE32",
 }
-
-
-class Finding(Struct, frozen=True, kw_only=True, gc=False):
-    """A frame that did not fit.
-
-    Attributes:
-        participant: whose link it came by; empty if nobody had signed on.
-        kind: one of the counts' names.
-        message: MTI, as far as it could be read.
-        stan, rrn: DE11 and DE37, likewise.
-        explanation: what is wrong with it, or what it was too late for.
-        near: the pending request that comes closest and what differs; empty without one.
-    """
-
-    at_us: int
-    participant: str
-    kind: str
-    message: str = ""
-    stan: str = ""
-    rrn: str = ""
-    explanation: str
-    near: str = ""
+_STRAY_IN_SESSION: Final = "no pending request has its DE7 and DE11"
 
 
 class IsoLinks:
@@ -90,7 +70,8 @@ class IsoLinks:
         }
         self.strangers: Counter[str] = Counter()
         self._told: dict[tuple[str, str], tuple[int, int]] = {}
-        self.findings: deque[Finding] = deque(maxlen=ISO_FINDINGS_KEPT_MAX)
+        self.findings = Findings()
+        self._taking: tuple[Session | None, bytes] = (None, b"")
 
     def lane(self, code: str) -> Multiplexer:
         """Return a participant's links.
@@ -109,16 +90,35 @@ class IsoLinks:
         code: str,
         explanation: str,
         fields: Mapping[str, str] | None = None,
+        *,
+        near: str = "",
+        session: Session | None = None,
+        body: bytes = b"",
     ) -> None:
         """Count, keep and log a finding.
 
         Args:
             code: empty if nobody has signed on.
             fields: the message, as far as it was read.
+            near: the request that comes closest, and what differs.
+            session: the link it came by.
+            body: its bytes.
         """
         counts = self.lanes[code].counts if code in self.lanes else self.strangers
         counts[kind] += 1
-        self._keep(kind, code, explanation, fields or {})
+        self._keep(kind, code, explanation, fields or {}, near, session, body)
+
+    def take(self, code: str, session: Session, fields: Fields, body: bytes) -> bool:
+        """Give an answer to whoever waits for it; return whether anybody does.
+
+        Args:
+            code: participant of the link it came by.
+        """
+        self._taking = (session, body)  # A lane says what nobody waited for, but not from where.
+        try:
+            return self.lanes[code].take(fields, body)
+        finally:
+            self._taking = (None, b"")
 
     def view(self) -> Sequence[Mapping[str, Any]]:
         """Return every participant of the lane with its links and counts."""
@@ -152,30 +152,47 @@ class IsoLinks:
         near = ""
         if kind == UNMATCHED and not self._is_flooded(code, kind):
             near = nearest(fields, list(self.lanes[code].waiting()))
-        self._keep(kind, code, _STRAY[kind], fields, near)
+        explanation = _STRAY[kind]
+        if kind == UNMATCHED and fields["t"].startswith("08"):
+            explanation = _STRAY_IN_SESSION
+        self._keep(kind, code, explanation, fields, near, *self._taking)
 
     def _keep(
-        self, kind: str, code: str, explanation: str, said: Mapping[str, str], near: str = ""
+        self,
+        kind: str,
+        code: str,
+        explanation: str,
+        said: Mapping[str, str],
+        near: str,
+        session: Session | None,
+        body: bytes,
     ) -> None:
+        now_us = self._clock.now_us()
+        is_flooded = self._is_flooded(code, kind)
         finding = Finding(
-            at_us=self._clock.now_us(),
+            first_us=now_us,
+            at_us=now_us,
             participant=code,
+            is_proved=bool(code) and (session is None or session.is_signed_on),
+            address="" if session is None else session.link.peer,
             kind=kind,
             message=said.get("t", ""),
             stan=said.get("11", ""),
             rrn=said.get("37", ""),
             explanation=explanation,
             near=near,
+            frame="" if is_flooded else _shown(session, body),
         )
-        self.findings.append(finding)
-        if self._is_flooded(code, kind):
+        self.findings.add(finding, is_brief=is_flooded)
+        if is_flooded:
             return
         second, count = self._told.get((code, kind), (0, 0))
-        now = finding.at_us // _SECOND_US
+        now = now_us // _SECOND_US
         self._told[code, kind] = (now, count + 1 if now == second else 1)
         log.warning(
             "frame did not fit",
             agent=code,
+            peer=finding.address,
             kind=kind,
             message=finding.message,
             stan=finding.stan,
@@ -203,16 +220,27 @@ def _link_view(session: Session) -> Mapping[str, Any]:
     }
 
 
+def _shown(session: Session | None, body: bytes) -> str:
+    """Return what may be kept of a frame, in hex; without a table nothing may."""
+    if session is None or session.speech is None or not body:
+        return ""
+    return for_log_refused(session.speech.codec, body)[:FRAME_BYTES_KEPT_MAX].hex().upper()
+
+
 def _finding_view(one: Finding) -> Mapping[str, Any]:
     return {
         "at": _instant(one.at_us),
+        "first": _instant(one.first_us),
+        "count": one.count,
         "participant": one.participant,
+        "address": one.address,
         "kind": one.kind,
         "message": one.message,
         "stan": one.stan,
         "rrn": one.rrn,
         "explanation": one.explanation,
         "near": one.near,
+        "frame": one.frame,
     }
 
 

@@ -120,11 +120,15 @@ class SessionDesk:
                 return
             member = self._fleet.get(fields.get("32", ""))
             if fields["t"] != NETWORK or fields.get("70") not in (SIGN_ON, KEY_CHANGE):
-                self.refuse(caller, fields, NOT_PERMITTED, "DE70: a link begins with a sign-on")
+                self.refuse(
+                    caller, fields, NOT_PERMITTED, "DE70: a link begins with a sign-on", body
+                )
             elif member is None or member.code not in self._links.lanes:
-                self.refuse(caller, fields, NOT_PERMITTED, "DE32: no institution of this lane")
+                self.refuse(
+                    caller, fields, NOT_PERMITTED, "DE32: no institution of this lane", body
+                )
             elif differs := _differences(caller, spec, member):
-                self._links.note(MISMATCH, member.code, differs, fields)
+                self._links.note(MISMATCH, member.code, differs, fields, session=caller, body=body)
                 self.reply(caller, brief_answer(fields, FORMAT_ERROR, differs))
             else:
                 self._welcome(caller, member, body)
@@ -140,35 +144,42 @@ class SessionDesk:
         assert speech is not None
         function = fields.get("70", "")
         if fault is not None:
-            self.refuse_frame(caller, fault, b"")
+            self.refuse_frame(caller, fault, body, is_kept=True)
         elif fields.get("32", caller.code) != caller.code:
-            self.refuse(caller, fields, NOT_PERMITTED, f"DE32: this link is {caller.code}'s")
+            rule = f"DE32: this link is {caller.code}'s"
+            self.refuse(caller, fields, NOT_PERMITTED, rule, body)
         elif function == KEY_CHANGE:
-            self._change_key(caller, speech, fields)
+            self._change_key(caller, speech, fields, body)
         elif not speech.is_keyed:
             rule = "DE70: a key change (101) comes first, as fleet.toml names a MAC"
-            self.refuse(caller, fields, NOT_PERMITTED, rule)
+            self.refuse(caller, fields, NOT_PERMITTED, rule, body)
         elif function == SIGN_ON:
-            self._spawn(self._sign_on(caller, fields))
+            self._spawn(self._sign_on(caller, fields, body))
         elif not caller.is_signed_on:
-            self.refuse(caller, fields, NOT_PERMITTED, "DE70: the link is not signed on")
+            self.refuse(caller, fields, NOT_PERMITTED, "DE70: the link is not signed on", body)
         elif function == ECHO:
             self.reply(caller, brief_answer(fields, APPROVED))
         elif function == SIGN_OFF:
             self._spawn(self._sign_off(caller, fields))
         else:
-            self.refuse(caller, fields, FORMAT_ERROR, "DE70: not served here")
+            self.refuse(caller, fields, FORMAT_ERROR, "DE70: not served here", body)
 
-    def refuse(self, caller: Caller, fields: Fields, code: str, rule: str) -> None:
+    def refuse(self, caller: Caller, fields: Fields, code: str, rule: str, body: bytes) -> None:
         """Answer a request that its sender may not make."""
-        self._links.note(REFUSED, caller.code, rule, fields)
+        self._links.note(REFUSED, caller.code, rule, fields, session=caller, body=body)
         self.reply(caller, brief_answer(fields, code, rule))
 
-    def refuse_frame(self, caller: Caller, fault: IsoFault, body: bytes) -> None:
-        """Answer a frame that could not be taken, if an answer can be addressed."""
+    def refuse_frame(
+        self, caller: Caller, fault: IsoFault, body: bytes, *, is_kept: bool = False
+    ) -> None:
+        """Answer a frame that could not be taken, if an answer can be addressed.
+
+        Args:
+            is_kept: the wire log has it already.
+        """
         kind = BAD_MAC if isinstance(fault, BadMac) else BAD_FORMAT
-        self._links.note(kind, caller.code, str(fault), fault.raw)
-        if body and self._log.enabled:
+        self._links.note(kind, caller.code, str(fault), fault.raw, session=caller, body=body)
+        if not is_kept and self._log.enabled:
             assert caller.speech is not None
             shown = for_log_refused(caller.speech.codec, body)
             name = (fault.raw or {}).get("t", "ISO 8583")
@@ -219,10 +230,10 @@ class SessionDesk:
             return
         self.network(caller, fields, body)
 
-    def _change_key(self, caller: Caller, speech: Speech, fields: Fields) -> None:
+    def _change_key(self, caller: Caller, speech: Speech, fields: Fields, body: bytes) -> None:
         if speech.algorithm == NO_MAC:
             rule = 'DE70: fleet.toml says mac = "none": there is no key to change'
-            self.refuse(caller, fields, FORMAT_ERROR, rule)
+            self.refuse(caller, fields, FORMAT_ERROR, rule, body)
             return
         key = self._new_key(KEY_BYTES[speech.algorithm])
         answer = brief_answer(fields, APPROVED)
@@ -231,14 +242,15 @@ class SessionDesk:
         speech.adopt(key)
         log.info("session key changed", agent=caller.code, check_value=speech.check_value)
 
-    async def _sign_on(self, caller: Caller, fields: Fields) -> None:
+    async def _sign_on(self, caller: Caller, fields: Fields, body: bytes) -> None:
         assert caller.member is not None
         lane = self._links.lane(caller.code)
         most = caller.member.iso8583.links_max
         # Those that only wait for the disk count too: two at once are two.
         if not caller.is_signed_on and len(lane.sessions) + self._joining[caller.code] >= most:
             self._crowded(lane)
-            self.refuse(caller, fields, NOT_PERMITTED, f"DE32: {most} links are signed on already")
+            rule = f"DE32: {most} links are signed on already"
+            self.refuse(caller, fields, NOT_PERMITTED, rule, body)
             return
         self._joining[caller.code] += 1
         try:

@@ -18,6 +18,7 @@ from switch.core.payment import (
     unpack_payment,
 )
 from switch.core.records import (
+    CLAIM_PREFIX,
     TransferRecord,
     VerificationRecord,
     is_cash,
@@ -272,11 +273,11 @@ class SqliteStore:
             clauses.append(("(debtor_agent=? OR creditor_agent=?)", both))
         if wanted.after is not None:
             clauses.append(("(created_ms, transfer_id) < (?, ?)", wanted.after))
+        clauses.append(("transfer_id NOT LIKE ?", (f"{CLAIM_PREFIX}%",)))  # They are no orders.
         where = " AND ".join(clause for clause, _ in clauses)
         values = [value for _, given in clauses for value in given]
         rows = self._connection.execute(
-            f"{_LIST} {'WHERE ' + where if where else ''}"
-            " ORDER BY created_ms DESC, transfer_id DESC LIMIT ?",
+            f"{_LIST} WHERE {where} ORDER BY created_ms DESC, transfer_id DESC LIMIT ?",
             (*values, min(limit, PAGE_ROWS_MAX)),
         )
         return [TransferRow(*row) for row in rows]

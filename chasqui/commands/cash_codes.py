@@ -14,6 +14,7 @@ from chasqui.output import CURRENCIES, Amount, amount_text, as_json, local_secon
 from chasqui.payer import find_account, phone_of
 from chasqui.session import Session, pass_session
 
+_LANE = "iso8583"
 _FLAGS = {"amount": "--amount", "phone": "--from", "Idempotency-Key": "--idempotency-key"}
 
 
@@ -47,8 +48,10 @@ def code_command(
     if phone is None:
         raise click.UsageError(_("--from: a phone of 9 digits is needed."))
     country = session.country()
+    # Only a core of this lane can be asked for cash.
+    asked = {one.code for one in country.participants() if one.lane == _LANE}
     agent, _account, cci = find_account(
-        country, debtor, agent=from_entity, currency=currency, label="--from"
+        country, debtor, agent=from_entity, currency=currency, label="--from", preferred=asked
     )
     body = {
         "participant": agent.code,

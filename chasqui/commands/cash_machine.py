@@ -9,12 +9,14 @@ from chasqui.calling import as_called
 from chasqui.cash_answers import MachineAnswer
 from chasqui.exits import ExitCode, Failure, Misused
 from chasqui.language import N_
+from chasqui.meanings import advice
 from chasqui.options import command, json_option, option
 from chasqui.output import CURRENCIES, Amount, amount_text, as_json, paragraph
 from chasqui.payer import cci_of, phone_of
 from chasqui.session import Session, pass_session
 from chasqui.told import told
 from chasqui.verdicts import reason_lines
+from scheme.cci import clean
 
 _MACHINES = "0991"
 _NOTHING = "0"
@@ -81,9 +83,12 @@ def withdraw_command(
 ) -> None:
     """Take cash out."""
     wish: dict[str, object] = {"kind": "withdrawal", "amount": amount, "currency": currency}
-    wish |= {} if dispense is None else {"dispense": dispense}
+    if dispense is not None:
+        if dispense > amount:
+            raise Misused(_("more than --amount"), field="--dispense")
+        wish["dispense"] = dispense
     if card is not None and phone is None and code is None:
-        wish["card"] = card
+        wish["card"] = clean(card)
     elif phone is not None and code is not None and card is None:
         wish |= {"phone": _phone(phone), "code": code}
     else:
@@ -137,7 +142,7 @@ def balance_command(
     ctx: click.Context, session: Session, *, card: str, machine: str, currency: str, in_json: bool
 ) -> None:
     """Ask the card's issuer."""
-    wish: dict[str, object] = {"kind": "balance", "card": card, "currency": currency}
+    wish: dict[str, object] = {"kind": "balance", "card": clean(card), "currency": currency}
     answer = _operate(session, machine, wish, currency)
     if in_json:
         as_json(answer)
@@ -145,7 +150,7 @@ def balance_command(
         balance = amount_text(answer.account_balance, currency)
         click.secho(_("Available: {amount}").format(amount=balance), bold=True)
     else:
-        _print_ending(answer)
+        _print_ending(answer, currency)
     ctx.exit(_exit_code(answer))
 
 
@@ -190,24 +195,26 @@ def _print(
         text = text.format(amount=amount_text(answer.dispensed, currency))
         click.secho(text, fg="yellow", bold=True)
     else:
-        _print_ending(answer)
+        _print_ending(answer, currency)
     if answer.transfer_id:
         step = _("Details: chasqui show {subject}").format(subject=answer.transfer_id)
         click.echo(as_called(step))
 
 
-def _print_ending(answer: MachineAnswer) -> None:
+def _print_ending(answer: MachineAnswer, currency: str) -> None:
     """Say why nothing came of it, or that nobody knows yet."""
     if answer.state == "declined":
         text = _("Refused: DE39 {code}.").format(code=answer.response_code or "?")
         click.secho(text, fg="red", bold=True)
-        for line in reason_lines(answer.reason or None, answer.rule):
+        for line in reason_lines(answer.reason or None, answer.rule, currency):
             paragraph(line)
+        if step := advice(answer.reason, answer.rule):
+            paragraph(_("What to do: {step}").format(step=step))
         return
     text = _("No answer came: the machine gives nothing out, and takes it back until it is told.")
     click.secho(text, fg="yellow", bold=True)
     if answer.rule:
-        paragraph(told(answer.rule))
+        paragraph(told(answer.rule, currency=currency))
 
 
 def _exit_code(answer: MachineAnswer) -> ExitCode:

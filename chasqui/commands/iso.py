@@ -218,9 +218,12 @@ def links(session: Session, *, in_json: bool) -> None:
     default=20,
     help=N_("How many (default: 20)."),
 )
+@option("-v", "--verbose", is_flag=True, help=N_("Print the frames, masked."))
 @json_option
 @pass_session
-def findings(session: Session, *, participant: str, limit: int, in_json: bool) -> None:
+def findings(
+    session: Session, *, participant: str, limit: int, verbose: bool, in_json: bool
+) -> None:
     """Print the findings."""
     from chasqui.iso_watching import FindingsAnswer, print_findings
 
@@ -230,4 +233,4 @@ def findings(session: Session, *, participant: str, limit: int, in_json: bool) -
     if in_json:
         as_json(rows)
     else:
-        print_findings(rows)
+        print_findings(rows, verbose=verbose)

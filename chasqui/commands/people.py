@@ -44,9 +44,9 @@ _ISO8583 = "iso8583"
 
 def _kind(one: Participant) -> str:
     kind = _(_KINDS[one.kind]) if one.kind in _KINDS else one.kind
-    if one.lane == _ISO8583:
-        kind = f"{kind}, ISO 8583"
-    return _("{kind} of {sponsor}").format(kind=kind, sponsor=one.sponsor) if one.sponsor else kind
+    if one.sponsor:
+        kind = _("{kind} of {sponsor}").format(kind=kind, sponsor=one.sponsor)
+    return f"{kind}, ISO 8583" if one.lane == _ISO8583 else kind
 
 
 def _state(one: Participant) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from msgspec import structs
 
-from chasqui.answers import Audit, Participant
+from chasqui.answers import Audit, Participant, Transfer
 from chasqui.books import (
     NEVER_SENT,
     Book,
@@ -18,19 +18,24 @@ from chasqui.books import (
     Kind,
     compare,
     doubted,
+    given_up,
     recounted,
 )
 from chasqui.calling import as_called
+from chasqui.cash_books import UNHEARD
 from chasqui.country import Country
 from chasqui.exits import ExitCode, Failure
 from chasqui.language import N_
 from chasqui.options import command, option
-from chasqui.output import as_json, table
+from chasqui.output import as_json, passed_ms, table
 from chasqui.session import Session, pass_session
 from chasqui.told import told
 
 _SHOWN_MAX = 20
 _LOOK_S = 0.5
+_MACHINES = "acquirer"
+_HEARD_S = 15.0
+"""After this age of an order its machine has been answered, or has taken it back."""
 
 
 @command(
@@ -118,6 +123,42 @@ class _Seen:
     not_recounted: tuple[str, ...] = ()
 
 
+class _Orders:
+    """What lists do not say of orders; it does not change, so each is asked about once."""
+
+    def __init__(self, country: Country) -> None:
+        self._country = country
+        self._kept: dict[str, Transfer | None] = {}
+
+    def quoted(self, one: Transfer) -> str | None:
+        """Return the verification that an order quotes; None if that is not known."""
+        if one.verification_id:
+            return one.verification_id
+        known = self._of(one.instruction_id)
+        return None if known is None else known.verification_id or ""
+
+    def older(self, comparison: Comparison, seconds: float) -> frozenset[str]:
+        """Return the orders that machines have not heard of for long."""
+        from runtime.clock import SystemClock  # Late: it brings in asyncio.
+
+        now = SystemClock().now().isoformat()
+        unheard = {one.instruction_id for one in comparison.findings if one.text == UNHEARD}
+        known = ((identity, self._of(identity)) for identity in unheard)
+        return frozenset(
+            identity
+            for identity, one in known
+            if one is not None and passed_ms(one.created_at, now) >= seconds * 1000
+        )
+
+    def _of(self, identity: str) -> Transfer | None:
+        if identity not in self._kept:
+            try:
+                self._kept[identity] = self._country.detail(identity).transfer
+            except Failure:
+                return None
+        return self._kept[identity]
+
+
 def _settled(country: Country, wait_s: float, skipped: frozenset[str]) -> _Seen:
     """Compare until all is equal, or nothing more is waited for; then have the books recounted.
 
@@ -128,10 +169,12 @@ def _settled(country: Country, wait_s: float, skipped: frozenset[str]) -> _Seen:
     deadline = time.monotonic() + wait_s
     before: frozenset[Finding] = frozenset()
     has_looked_again = False
+    orders = _Orders(country)
     while True:
         everyone = [one for one in country.participants() if one.code not in skipped]
         books, lost = _read_books(country, everyone)
-        comparison = compare(country.transfers(), books, country.returns())
+        comparison = compare(country.transfers(), books, country.returns(), orders.quoted)
+        comparison = given_up(comparison, orders.older(comparison, _HEARD_S))
         never_sent = frozenset(one for one in comparison.findings if one.text == NEVER_SENT)
         # The book was read before the ledger, so an order may be younger than the look at it.
         new, before = never_sent - before, never_sent
@@ -155,7 +198,12 @@ def _read_books(
         if not one.hook_url:
             continue
         try:
-            books[one.code] = Book.of(one.code, country.movements(one), writes_first=one.simulated)
+            books[one.code] = Book.of(
+                one.code,
+                country.movements(one),
+                writes_first=one.simulated and one.kind != _MACHINES,
+                has_machines=one.simulated and one.kind == _MACHINES,
+            )
         except Failure as error:
             lost[one.code] = error.message
     return books, lost

@@ -19,6 +19,7 @@ from chasqui.output import (
     day_text,
     local_second,
     milliseconds,
+    moved_text,
     paragraph,
     span,
     table,
@@ -71,7 +72,7 @@ def show_command(
     currency = detail.transfer.currency if detail.transfer else "PEN"
     if detail.transfer:
         _print_facts(detail.transfer, detail.decision.rail)
-    _print_timeline(detail.timeline, verbose=verbose)
+    _print_timeline(detail.timeline, currency, verbose=verbose)
     _print_rails(detail.decision.considered, currency)
     _print_entries(detail.entries)
     _print_returns(detail.returns)
@@ -114,9 +115,9 @@ def _print_order(one: PaymentRow) -> None:
 def _print_facts(one: Transfer, rail: str | None) -> None:
     click.secho(f"{one.instruction_id}  {one.state}", bold=True)
     facts = [
-        (_("Amount"), amount_text(one.amount, one.currency)),
+        (_("Amount"), moved_text(one.amount, one.currency)),
         (_("Interbank fee"), amount_text(one.fee, one.currency) if one.fee else ""),
-        (_("From -> to"), f"{one.debtor_agent} -> {one.creditor_agent}"),
+        (_("From -> to"), f"{one.debtor_agent or '-'} -> {one.creditor_agent or '-'}"),
         (_("Rail"), rail_name(rail) if rail else ""),
         (_("Answer"), answer_text(one.response_code, one.reason_code)),
         (_("Created"), local_second(one.created_at)),
@@ -138,14 +139,14 @@ def _print_pairs(facts: Sequence[tuple[str, str]]) -> None:
         click.echo(f"  {name:<{width}}  {value}")
 
 
-def _print_timeline(timeline: Sequence[TimelineRow], *, verbose: bool) -> None:
+def _print_timeline(timeline: Sequence[TimelineRow], currency: str, *, verbose: bool) -> None:
     if not timeline:
         click.echo(_("No messages were kept: the wire log was off or has moved on."))
         return
     print_messages(timeline)
     for row in timeline:
         if note := own_rule(row.note or ""):
-            paragraph(f"{message_name(row.message)}: {told(note)}")
+            paragraph(f"{message_name(row.message)}: {told(note, currency=currency)}")
     if verbose:
         print_bodies(timeline)
 
@@ -176,12 +177,9 @@ def _print_entries(entries: Sequence[EntryRow]) -> None:
 
 def _print_returns(returns: Sequence[ReturnRow]) -> None:
     for one in returns:
-        line = _("Returned: {amount}, {time}, {reason}").format(
-            amount=amount_text(one.amount, one.currency),
-            time=local_second(one.at),
-            reason=one.reason or "-",
-        )
-        click.secho(line, fg="yellow")
+        facts = (amount_text(one.amount, one.currency), local_second(one.at), one.reason or "")
+        shown = ", ".join(fact for fact in facts if fact)
+        click.secho(_("Returned: {facts}").format(facts=shown), fg="yellow")
 
 
 def _print_owed(owed: Sequence[OwedRow]) -> None:

@@ -6,9 +6,11 @@ from gettext import gettext as _
 import click
 from msgspec import structs
 
-from chasqui.answers import Done, OwedRow, Stuck
+from chasqui.answers import OwedRow, Participant, Resent, Stuck
 from chasqui.calling import as_called
+from chasqui.country import Country
 from chasqui.exits import Misused
+from chasqui.iso_watching import LinksAnswer
 from chasqui.language import N_
 from chasqui.options import argument, command, json_option, option
 from chasqui.output import as_json, span, table
@@ -22,6 +24,9 @@ _GROUPS: Mapping[str, str] = {
     "disputed": N_("Disputed: a person decides"),
     "notices_owed": N_("Notices owed"),
 }
+_WITHOUT_MESSAGE = frozenset({"in_flight", "expired_uncancelled", "disputed"})
+"""Groups of transfers: their states stand where what is owed names its message."""
+_LANE = "iso8583"
 
 
 @command(
@@ -43,9 +48,8 @@ def stuck_command(session: Session, *, in_json: bool) -> None:
     for name, rows in groups.items():
         if rows:
             click.secho(_(_GROUPS[name]), bold=True)
-            # What is in flight owes no message yet: its state stands there.
-            what = _("State") if name == "in_flight" else _("Message")
-            headings = (_("Id"), what, _("At"), _("Age"), _("Attempts"))
+            what = _("State") if name in _WITHOUT_MESSAGE else _("Message")
+            headings = (_("Id"), what, _("Institution"), _("Age"), _("Attempts"))
             table(headings, [_row(one) for one in rows], right="lllrr")
 
 
@@ -76,8 +80,24 @@ def resend_command(
             _("See the ids with: chasqui stuck"),
         )
     body = {"owed_id": owed_id} if owed_id else {"participant": participant}
-    session.country().operator.post("/stuck/resend", body, Done)
+    country = session.country()
+    has_link = participant is None or _has_link(country, country.participant(participant))
+    answer = country.operator.post("/stuck/resend", body, Resent)
+    is_sent = has_link and answer.resent > 0
     if in_json:
-        as_json(body | {"sent_again": True})
-        return
-    click.echo(as_called(_("Sent again; see chasqui stuck.")))
+        as_json(body | {"sent_again": is_sent})
+    elif not answer.resent:
+        click.echo(_("Nothing is owed to {code}.").format(code=participant))
+    elif not has_link:
+        text = _("Not sent: {code} has no link now. What is owed goes out when it signs on.")
+        click.secho(text.format(code=participant), fg="yellow")
+    else:
+        click.echo(as_called(_("Sent again; see chasqui stuck.")))
+
+
+def _has_link(country: Country, one: Participant) -> bool:
+    """Tell whether a participant can be sent anything: one of the ISO 8583 lane dials itself."""
+    if one.lane != _LANE:
+        return True
+    lanes = country.operator.get("/iso8583/links", LinksAnswer).participants
+    return any(lane.links for lane in lanes if lane.participant == one.code)

@@ -7,7 +7,7 @@ import click
 from chasqui.answers import Transfer
 from chasqui.language import N_
 from chasqui.options import command, option
-from chasqui.output import amount_text, as_json, local_second, table
+from chasqui.output import as_json, local_second, moved_text, table
 from chasqui.session import Session, pass_session
 
 _FILTERS = ("state", "participant", "debtor", "creditor", "reason", "since", "until")
@@ -48,8 +48,8 @@ def _row(one: Transfer, *, with_day: bool) -> tuple[str, ...]:
     return (
         created if with_day else created.rpartition(" ")[2],
         one.instruction_id,
-        one.debtor_agent,
-        one.creditor_agent,
-        amount_text(one.amount, one.currency),
+        one.debtor_agent or "-",
+        one.creditor_agent or "-",
+        moved_text(one.amount, one.currency),
         f"{one.state} {one.reason_code or ''}".rstrip(),
     )

@@ -18,7 +18,7 @@ def nearest(answer: Fields, pending: Iterable[Fields]) -> str:
         pending: requests that wait; at best a few dozen.
 
     Returns:
-        One sentence; empty where nothing waits.
+        Which one, and each difference; empty where nothing waits.
     """
     compared = _compared(answer)
     best: Fields | None = None
@@ -38,7 +38,7 @@ def nearest(answer: Fields, pending: Iterable[Fields]) -> str:
     kind = best.get("t", "")
     if kind[:2] != answer.get("t", "")[:2]:
         differing.insert(0, f"it answers another kind of message than {kind}")
-    return f"nearest is the {kind} with DE11 {best.get('11', '')}: {'; '.join(differing)}"
+    return f"{kind} with DE11 {best.get('11', '')}: {'; '.join(differing)}"
 
 
 def _compared(answer: Fields) -> tuple[str, ...]:

@@ -30,11 +30,6 @@ TAKEN_BACK: Final = CashAnswer(
     reason=ReasonCode.DS24,
     rule="DE11: its reversal came first; it is never executed",
 )
-OVERLOADED: Final = CashAnswer(
-    response_code=ISSUER_UNAVAILABLE,
-    reason=ReasonCode.FF07,
-    rule="MTI: the clearing house takes nothing new just now; nothing was held",
-)
 UNREACHABLE: Final = CashAnswer(
     response_code=ISSUER_UNAVAILABLE,
     reason=ReasonCode.AB05,

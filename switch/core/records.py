@@ -117,6 +117,8 @@ class Tombstone(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
     content: str = ""
 
 
+CLAIM_PREFIX: Final = "quoted:"
+"""First letters of the ids of tombstones that keep a verification for the order that quoted it."""
 CASH_PREFIX: Final = "W"
 _OTHER_KINDS: Final = ("P", CASH_PREFIX)
 """First letters of the ids of what is no order; an order's begins with its date."""

@@ -5,7 +5,7 @@ to a link is ``NotConnected``.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from runtime.iso8583_speech import (
     APPROVED,
@@ -27,7 +27,8 @@ from switch.core.cash import is_undone
 from switch.core.iso8583_messages import HOUSE as FORWARDER
 from switch.core.iso8583_messages import reply_of, request_for
 from switch.core.reversal import REVERSAL
-from switch.iso8583_links import IsoLinks
+from switch.iso8583_links import UNFIT, IsoLinks
+from switch.iso8583_unfit import against, objection
 from switch.ports import Delivery
 from switch.wire_log import WireLog
 from switch.wire_names import HOUSE
@@ -37,6 +38,13 @@ PREPARED_KEPT_MAX: Final = 4096
 REPEATED_REVERSAL: Final = "0421"
 _NAME_TAG, _TEXT_TAG = "07", "08"
 _NOTICE_CHARACTERS_MAX: Final = VALUE_CHARACTERS_MAX - 60
+
+
+_Read = TypeVar("_Read")
+
+
+def _as_it_is(answer: Fields) -> Fields:
+    return answer
 
 
 def _unnumbered() -> int:
@@ -87,7 +95,11 @@ class Iso8583Peers:
             return await self._echo(participant, message)
         assert isinstance(message, AV2 | CT2), "only these and echoes are asked"
         body = prepared or self.prepare(participant, message, subject)
-        return reply_of(message, await self.ask_prepared(participant, body, subject))
+        asked: AV2 | CT2 = message
+        fields = self._of_prepared(participant, body)
+        return await self._exchange(
+            participant, fields, subject, read=lambda answer: reply_of(asked, answer)
+        )
 
     def prepare_fields(self, participant: str, fields: Fields) -> bytes:
         """Return the exact request to a core, with DE7, DE11 and DE33 filled in, without its MAC.
@@ -105,11 +117,8 @@ class Iso8583Peers:
             NotConnected: nothing was written.
             NoAnswer: it was, and no answer came.
         """
-        self._links.lane(participant)  # Before its table is asked for: it may have left the fleet.
-        fields = self._prepared.pop(prepared, None)
-        if fields is None:
-            fields = self._decoded(participant, prepared)
-        return await self._exchange(participant, fields, subject)
+        fields = self._of_prepared(participant, prepared)
+        return await self._exchange(participant, fields, subject, _as_it_is)
 
     async def deliver(self, owed: Owed, *, repeated: bool = False) -> Delivery:
         """Send an owed message: a reversal as 0420 or 0421, anything else as a notice."""
@@ -118,13 +127,14 @@ class Iso8583Peers:
             return Delivery(acknowledged=False, detail="it has left the fleet")
         try:
             if owed.message != REVERSAL:
-                answer = await self._exchange(peer.code, self._notice(owed), owed.subject)
+                notice = self._notice(owed)
+                answer = await self._exchange(peer.code, notice, owed.subject, _as_it_is)
                 code = answer.get("39", "")
                 return Delivery(acknowledged=code == APPROVED, detail=f"DE39: {code}")
             fields = _owed_fields(owed.body, codec(peer.iso8583.spec))
             if repeated:
                 fields["t"] = REPEATED_REVERSAL
-            answer = await self._exchange(peer.code, fields, owed.subject)
+            answer = await self._exchange(peer.code, fields, owed.subject, _as_it_is)
         except PeerError as error:
             return Delivery(acknowledged=False, detail=str(error))
         code = answer.get("39", "")
@@ -135,7 +145,7 @@ class Iso8583Peers:
         )
 
     async def _echo(self, participant: str, et1: ET1) -> ET2:
-        answer = await self._exchange(participant, self._network(ECHO), "")
+        answer = await self._exchange(participant, self._network(ECHO), "", _as_it_is)
         return ET2(
             participantCode=et1.participantCode,
             responseDate=et1.creationDate,
@@ -166,34 +176,59 @@ class Iso8583Peers:
         self._prepared[body] = fields
         return body
 
+    def _of_prepared(self, participant: str, prepared: bytes) -> Fields:
+        self._links.lane(participant)  # Before its table is asked for: it may have left the fleet.
+        fields = self._prepared.pop(prepared, None)
+        return self._decoded(participant, prepared) if fields is None else fields
+
     def _decoded(self, participant: str, prepared: bytes) -> Fields:
         try:
             return codec(self._fleet[participant].iso8583.spec).decode(prepared)
         except IsoFault as error:
             raise NotConnected(f"it was prepared for another table: {error}") from error
 
-    async def _exchange(self, participant: str, fields: Fields, subject: str) -> Fields:
-        """Send a request and return its answer; both go into the wire log."""
+    async def _exchange(
+        self,
+        participant: str,
+        fields: Fields,
+        subject: str,
+        read: Callable[[Fields], _Read],
+    ) -> _Read:
+        """Send a request and return what its answer says; both go into the wire log.
+
+        Args:
+            read: raises NoAnswer for an answer that does not fit the request.
+        """
         lane = self._links.lane(participant)
+        session = lane.choose()
         began_us = self._clock.now_us()
-        sent = lane.send(fields)
+        sent = lane.send(fields, session)
         lane.counts["asked"] += 1
         answer: Fields = {}
-        note, body = "", b""
+        rule, note, body = "", "", b""
         try:
             answer, body = await lane.answer(sent)
+            rule = objection(fields, answer)
+            return read(answer)
         except NoAnswer as error:
             note = f"NoAnswer: {error}"
+            rule = str(error) if answer else ""
             raise
         except BaseException:
             note = "given up at the deadline"
             raise
         finally:
+            if rule:
+                # It counts as silence, so this is the only place that tells why.
+                note = f"unfit answer: {rule}"
+                near = against(rule, fields, answer)
+                self._links.note(
+                    UNFIT, participant, rule, answer, near=near, session=session, body=body
+                )
             if self._log.enabled:
                 self._write(
                     participant, subject, began_us, (fields, sent.body), (answer, body), note
                 )
-        return answer
 
     def _write(
         self,

@@ -35,6 +35,7 @@ _WATCH_S: Final = 0.5
 _ECHO_LOOKS: Final = 4
 _CLOSING_S: Final = 0.05
 _INSTRUCTION_TAG: Final = "01"
+_ANOTHERS: Final = "DE39:"
 _FOUND: Final[Mapping[str, str]] = {FORMAT_ERROR: BAD_FORMAT, NOT_PERMITTED: REFUSED}
 
 
@@ -166,7 +167,7 @@ class Iso8583Acceptor:
         """Say what was no frame."""
         caller = self._callers.get(link)
         code = "" if caller is None else caller.code
-        self._links.note(BROKEN, code, f"{fault}; the link from {link.peer} is cut")
+        self._links.note(BROKEN, code, str(fault), session=caller)
 
     def ended(self, link: Link, reason: str) -> None:
         """Forget a link; whoever waits for an answer on it is told."""
@@ -175,7 +176,7 @@ class Iso8583Acceptor:
             return
         if caller.pending:
             rule = f"{caller.pending} requests were sent and not answered: {reason}"
-            self._links.note(LINK_LOST, caller.code, rule)
+            self._links.note(LINK_LOST, caller.code, rule, session=caller)
         if caller.member is not None:
             self._links.lane(caller.code).drop(caller, reason)
         log.info("link ended", agent=caller.code, peer=link.peer, cause=reason)
@@ -190,23 +191,23 @@ class Iso8583Acceptor:
         assert caller.speech is not None
         if not caller.speech.is_keyed:
             # Whoever has no session key has proved nothing, so it answers for nobody.
-            self._links.note(REFUSED, caller.code, "MAC: no session key was exchanged", fields)
+            rule = "MAC: no session key was exchanged"
+            self._links.note(REFUSED, caller.code, rule, fields, session=caller, body=body)
             return
         fault = check_mandatory(fields)
         if fault is not None:
             assert self._sessions is not None
             self._sessions.refuse_frame(caller, fault, body)
             return
-        lane = self._links.lane(caller.code)
-        if lane.take(fields, body):
-            lane.counts["answers"] += 1
+        if self._links.take(caller.code, caller, fields, body):
+            self._links.lane(caller.code).counts["answers"] += 1
         elif self._log.enabled:
             self._write(caller, fields, body, "nobody waits for it")
 
     def _request(self, sessions: SessionDesk, caller: Caller, fields: Fields, body: bytes) -> None:
         # Everything else about it is the desk's to judge.
         if not caller.is_signed_on:
-            sessions.refuse(caller, fields, NOT_PERMITTED, "DE70: the link is not signed on")
+            sessions.refuse(caller, fields, NOT_PERMITTED, "DE70: the link is not signed on", body)
             return
         caller.begin()
         self._running += 1
@@ -231,7 +232,7 @@ class Iso8583Acceptor:
                 if sent is not None:
                     counts["answered"] += 1
                 if answer.get("39") in _FOUND:
-                    self._find(caller, fields, answer)
+                    self._find(caller, fields, body, answer)
         except NotAccepting:
             note = "the clearing house is stopping"
         except UnknownOutcome as error:
@@ -245,11 +246,17 @@ class Iso8583Acceptor:
             if self._log.enabled:
                 self._keep(caller, began_us, (fields, body), (answer, sent), note)
 
-    def _find(self, caller: Caller, fields: Fields, answer: Fields) -> None:
-        """Note a request that the desk turned away for what it says, not for what it asks."""
-        rule = _private(answer).get(RULE_TAG)
-        if rule:
-            self._links.note(_FOUND[answer["39"]], caller.code, rule, fields)
+    def _find(self, caller: Caller, fields: Fields, body: bytes, answer: Fields) -> None:
+        """Note a request that the desk turned away for what it says, not for what it asks.
+
+        What became an order has an id, and the codes of its refusal may be another's: a
+        creditor's, or an issuer's, which DE39 stands for. The request itself was sound.
+        """
+        told = _private(answer)
+        rule = told.get(RULE_TAG)
+        if rule and _INSTRUCTION_TAG not in told and not rule.startswith(_ANOTHERS):
+            kind = _FOUND[answer["39"]]
+            self._links.note(kind, caller.code, rule, fields, session=caller, body=body)
 
     def _keep(
         self,
@@ -294,7 +301,7 @@ class Iso8583Acceptor:
             now = loop.time()
             for link, caller in list(self._callers.items()):
                 if link.is_overdue(now):
-                    self._links.note(SLOW, caller.code, f"length: {SLOW_WRITER}")
+                    self._links.note(SLOW, caller.code, f"length: {SLOW_WRITER}", session=caller)
                     link.cut(SLOW_WRITER)
                 elif not caller.is_signed_on and now - caller.opened > self._sign_on_s_max:
                     link.cut(f"not signed on within {self._sign_on_s_max:g} s")

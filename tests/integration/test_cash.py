@@ -8,10 +8,14 @@ import pytest
 
 from scheme.ledger import DALE
 from scheme.wire.iso8583_codec import codec
-from switch.core.cash import CashAnswer
+from scheme.wire.iso8583_tlv import encode_tlv
+from switch.core.cash import CashAnswer, unpack_cash
 from switch.core.sessions import NetworkState, Session
+from switch.flight import NotAccepting
 from tests.support.cash_world import (
+    ACCOUNT,
     AMOUNT,
+    CARD,
     OTHER_CARD,
     PHONE,
     PIN_BLOCK,
@@ -115,7 +119,7 @@ async def test_silence_expires_it_and_the_issuer_undoes_what_it_did(
         answer = await one.withdraw()
         await one.settle()
 
-        assert answer.response_code == "68"
+        assert answer.response_code == "91"
         assert one.state(answer.subject) == "CANCELLED"
         assert one.core.kept(answer.subject) == one.paid(answer.subject) == 0
         (owed, _), *_rest = one.core.told
@@ -126,6 +130,64 @@ async def test_silence_expires_it_and_the_issuer_undoes_what_it_did(
         await one.audited()
 
 
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"t": "0430"},
+        {"t": "0810"},
+        {"4": f"{AMOUNT // 2:012}"},
+        {"49": "840"},
+        {"62": encode_tlv({"01": "WOTHER"})},
+        {"62": "garbage"},
+    ],
+)
+@pytest.mark.parametrize("act", ["00", "51"])
+async def test_an_answer_about_something_else_is_silence(
+    tmp_path: Path, about: dict[str, str], act: str
+) -> None:
+    async with cash_world(tmp_path, Core(next=deque([act]), about=about)) as one:
+        answer = await one.withdraw()
+        await one.settle()
+
+        assert (answer.response_code, answer.reason) == ("91", "AB05")
+        assert one.state(answer.subject) == "CANCELLED"
+        assert len(one.core.told) == 1
+        assert one.core.kept(answer.subject) == one.paid(answer.subject) == 0
+        await one.audited()
+
+
+@pytest.mark.parametrize(("account", "told"), [(ACCOUNT, "00"), (ACCOUNT[:-1] + "9", "91")])
+async def test_an_answer_about_another_account_is_silence(
+    tmp_path: Path, account: str, told: str
+) -> None:
+    async with cash_world(tmp_path, Core(about={"102": account})) as one:
+        code = await one.code()
+        assert (await one.withdraw(one.cardless(code))).response_code == told
+
+
+async def test_an_answer_that_echoes_its_request_is_one(tmp_path: Path) -> None:
+    about = {"4": f"{AMOUNT:012}", "49": "604", "102": "97500100000000000999"}
+    async with cash_world(tmp_path, Core(about=about)) as one:
+        approved(await one.withdraw())
+
+
+async def test_a_card_is_kept_whole_in_the_exact_request_only(tmp_path: Path) -> None:
+    async with cash_world(tmp_path, Core(next=deque(["51"]))) as one:
+        await one.withdraw()
+        await one.withdraw(one.request(2, de2="4111111111111111"))
+        await one.ledger.drain()
+        for row in one.store.cash_rows("", limit=9):
+            record = unpack_cash(row.record)
+            assert record.account in {"970975******7890", "411111******1111"}
+            assert record.sent == b""
+            assert CARD.encode() not in row.record
+        posted = one.store.row(approved(await one.withdraw(one.request(3))))
+        assert posted is not None
+        record = unpack_cash(posted.record)
+        assert record.account == "970975******7890"
+        assert CARD.encode() in record.sent
+
+
 async def test_no_answer_in_time_is_silence(tmp_path: Path) -> None:
     core = Core()
     core.next.append(asyncio.get_running_loop().create_future())
@@ -133,7 +195,7 @@ async def test_no_answer_in_time_is_silence(tmp_path: Path) -> None:
         asking = asyncio.create_task(one.withdraw())
         await one.advance(8.5)
 
-        assert (await asking).response_code == "68"
+        assert (await asking).response_code == "91"
 
 
 async def test_an_issuer_that_will_not_undo_leaves_it_disputed(tmp_path: Path) -> None:
@@ -223,7 +285,8 @@ async def test_nothing_new_is_taken_while_it_stops(tmp_path: Path) -> None:
         first = await one.withdraw()
         one.cash.stop()
 
-        assert (await one.withdraw(one.request(2))).response_code == "91"
+        with pytest.raises(NotAccepting):
+            await one.withdraw(one.request(2))
         assert await one.withdraw() == first
 
 
@@ -233,6 +296,6 @@ async def test_a_balance_is_the_issuers_to_tell(tmp_path: Path) -> None:
         told = [await one.cash.balance(one.acquirer, asked) for _ in range(4)]
 
         assert told[0].extra == {"54": "0001604C000000012345"}
-        assert [answer.response_code for answer in told] == ["00", "68", "91", "14"]
+        assert [answer.response_code for answer in told] == ["00", "91", "91", "14"]
         unknown = await one.cash.balance(one.acquirer, asked | {"2": "4" * 16})
         assert unknown.response_code == "15"

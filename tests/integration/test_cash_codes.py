@@ -11,6 +11,8 @@ from switch.cash_codes import CodeOrder
 from switch.payment_ports import Refused
 from tests.support.cash_world import ACCOUNT, AMOUNT, PHONE, Core, cash_world, on_disk, tags
 
+OTHER_ACCOUNT = "97600100000000000188"
+
 
 def wrong(code: str) -> str:
     return f"{(int(code) + 1) % 10**8:08}"
@@ -117,6 +119,39 @@ async def test_a_new_code_replaces_the_old_one(tmp_path: Path) -> None:
         old, new = await one.code(key="k1"), await one.code(key="k2")
         assert (await one.withdraw(one.cardless(old))).response_code == "55"
         assert (await one.withdraw(one.cardless(new, 2))).response_code == "00"
+
+
+async def test_one_issuers_new_code_leaves_anothers_as_it_is(tmp_path: Path) -> None:
+    async with cash_world(tmp_path) as one:
+        code = await one.code()
+        other = CodeOrder(participant="0976", phone=PHONE, account=OTHER_ACCOUNT, amount=5_000)
+        told = await one.cash.codes.issue(other, "k2")
+        assert isinstance(told, bytes)
+        others = msgspec.json.decode(told)["code"]
+
+        missed = await one.withdraw(one.cardless(wrong(code)))
+        assert (missed.response_code, missed.rule[-1]) == ("55", "2")
+        first = await one.withdraw(one.cardless(code, 2))
+        second = await one.withdraw(one.cardless(others, 3, de4="000000005000"))
+        assert (first.response_code, second.response_code) == ("00", "00")
+        assert [one.store.row(each.subject).debtor_agent for each in (first, second)] == [  # type: ignore[union-attr]
+            "0975",
+            "0976",
+        ]
+        assert [fields["102"] for fields in one.core.asked] == [ACCOUNT, OTHER_ACCOUNT]
+
+
+async def test_wrong_codes_count_on_every_issuers(tmp_path: Path) -> None:
+    async with cash_world(tmp_path) as one:
+        code = await one.code()
+        other = CodeOrder(participant="0976", phone=PHONE, account=OTHER_ACCOUNT, amount=5_000)
+        await one.cash.codes.issue(other, "k2")
+        for stan in (1, 2, 3):
+            await one.withdraw(one.cardless("x", stan))
+        assert (await one.withdraw(one.cardless(code, 4))).response_code == "75"
+    async with cash_world(tmp_path) as one:
+        left = [each.attempts_left for each in one.cash.codes.find(PHONE)]
+        assert left == [0, 0]
 
 
 async def test_no_code_was_issued(tmp_path: Path) -> None:

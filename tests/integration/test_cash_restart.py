@@ -46,7 +46,7 @@ async def test_one_without_an_answer_is_expired_and_undone(tmp_path: Path, has_p
         assert (one.state(identity), one.held()) == ("CANCELLED", 0)
         assert core.kept(identity) == 0
         again = await one.withdraw(one.cardless(code, t="0201"))
-        assert (again.response_code, again.subject) == ("68", identity)
+        assert (again.response_code, again.subject) == ("91", identity)
         # The member has neither cash nor debit, so the code is good again.
         assert (await one.withdraw(one.cardless(code, 2))).response_code == "00"
         await one.audited()

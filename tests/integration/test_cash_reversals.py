@@ -1,14 +1,17 @@
 """What machines take back: before there was an outcome, after it, in full, in part, and again."""
 
 import asyncio
+from collections import deque
 from pathlib import Path
 
 import pytest
 
 from scheme.errors import MalformedMessage
-from scheme.ledger import DALE, FUNDING_ACCOUNT, Entry, Move
+from scheme.ledger import DALE, FUNDING_ACCOUNT, Entry, Move, Refuse
 from scheme.wire.iso8583_codec import codec
 from switch.core.cash import opposition_id
+from switch.core.iso8583_requests import original_key_of
+from switch.core.records import Tombstone, pack
 from tests.support.cash_world import AMOUNT, PREFUND, CashWorld, Core, cash_world
 from tests.support.switch_world import account, fixed_window
 
@@ -76,12 +79,12 @@ async def test_one_that_comes_before_its_withdrawal_is_remembered(tmp_path: Path
         late = await one.withdraw()
 
         assert first.response_code == again.response_code == "25"
-        assert (late.response_code, late.reason) == ("68", "DS24")
+        assert (late.response_code, late.reason) == ("91", "DS24")
         assert one.core.asked == []
         assert (await one.reverse()).response_code == "25"
         await one.audited()
     async with cash_world(tmp_path) as one:
-        assert (await one.withdraw()).response_code == "68"
+        assert (await one.withdraw()).response_code == "91"
         assert (await one.reverse()).response_code == "25"
 
 
@@ -95,7 +98,7 @@ async def test_a_withdrawal_meets_its_burial(tmp_path: Path) -> None:
         one.disk.release()
 
         assert (await burying).response_code == "25"
-        assert (await coming).response_code == "68"
+        assert (await coming).response_code == "91"
         assert one.core.asked == []
 
 
@@ -113,7 +116,7 @@ async def test_one_still_open_is_undone_once(tmp_path: Path, outcome: str) -> No
         await one.settle()
 
         assert {each.response_code for each in answers} == {"00"}
-        assert (answer.response_code, answer.reason) == ("68", "DS24")
+        assert (answer.response_code, answer.reason) == ("91", "DS24")
         assert one.state(answer.subject) == "CANCELLED"
         assert one.paid(answer.subject) == one.core.kept(answer.subject) == one.held() == 0
         assert len(core.told) == 1
@@ -155,6 +158,116 @@ async def test_an_issuer_that_keeps_the_money_leaves_it_disputed_and_posted(
         assert [row.transfer_id for row in one.store.in_states(("DISPUTED_POSTED",))] == [identity]
         assert (await one.reverse()).response_code == "00"
         await one.audited()
+
+
+async def test_an_issuer_that_forgot_what_it_had_approved_leaves_it_disputed(
+    tmp_path: Path,
+) -> None:
+    async with cash_world(tmp_path, Core(undo="25")) as one:
+        identity = (await one.withdraw()).subject
+        await one.reverse()
+        await one.settle()
+
+        assert one.state(identity) == "DISPUTED_POSTED"
+        assert one.paid(identity) == 0
+        assert one.core.kept(identity) == AMOUNT
+
+
+async def test_an_issuer_that_never_approved_may_never_have_seen_it(tmp_path: Path) -> None:
+    async with cash_world(tmp_path, Core(next=deque(["lost"]), undo="25")) as one:
+        identity = (await one.withdraw()).subject
+        await one.settle()
+
+        assert one.state(identity) == "CANCELLED"
+
+
+@pytest.mark.parametrize(
+    ("changes", "element"),
+    [({"4": "000000000100"}, "DE4"), ({"49": "840"}, "DE49")],
+)
+@pytest.mark.parametrize("act", ["00", "51", "silent"])
+async def test_one_of_other_money_than_the_original_changes_nothing(
+    tmp_path: Path, changes: dict[str, str], element: str, act: str
+) -> None:
+    async with cash_world(tmp_path, Core(next=deque([act]))) as one:
+        told = await one.withdraw()
+        await one.settle()
+        before = one.state(told.subject), one.paid(told.subject), len(one.core.told)
+        answer = await one.reverse(one.reversal() | changes)
+        await one.settle()
+
+        assert (answer.response_code, answer.reason) == ("30", "FF02")
+        assert answer.rule.startswith(f"{element}: ")
+        assert (one.state(told.subject), one.paid(told.subject), len(one.core.told)) == before
+        assert (await one.reverse()).response_code == "00"
+
+
+async def test_one_of_other_money_does_not_undo_what_is_open(tmp_path: Path) -> None:
+    core = Core()
+    gate: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    core.next.append(gate)
+    async with cash_world(tmp_path, core) as one:
+        asking = asyncio.create_task(one.withdraw())
+        await one.settle()
+        answer = await one.reverse(one.reversal(de4="000000000100"))
+        gate.set_result("00")
+
+        assert (answer.response_code, answer.rule[:4]) == ("30", "DE4:")
+        assert (await asking).response_code == "00"
+
+
+async def test_what_another_knows_is_not_buried_as_cash(tmp_path: Path) -> None:
+    async with cash_world(tmp_path) as one:
+        one.cash._is_elsewhere = lambda key: key.startswith("iso:0991:")
+        assert await one.cash.reverse(one.acquirer, one.reversal()) is None
+        assert list(one.store.cash_rows("", limit=9)) == []
+
+
+async def test_a_key_that_was_taken_meanwhile_is_not_cashs(tmp_path: Path) -> None:
+    async with cash_world(tmp_path) as one:
+        fields = one.reversal()
+        key = original_key_of(fields, one.acquirer, one.clock.now())
+        one.disk.shut()
+        # As the router remembers one, and not on disk yet when the reversal comes.
+        grave = Tombstone(instruction_id=key, creditor_agent="", created_ms=1)
+        taken = asyncio.create_task(one.ledger.apply((_burial(grave),)))
+        await asyncio.sleep(0)
+        reversing = asyncio.create_task(one.cash.reverse(one.acquirer, fields))
+        await one.settle()
+        coming = asyncio.create_task(one.withdraw())
+        await one.settle()
+        one.disk.release()
+        await taken
+
+        assert await reversing is None
+        assert ((await coming).response_code, (await coming).reason) == ("91", "DS24")
+        assert await one.cash.reverse(one.acquirer, fields) is None
+        assert (await one.withdraw()).reason == "DS24"
+        assert one.core.asked == []
+
+
+async def test_an_order_refused_under_the_key_makes_it_another_request(tmp_path: Path) -> None:
+    async with cash_world(tmp_path) as one:
+        key = original_key_of(one.reversal(), one.acquirer, one.clock.now())
+        refused = Tombstone(instruction_id=key, creditor_agent="", created_ms=1, reason="AC01")
+        await one.ledger.apply((_burial(refused),))
+
+        assert (await one.withdraw()).response_code == "94"
+
+
+def _burial(grave: Tombstone) -> Refuse:
+    return Refuse(
+        transfer_id=grave.instruction_id,
+        key=grave.instruction_id,
+        state="TOMBSTONE",
+        record=pack(grave),
+        reason="DS24",
+        debtor_agent="0991",
+        creditor_agent="",
+        currency="",
+        minor=0,
+        created_ms=1,
+    )
 
 
 async def test_a_position_that_cannot_give_back_says_so_until_it_can(tmp_path: Path) -> None:

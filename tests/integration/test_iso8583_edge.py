@@ -11,12 +11,11 @@ from runtime.iso8583_client import Refused
 from runtime.iso8583_link import recognise
 from runtime.iso8583_speech import SIGN_ON, Speech, brief_answer, network_request
 from scheme.errors import NoAnswer, NotConnected
-from scheme.limits import ISO_FINDINGS_KEPT_MAX
 from scheme.network import Participant
 from scheme.wire.iso8583_codec import codec
 from scheme.wire.iso8583_framing import Framing
 from scheme.wire.iso8583_spec import Fields
-from scheme.wire.iso8583_tlv import decode_tlv
+from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 from switch.iso8583_links import TOLD_PER_SECOND_MAX
 from tests.support.iso8583_edge import MEMBERS, EdgeWorld, RawLink, a_transfer, edge, until
 from tests.support.switch_world import START
@@ -125,7 +124,7 @@ async def test_a_caller_that_speaks_otherwise_than_the_fleet_file_says_is_told(
         client = world.client("0991", **spoken)
         await client.start()
         await until(lambda: world.counts("0991").get("other_than_fleet_file", 0) > 0)
-        assert found in world.links.findings[0].explanation
+        assert found in next(iter(world.links.findings)).explanation
         assert world.links.lanes["0991"].sessions == []
 
 
@@ -213,6 +212,63 @@ async def test_what_the_desk_turns_away_for_its_form_is_a_finding(tmp_path: Path
         assert finding.explanation == "DE32: not who is signed on"
 
 
+@pytest.mark.parametrize(
+    ("private", "counted"),
+    [
+        ({"01": "20260115101500097041", "03": "BE16", "04": "DE48.06: it is not the holder's"}, 0),
+        ({"03": "FF02", "04": "DE39: refused by the issuer 0975"}, 0),
+        ({"03": "FF02", "04": "DE48.04: mandatory"}, 1),
+    ],
+)
+async def test_anothers_refusal_does_not_make_a_sound_request_a_broken_one(
+    private: dict[str, str], counted: int, tmp_path: Path
+) -> None:
+    async with edge(tmp_path) as world:
+
+        async def turn_away(_: Participant, fields: Fields) -> Fields:
+            return brief_answer(fields, "30") | {"62": encode_tlv(private)}
+
+        world.answer = turn_away
+        client = await world.signed_on("0991")
+        assert (await client.ask(a_transfer("0991", 3), answer_s=5))["39"] == "30"
+        await until(lambda: world.counts("0991").get("answered") == 1)
+        assert world.counts("0991").get("bad_format", 0) == counted
+        assert len(world.links.findings) == counted
+
+
+async def test_who_never_signs_on_pushes_out_nothing_and_is_one_row(tmp_path: Path) -> None:
+    async with edge(tmp_path) as world:
+        client = await world.signed_on("0991")
+        (session,) = client.mux.sessions
+        body = ASCII.encode(a_transfer("0991", 5))
+        session.link.send(body.replace(b"000000000105", b"00000000010x"))
+        await until(lambda: world.counts("0991").get("bad_format") == 1)
+        for _ in range(2):  # Dialling again makes it nobody else.
+            stranger = await world.raw()
+            for stan in range(60):
+                echo = network_request("301", stan=stan, now=START, acquirer="0991")
+                stranger.send(ASCII.encode(echo))
+            await until(lambda: world.links.strangers["not_permitted"] % 60 == 0)
+        await until(lambda: world.links.strangers["not_permitted"] == 120)
+        kept, flood = world.links.findings
+        assert (kept.participant, kept.kind, kept.count) == ("0991", "bad_format", 1)
+        assert (flood.participant, flood.kind, flood.count) == ("", "not_permitted", 120)
+        assert flood.address.startswith("127.0.0.1:")
+        assert flood.first_us <= flood.at_us
+
+
+async def test_a_frame_that_is_shown_has_no_secrets(tmp_path: Path) -> None:
+    async with edge(tmp_path) as world:
+        stranger = await world.raw()
+        secrets = {"52": "1122334455667788", "48": encode_tlv({"30": "424242", "04": "NOMBRE"})}
+        stranger.send(ASCII.encode(a_transfer("0991", 5, **secrets)))
+        assert (await _answer(stranger))["39"] == "58"
+        (row,) = world.links.findings_view(None, 50)
+        shown = ASCII.decode(bytes.fromhex(row["frame"]))
+        assert (shown["11"], shown["52"]) == ("000005", "0" * 16)
+        assert decode_tlv(shown["48"], 48) == {"30": "000000", "04": "NOMBRE"}
+
+
 async def test_a_request_without_an_outcome_is_not_answered(tmp_path: Path) -> None:
     async with edge(tmp_path) as world:
 
@@ -259,7 +315,12 @@ async def test_an_unmatched_answer_has_its_near_miss(tmp_path: Path) -> None:
         await _ask(world, "0991", 5)
         (finding,) = world.links.findings
         assert (finding.kind, finding.stan) == ("unmatched", "000005")
-        assert "DE37 is OTHER0000001, sent was 000000000005" in finding.near
+        assert finding.explanation == "no pending request has its DE11, DE37 and DE32"
+        kind, _, differs = finding.near.partition(": ")
+        assert kind.startswith("0200 with DE11 ")
+        assert differs == "DE37 is OTHER0000001, sent was 000000000005"
+        assert finding.address.startswith("127.0.0.1:")
+        assert b"OTHER0000001" in bytes.fromhex(finding.frame)
 
 
 async def test_a_flood_of_strays_is_counted_whole_and_told_in_part(
@@ -272,7 +333,8 @@ async def test_a_flood_of_strays_is_counted_whole_and_told_in_part(
         for stan in range(strays):
             link.send(ASCII.encode(brief_answer(a_transfer("0991", stan), "00")))
         await until(lambda: world.counts("0991").get("unmatched") == strays)
-        assert len(world.links.findings) == ISO_FINDINGS_KEPT_MAX
+        (row,) = world.links.findings
+        assert row.count == strays
     told = capsys.readouterr().out.count("frame did not fit")
     assert told == TOLD_PER_SECOND_MAX
 
@@ -376,7 +438,7 @@ async def test_a_link_that_is_closed_as_soon_as_it_is_taken_is_dialled_again(
 ) -> None:
     async with edge(tmp_path, links_max=1) as world:
         first = await world.raw()
-        await until(lambda: world.acceptor.open_links == 1)
+        await _sign_on(first)
         client = world.client("0976")
         await client.start()
         with pytest.raises(TimeoutError):

@@ -116,7 +116,7 @@ async def test_a_slow_writer_is_cut_and_the_others_go_on(tmp_path: Path) -> None
         slow.writer.write(slow.framing.wrap(ASCII.encode(a_transfer("0991", 1)))[:-1])
         assert await slow.is_closed()
         await until(lambda: world.counts("0991").get("half_frame") == 1)
-        assert SLOW_WRITER in world.links.findings[-1].explanation
+        assert SLOW_WRITER in next(reversed(world.links.findings)).explanation
         assert (await client.ask(a_transfer("0991", 2), answer_s=5))["39"] == "00"
 
 
@@ -159,7 +159,7 @@ async def test_a_length_that_cannot_be_cuts_the_link_and_is_explained(
         link.writer.write(header)
         assert await link.is_closed()
         assert world.counts("0991")["bad_length"] == 1
-        assert world.links.findings[0].explanation.startswith("length")
+        assert next(iter(world.links.findings)).explanation.startswith("length")
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -247,12 +247,35 @@ async def test_a_peer_that_answers_nothing_counts_as_unreachable_at_the_limit(
             lane.send(a_transfer("0970", 999_999))
 
 
+async def test_a_link_beyond_the_limit_takes_the_place_of_the_oldest_not_signed_on(
+    tmp_path: Path,
+) -> None:
+    async with edge(tmp_path, links_max=3) as world:
+        first = await world.raw()
+        await _sign_on(first)
+        second, third = await world.raw(), await world.raw()
+        await until(lambda: world.acceptor.open_links == 3)
+        fourth = await world.raw()
+        assert await second.is_closed()
+        assert world.acceptor.open_links == 3
+        await _sign_on(third)
+        await _sign_on(fourth)
+
+
+async def test_links_that_sign_on_are_never_shut_out_by_those_that_do_not(tmp_path: Path) -> None:
+    async with edge(tmp_path, links_max=4) as world:
+        for _ in range(12):
+            await world.raw()
+        await _sign_on(await world.raw())
+        await until(lambda: world.acceptor.open_links == 4)
+
+
 async def test_links_beyond_the_limit_are_closed_at_once(tmp_path: Path) -> None:
     async with edge(tmp_path, links_max=2) as world:
-        first, _ = await world.raw(), await world.raw()
-        await until(lambda: world.acceptor.open_links == 2)
+        for _ in range(2):
+            await _sign_on(await world.raw())
         assert await (await world.raw()).is_closed()
-        await _sign_on(first)
+        assert world.acceptor.open_links == 2
 
 
 async def test_a_link_that_does_not_sign_on_is_cut(tmp_path: Path) -> None:

@@ -119,6 +119,62 @@ async def test_an_answer_that_leaves_it_open_is_silence(tmp_path: Path) -> None:
             await world.peers.ask("0975", _ct2(), SUBJECT)
 
 
+@pytest.mark.parametrize(
+    ("says", "rule", "differs"),
+    [
+        ({"4": "000000000001"}, "DE4: another amount", "DE4 is 000000000001, sent was "),
+        ({"49": "840"}, "DE49: another currency", "DE49 is 840, sent was 604"),
+        ({"62": encode_tlv({"01": "7" * 28})}, "DE62.01: another order", "DE62.01 is 7777777"),
+        ({"39": "68"}, "DE39: 68 does not say whether it was posted", ""),
+    ],
+)
+async def test_an_answer_that_does_not_fit_its_request_is_a_finding_and_stands_in_the_timeline(
+    says: Fields, rule: str, differs: str, tmp_path: Path
+) -> None:
+    async with edge(tmp_path) as world:
+
+        async def answer(fields: Fields) -> Fields:
+            return brief_answer(fields, "00") | says
+
+        await world.signed_on("0975", answer)
+        with pytest.raises(NoAnswer):
+            await world.peers.ask("0975", _ct2(), SUBJECT)
+        assert world.counts("0975")["unfit_answer"] == 1
+        (row,) = world.links.findings_view("0975", 50)
+        assert (row["kind"], row["message"], row["explanation"]) == ("unfit_answer", "0210", rule)
+        assert row["near"].startswith("0200 with DE11 ")
+        assert differs in row["near"]
+        assert row["address"].startswith("127.0.0.1:")
+        assert codec("ascii-1987").decode(bytes.fromhex(row["frame"]))["t"] == "0210"
+        kept = await world.wire_log.find(frozenset({SUBJECT}), since_us=0)
+        assert [(one.name, one.note) for one in kept] == [
+            ("0200", ""),
+            ("0210", f"unfit answer: {rule}"),
+        ]
+
+
+async def test_an_issuers_unfit_answer_is_a_finding_and_cash_judges_it_itself(
+    tmp_path: Path,
+) -> None:
+    async with edge(tmp_path) as world:
+
+        async def answer(fields: Fields) -> Fields:
+            return brief_answer(fields, "00") | {"4": "000000000001"}
+
+        await world.signed_on("0975", answer)
+        cores = Iso8583Cores(world.peers)
+        prepared = cores.prepare("0975", a_transfer("0991", 0, **{"3": "010000"}))
+        assert (await cores.ask("0975", prepared, SUBJECT))["39"] == "00"
+        (found,) = world.links.findings
+        assert (found.kind, found.explanation) == ("unfit_answer", "DE4: another amount")
+
+
+async def test_what_is_owed_to_a_participant_without_a_link_says_so(tmp_path: Path) -> None:
+    async with edge(tmp_path) as world:
+        delivery = await world.peers.deliver(_owed(world))
+        assert (delivery.acknowledged, delivery.detail) == (False, "no link is signed on")
+
+
 async def test_an_echo_is_an_echo_on_this_lane_too(tmp_path: Path) -> None:
     async with edge(tmp_path) as world:
         await _core(world)

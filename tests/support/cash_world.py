@@ -72,11 +72,13 @@ class Core:
         next: what becomes of the next requests: DE39, ``unreachable``, ``silent`` (posts and does
             not say so), ``lost`` (never arrives), or a future to wait for first; then all is 00.
         undo: DE39 of every 0430, or ``silent``.
+        about: what else its answers to withdrawals say.
         paid: minor units taken from members, by withdrawal; back: given back.
     """
 
     next: deque[Any] = field(default_factory=deque)
     undo: str = "00"
+    about: Fields = field(default_factory=dict)
     paid: dict[str, int] = field(default_factory=dict)
     back: dict[str, int] = field(default_factory=dict)
     asked: list[Fields] = field(default_factory=list)
@@ -120,7 +122,7 @@ class ScriptedCores:
         if act == "00":
             answer |= {"38": "A1B2C3"}
             answer |= {"54": "0001604C000000012345"} if fields["3"].startswith("31") else {}
-        return answer
+        return answer | core.about
 
 
 class ScriptedPeers:

@@ -118,7 +118,9 @@ def test_links_are_listed_with_what_did_not_fit(chasqui: Chasqui, country: FakeC
     assert code == 0
     row = next(line for line in out.splitlines() if line.startswith("0975"))
     assert row.split() == ["0975", "1/4", "aes-cmac", "1", "1", "2", "0", "0", "7"]
-    assert "key check value A1B2C3" in out
+    link = next(line for line in out.splitlines() if "127.0.0.1:50001" in line)
+    assert link.split() == ["0975", "127.0.0.1:50001", "01-15", "10:18:30", "12", "34", "1", "A1B2C3"]
+    assert max(map(len, out.partition("Why")[0].splitlines())) <= 80
     assert "not permitted 5" in out
     assert "iso findings" in out
     assert json.loads(chasqui("iso", "links", "--json")[1])["participants"][0]["pending"] == 1
@@ -202,4 +204,7 @@ def test_the_mac_of_a_key_change_is_checked_under_the_key_encrypting_key(
 
     assert "holds under the key-encrypting key, check value" in good[1]
     assert "MAC: DE128 does not verify" in spoilt[1]
-    assert "session key" in chasqui(*words, MESSAGE)[1]
+    assert "It has no MAC, though 0975 wants aes-cmac." in chasqui(*words, MESSAGE)[1]
+    speech.adopt(bytes(16))
+    later = speech.write({"t": "0200", "3": "400000", "11": "000123"})
+    assert "session key" in chasqui(*words, later.hex())[1]

@@ -1,13 +1,16 @@
 """``reconcile``: equal, not yet, different, or not to be compared."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from chasqui.exits import ExitCode
+from runtime.clock import SystemClock
 from tests.support.fake_country import (
     INSTRUCTION,
+    VERIFICATION,
     Asked,
     Chasqui,
     FakeCountry,
@@ -19,6 +22,8 @@ from tests.support.fake_country import (
 def serve_books(country: FakeCountry, state: str, creditor: str | None) -> None:
     country.on("GET", "/audit", {"clean": True, "differences": []})
     country.on("GET", "/transfers", {"transfers": [a_transfer(state=state)], "next": None})
+    whole = a_transfer(state=state, verification_id=VERIFICATION)
+    country.on("GET", f"/transfers/{INSTRUCTION}", {"transfer": whole, "timeline": []})
     everyone = [a_participant(code, f"{country.url}/{code}") for code in ("0970", "0971")]
     everyone.append(a_participant("0985", simulated=False, kind="test"))
     country.on("GET", "/participants", {"participants": everyone})
@@ -196,6 +201,52 @@ def test_an_order_that_its_simulated_payer_never_sent_differs_at_once(
     assert code == ExitCode.REFUSED
     assert "never sent this order" in " ".join(out.split())
     assert "stuck" not in out
+
+
+def test_an_order_that_its_payer_wrote_down_and_waits_for_is_not_somebody_elses(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_books(country, "CONFIRMED", "FINAL")
+    row = a_movement("debtor", "PENDING") | {
+        "instruction_id": None,
+        "verification_id": VERIFICATION,
+    }
+    country.on("GET", "/0970/control/movements", {"movements": [row], "next": None})
+
+    code, out, _err = chasqui("reconcile", "--books", "--wait", "0")
+
+    assert code == ExitCode.UNKNOWN
+    assert "never sent" not in " ".join(out.split())
+
+
+def test_an_order_in_a_cores_name_differs_whatever_else_its_book_holds(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_books(country, "CONFIRMED", "FINAL")
+    paid = a_movement("debtor", "REFUSED") | {"instruction_id": "D1"}  # It quotes no verification.
+    country.on("GET", "/0970/control/movements", {"movements": [paid], "next": None})
+
+    code, out, _err = chasqui("reconcile", "--books", "--wait", "60")
+
+    assert code == ExitCode.REFUSED
+    assert "never sent this order" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(("age_s", "expected"), [(0, ExitCode.UNKNOWN), (60, ExitCode.REFUSED)])
+def test_what_no_machine_has_heard_of_for_long_was_sent_in_its_name(
+    chasqui: Chasqui, country: FakeCountry, age_s: int, expected: ExitCode
+) -> None:
+    serve_books(country, "CONFIRMED", "FINAL")
+    created = (SystemClock().now() - timedelta(seconds=age_s)).isoformat()
+    deposit = a_transfer(state="CONFIRMED", debtor_agent="0991", created_at=created)
+    country.on("GET", "/transfers", {"transfers": [deposit], "next": None})
+    country.on("GET", f"/transfers/{INSTRUCTION}", {"transfer": deposit, "timeline": []})
+    machines = a_participant("0991", f"{country.url}/0991", kind="acquirer", lane="iso8583")
+    everyone = [machines, a_participant("0971", f"{country.url}/0971")]
+    country.on("GET", "/participants", {"participants": everyone})
+    country.on("GET", "/0991/control/movements", {"movements": [], "next": None})
+
+    assert chasqui("reconcile", "--books", "--wait", "0")[0] == expected
 
 
 def test_an_order_younger_than_the_look_at_its_book_is_not_yet_equal(

@@ -77,3 +77,27 @@ def test_a_sponsor_holds_a_position_in_every_currency_of_its_coops() -> None:
     member = 'ledger = "dale"\nsponsor = "0987"\n'
     with pytest.raises(ConfigError, match="currencies: its sponsor 0987 holds no position in USD"):
         Fleet.parse(ONE + member + SPONSOR + 'currencies = ["PEN"]\n')
+
+
+LANE = (
+    '[[participant]]\ncode = "{code}"\nname = "X"\nkind = "coop"\nlane = "iso8583"\n'
+    "iso8583 = {{ bins = {bins} }}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("970975", "970975"), ("970975", "97097512"), ("97097512", "970975")],
+)
+def test_no_card_can_be_of_two_issuers(one: str, other: str) -> None:
+    said = LANE.format(code="0975", bins=f'["{one}"]') + LANE.format(
+        code="0976", bins=f'["970976", "{other}"]'
+    )
+    named = f"'0976': iso8583.bins: {other} and {one} of 0975 begin the same cards"
+    with pytest.raises(ConfigError, match=named):
+        Fleet.parse(said)
+
+
+def test_an_issuer_may_have_cards_of_several_kinds() -> None:
+    fleet = Fleet.parse(LANE.format(code="0975", bins='["970975", "97097512", "970976"]'))
+    assert fleet.by_code()["0975"].iso8583.bins == ("970975", "97097512", "970976")

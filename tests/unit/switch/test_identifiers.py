@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from scheme.messages import AV1, CT1
 from scheme.wire.tin_json import decode
 from switch.identifiers import BLOCK, RANGES, DurableSequence, Issuer, after_block
-from switch.ports import StoredTransfer
+from switch.ports import StoredTransfer, TransferRow
 from tests.support.switch_world import golden
 
 ORDER = decode(golden("CT1-by-cci"), CT1)
@@ -32,6 +32,9 @@ class Known:
         raise AssertionError(transfer_id)
 
     def transfer_by_key(self, key: str) -> StoredTransfer | None:
+        raise AssertionError(key)
+
+    def row_by_key(self, key: str) -> TransferRow | None:
         raise AssertionError(key)
 
     def verification(self, instruction_id: str) -> Any:

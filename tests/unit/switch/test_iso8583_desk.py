@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from runtime.clock import ManualClock
 from runtime.files import load_profile
+from scheme import cci
 from scheme.clock import from_ms
 from scheme.messages import AV1, AV4, CT1, CT4
 from scheme.network import Participant
@@ -96,6 +97,8 @@ class ScriptedOrders:
     async def refuse(self, early: EarlyRefusal) -> Answer:
         if self.error is not None:
             raise self.error
+        if (known := await self.repeated(early.key, early.content)) is not None:
+            return known
         answer = replace(_result("05", early.reason), explain=early.rule)
         self.known[early.key] = (early.content, answer)
         return answer
@@ -133,13 +136,17 @@ class ScriptedQueries:
             echo = {name: getattr(av1, name) for name in AV1.__struct_fields__}
             av4 = answers.account_refused(echo, reason=self.refusal.reason, instruction="")
             return Answer(encode(av4), self.refusal.header)
-        self.bindings[VERIFIED] = _binding(av1)
+        account_found = av1.creditorCCI
+        if account_found is None or cci.is_placeholder(account_found):
+            account_found = account(BANK)
+        alias = rules.alias_of(av1)[0]
+        self.bindings[VERIFIED] = _binding(av1, creditor_cci=account_found, alias=alias)
         av4 = decode(golden("AV4-by-phone"), AV4)
         av4 = replace(
             av4,
             instructionId=VERIFIED,
             creditorParticipantCode=BANK,
-            creditorCCI=account(BANK),
+            creditorCCI=account_found,
             sameCustomerFlag="O",
         )
         return Answer(encode(av4), "", VERIFIED)
@@ -321,7 +328,7 @@ async def test_a_known_key_with_other_content_is_refused(bench: Bench) -> None:
     assert len(bench.orders.taken) == 1
 
 
-async def test_a_refused_verification_stores_nothing_and_may_be_repeated(bench: Bench) -> None:
+async def test_a_refused_verification_refuses_the_transfer_for_good(bench: Bench) -> None:
     bench.queries.refusal = rules.UNKNOWN_ALIAS
     refused = await bench.ask(a_transfer(BY_ALIAS, de103=""))
     bench.queries.refusal = None
@@ -330,8 +337,94 @@ async def test_a_refused_verification_stores_nothing_and_may_be_repeated(bench: 
 
     assert (refused["39"], tags(refused)["03"]) == ("56", "CH11")
     assert tags(refused)["04"].startswith("DE48.03: ")
+    assert answer == refused
+    assert not bench.orders.taken
+
+
+async def test_an_overloaded_verifier_states_no_outcome(bench: Bench) -> None:
+    bench.queries.refusal = rules.OVERLOADED
+    fields = a_transfer(BY_ALIAS, de103="")
+    assert await bench.desk.handle(FLEET[CORE], fields) is None
+    bench.queries.refusal = None
+
+    answer = await bench.ask(fields | {"t": "0201"})
+
+    assert answer["39"] == "00"
+
+
+@pytest.mark.parametrize(
+    ("parties", "elements", "named"),
+    [
+        (BY_ALIAS, {"de103": account(BANK, 2)}, "DE103"),
+        ({"10": VERIFIED}, {"de103": account(BANK, 2)}, "DE103"),
+        ({"10": VERIFIED, "02": "P", "03": "900000303"}, {"de103": ""}, "DE48.03"),
+        ({"10": VERIFIED, "01": BANK, "02": "Q", "03": "x"}, {"de103": ""}, "DE48.03"),
+    ],
+)
+@pytest.mark.parametrize("first", [a_verification(), a_verification(BY_ALIAS, de103="")])
+async def test_whoever_is_named_twice_is_one_or_nobody_is_paid(
+    bench: Bench, first: Fields, parties: dict[str, str], elements: dict[str, str], named: str
+) -> None:
+    assert (await bench.ask(first | {"11": "000200"}))["39"] == "00"
+
+    answer = await bench.ask(a_transfer(parties, **elements))
+
+    assert (answer["39"], tags(answer)["03"]) == ("30", "FF02")
+    assert tags(answer)["04"].startswith(f"{named}: ")
+    assert not bench.orders.taken
+
+
+@pytest.mark.parametrize("parties", [BY_ALIAS, {"10": VERIFIED} | BY_ALIAS])
+async def test_a_payee_may_be_named_twice(bench: Bench, parties: dict[str, str]) -> None:
+    first = a_verification(BY_ALIAS, de103="", de11="000200")
+    assert (await bench.ask(first))["103"] == account(BANK)
+
+    answer = await bench.ask(a_transfer(parties, de103=account(BANK)))
+
     assert answer["39"] == "00"
     assert len(bench.orders.taken) == 1
+
+
+async def test_a_verification_that_names_two_payees_is_refused(bench: Bench) -> None:
+    answer = await bench.ask(a_verification(BY_ALIAS, de103=account(BANK, 2)))
+
+    assert (answer["39"], tags(answer)["04"].partition(":")[0]) == ("30", "DE103")
+
+
+@pytest.mark.parametrize("verifying", [True, False])
+@pytest.mark.parametrize(
+    ("element", "value"), [("de4", "000000000001"), ("de49", "840"), ("de13", "0116")]
+)
+async def test_a_reversal_is_of_its_original_or_names_what_differs(
+    bench: Bench, verifying: bool, element: str, value: str
+) -> None:
+    bench.queries.gate = asyncio.Event()
+    original = a_transfer(de103=account(BANK)) if verifying else a_transfer()
+    sent = bench.start(original)
+    await settle()
+
+    answer = await bench.ask(a_reversal(original, **{element: value}))
+
+    if element == "de13":
+        # Of its own day, after midnight: DE90 says when the original was sent.
+        assert bench.orders.reversed == [(key_of(original, FLEET[CORE], NOW), CORE)]
+        assert answer["13"] == value
+    else:
+        assert (answer["39"], tags(answer)["03"]) == ("30", "FF02")
+        assert tags(answer)["04"].startswith(f"{element.upper()}: ")
+        assert not bench.orders.reversed
+    bench.queries.gate.set()
+    await sent
+
+
+async def test_a_reversal_of_what_never_came_is_remembered_for_either_day(bench: Bench) -> None:
+    original = a_transfer()
+
+    answer = await bench.ask(a_reversal(original, de13="0116"))
+
+    assert answer["39"] == "25"
+    keys = [key_of(original | {"13": day}, FLEET[CORE], NOW) for day in ("0115", "0116")]
+    assert bench.orders.reversed == [(key, CORE) for key in keys]
 
 
 async def test_repeats_join_the_one_that_is_being_verified(bench: Bench) -> None:
@@ -388,13 +481,10 @@ async def test_a_bug_while_verifying_is_not_answered(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("fields", [a_transfer(), a_transfer(de103=account(BANK))])
-async def test_a_stopping_house_is_not_available(bench: Bench, fields: Fields) -> None:
+async def test_a_stopping_house_states_no_outcome(bench: Bench, fields: Fields) -> None:
     bench.orders.error = NotAccepting()
 
-    answer = await bench.ask(fields)
-
-    assert (answer["39"], tags(answer)["03"]) == ("91", "FF07")
-    assert "04" in tags(answer)
+    assert await bench.desk.handle(FLEET[CORE], fields) is None
 
 
 async def test_the_routers_refusal_is_told_by_element(bench: Bench) -> None:

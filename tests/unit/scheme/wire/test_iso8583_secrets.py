@@ -9,11 +9,12 @@ from scheme.wire.iso8583_tlv import encode_tlv
 from tests.support.iso8583_edge import a_transfer
 
 PIN, CODE, KEY = "0123456789ABCDEF", "73519246", "5A" * 16
+CARD, SHOWN = "9709751234567890", "9709750000007890"
 
 
 def _with_secrets() -> Fields:
     parties = {"01": "0975", "30": CODE, "31": "987654321", "40": KEY, "41": "A1B2C3"}
-    return a_transfer("0975", 7) | {"48": encode_tlv(parties), "52": PIN}
+    return a_transfer("0975", 7) | {"2": CARD, "48": encode_tlv(parties), "52": PIN}
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -31,7 +32,11 @@ def test_secrets_are_zeros_and_everything_else_is_exact(spec: str) -> None:
     kept = for_log(spoken, fields, body)
     assert len(kept) == len(body)
     blanked = {"01": "0975", "30": "0" * 8, "31": "987654321", "40": "0" * 32, "41": "A1B2C3"}
-    assert spoken.decode(kept) == fields | {"52": "0" * 16, "48": encode_tlv(blanked)}
+    assert spoken.decode(kept) == fields | {
+        "2": SHOWN,
+        "52": "0" * 16,
+        "48": encode_tlv(blanked),
+    }
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -45,6 +50,29 @@ def test_a_message_that_cannot_be_read_gives_no_secret_away(spec: str) -> None:
         assert CODE.encode() not in kept
         assert KEY.encode() not in kept
         assert pin not in kept
+        assert CARD.encode() not in kept
+        assert bytes.fromhex(CARD) not in kept
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize(
+    ("card", "shown"),
+    [
+        ("4000000000000000019", "4000000000000000019"),
+        ("4111119876543211234", "4111110000000001234"),
+        ("4111117771234", "4111110001234"),
+        ("123456789012", "0" * 12),
+        ("1", "0"),
+    ],
+)
+def test_of_a_card_the_first_six_and_last_four_digits_are_kept(
+    spec: str, card: str, shown: str
+) -> None:
+    spoken, fields = codec(spec), a_transfer("0975", 7) | {"2": card}
+    body = spoken.encode(fields)
+    kept = for_log(spoken, fields, body)
+    assert len(kept) == len(body)
+    assert spoken.decode(kept) == fields | {"2": shown}
 
 
 def test_of_a_message_that_cannot_be_read_what_was_read_is_kept() -> None:

@@ -40,7 +40,8 @@ def refused(reason: str) -> CT4:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_posted_order_is_approved(variant: WireVariant) -> None:
-    fields = answer_to(a_transfer(), told_of_order(encode(PAID, variant), ""))
+    asked = a_transfer(de103=PAID.creditorCCI or "")
+    fields = answer_to(asked, told_of_order(encode(PAID, variant), ""))
 
     assert fields["t"] == "0210"
     assert fields["39"] == "00"
@@ -48,7 +49,13 @@ def test_a_posted_order_is_approved(variant: WireVariant) -> None:
     assert fields["15"] == "0115"
     assert tags(fields) == {"01": PAID.instructionId}
     for key in ("3", "4", "7", "11", "12", "13", "32", "37", "41", "49", "102", "103"):
-        assert fields[key] == a_transfer()[key]
+        assert fields[key] == asked[key]
+
+
+def test_the_account_that_was_paid_is_told() -> None:
+    fields = answer_to(a_transfer(de103=""), told_of_order(encode(PAID), ""))
+
+    assert fields["103"] == PAID.creditorCCI
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -15,7 +15,14 @@ from scheme.wire.iso8583_spec import Fields
 from scheme.wire.tin_json import decode, encode
 from switch.core.iso8583_messages import DEPOSIT_PURPOSE
 from switch.core.iso8583_orders import binding_of, order_of, query_of
-from switch.core.iso8583_requests import content_of, created, key_of, original_key_of, read_request
+from switch.core.iso8583_requests import (
+    content_of,
+    created,
+    key_of,
+    original_key_of,
+    read_request,
+    reversals_of,
+)
 from switch.core.records import Binding
 from switch.core.rules import binding_agrees
 from tests.support.iso8583_mapping import (
@@ -130,10 +137,63 @@ def test_key_and_content_survive_a_repeat_and_tell_money_apart(seed: int) -> Non
         {"parties": {"11": "1"}},
         {"de3": "210000"},
         {"de103": "", "parties": {"01": OTHER_CORE, "02": "P", "03": "900000202"}},
+        {"parties": {"02": "P", "03": "900000202"}},
+        {"parties": {"02": "Q", "03": "900000202"}},
+        {"parties": {"01": BANK}},
+        {"parties": {"10": "2026011510161309758191000124"}},
     ],
 )
 def test_what_moves_money_is_content(change: dict[str, Any]) -> None:
     assert content_of(read(a_transfer(**change))) != content_of(read(a_transfer()))
+
+
+def test_every_way_of_naming_a_payee_is_content_of_its_own() -> None:
+    both = {"02": "P", "03": "900000202", "10": "2026011510161309758191000124"}
+    changes: tuple[dict[str, str], ...] = (
+        {},
+        {"02": "Q"},
+        {"03": "900000303"},
+        {"10": "2026011510161309758191000125"},
+        {"01": BANK},
+    )
+
+    assert len({content_of(read(a_transfer(both | one))) for one in changes}) == len(changes)
+
+
+def test_a_placeholder_beside_an_alias_is_no_account() -> None:
+    alias = {"01": "0901", "02": "P", "03": "900000202"}
+
+    assert read(a_transfer(alias, de103=cci.placeholder("0901"))).creditor_cci is None
+
+
+def test_a_key_is_of_one_year() -> None:
+    fields, debtor = a_transfer(de13="1231"), FLEET[CORE]
+    keys = [
+        key_of(fields, debtor, datetime(year, month, 1, 6, tzinfo=UTC))
+        for year, month in ((2025, 12), (2026, 1), (2026, 5), (2026, 12), (2027, 1))
+    ]
+
+    assert keys[0] == keys[1] == keys[2] != keys[3] == keys[4]
+    assert keys[0].endswith(":20251231")
+
+
+@pytest.mark.parametrize(
+    ("sent", "day", "days"),
+    [
+        ("0116045959", "0116", ["0116", "0115"]),
+        ("0116045959", "0115", ["0115"]),
+        ("0116050000", "0116", ["0116"]),
+        ("0101030000", "0101", ["0101", "1231"]),
+        ("0000000000", "0116", ["0116"]),
+    ],
+)
+def test_a_reversal_names_the_day_of_its_original_or_when_it_was_sent(
+    sent: str, day: str, days: list[str]
+) -> None:
+    named = f"0200000124{sent}{'':0>22}"
+    fields = a_reversal(a_transfer(), de90=named, de13=day)
+
+    assert [one["13"] for one in reversals_of(fields, NOW)] == days
 
 
 def test_what_moves_no_money_is_no_content() -> None:
