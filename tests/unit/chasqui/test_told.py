@@ -63,6 +63,8 @@ SPOKEN = {
     "_Broken": (0,),
     "_Wrong": (0,),
     "malformed": (0,),
+    "refuse": (3,),
+    "brief_answer": (2,),
 }
 """The calls that carry a text to a person, and where it stands among their arguments."""
 SPOKEN_KEYWORDS = {"hint", "error", "explanation", "rule", "detail", "why"}
