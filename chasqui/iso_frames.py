@@ -305,7 +305,8 @@ def _fault_hints(fault: Part, framed: Framed) -> Iterator[str]:
 
 def _form(spec: str, header: str, has_tpdu: bool) -> str:
     tpdu = _("with TPDU") if has_tpdu else _("without TPDU")
-    return f"{spec}, {_('no header') if header == NO_HEADER else header}, {tpdu}"
+    shown = _("no header") if header == NO_HEADER else header
+    return f"{spec}, {shown}, {tpdu}"
 
 
 def near_miss(answer: bytes, request: Fields, framed: Framed) -> str:

@@ -9,6 +9,8 @@ from chasqui.answers import Candidate, Participant
 WALLETS: Final[Mapping[str, str]] = {"0901": "YAPE", "0902": "PLIN"}
 """The wallets behind the directories that stand for their institutions."""
 _ACKNOWLEDGED: Final = " acknowledged"
+_NO_ANSWER: Final = "no answer"
+"""What stands in the wire log where an answer should."""
 
 
 def entity_name(code: str, everyone: Mapping[str, Participant]) -> str:
@@ -27,4 +29,4 @@ def message_name(name: str) -> str:
     """Return a message's name; the acknowledgement of an owed one has none of its own."""
     if name.endswith(_ACKNOWLEDGED):
         return _("{message} acknowledged").format(message=name.removesuffix(_ACKNOWLEDGED))
-    return name
+    return _("no answer") if name == _NO_ANSWER else name

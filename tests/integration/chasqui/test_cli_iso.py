@@ -119,7 +119,16 @@ def test_links_are_listed_with_what_did_not_fit(chasqui: Chasqui, country: FakeC
     row = next(line for line in out.splitlines() if line.startswith("0975"))
     assert row.split() == ["0975", "1/4", "aes-cmac", "1", "1", "2", "0", "0", "7"]
     link = next(line for line in out.splitlines() if "127.0.0.1:50001" in line)
-    assert link.split() == ["0975", "127.0.0.1:50001", "01-15", "10:18:30", "12", "34", "1", "A1B2C3"]
+    assert link.split() == [
+        "0975",
+        "127.0.0.1:50001",
+        "01-15",
+        "10:18:30",
+        "12",
+        "34",
+        "1",
+        "A1B2C3",
+    ]
     assert max(map(len, out.partition("Why")[0].splitlines())) <= 80
     assert "not permitted 5" in out
     assert "iso findings" in out
