@@ -33,6 +33,8 @@ ANSWERS: Final[Mapping[str, str]] = {
 }
 """Message type of the answer, by that of the request."""
 
+FEE_TAG: Final = "11"
+"""In DE48: the interbank fee, in cents."""
 OTHER_CONTENT: Final = "DE11: known with other content; the first request stands"
 
 _ECHOED: Final = ("3", "4", "7", "11", "12", "13", "32", "37", "41", "42", "49", "102", "103")
@@ -84,6 +86,7 @@ class _Said(Struct, gc=False):
     reasonCode: str | None = None  # noqa: N815
     settlementDate: str | None = None  # noqa: N815
     creditorCCI: str | None = None  # noqa: N815
+    feeAmount: int | str | None = None  # noqa: N815 - a text in one variant
 
 
 class _Envelope(Struct, gc=False):
@@ -112,6 +115,7 @@ def told_of_order(ct4: bytes, explained: str) -> Told:
             response_code=APPROVED,
             subject=said.instructionId,
             settlement_date=date,
+            parties={FEE_TAG: str(said.feeAmount)} if said.feeAmount not in (None, "") else {},
             extra={} if said.creditorCCI is None else {"103": said.creditorCCI},
         )
     if explained == rules.OTHER_CONTENT.header:

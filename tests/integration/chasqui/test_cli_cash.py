@@ -66,6 +66,24 @@ def test_a_code_is_told_with_what_to_do_with_it(chasqui: Chasqui, country: FakeC
     assert asked.headers["idempotency-key"]
 
 
+def test_a_code_is_for_the_account_at_a_core_if_there_is_one(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    everyone = [
+        a_participant("0970", f"{country.url}/0970"),
+        a_participant("0975", f"{country.url}/0975", lane="iso8583"),
+    ]
+    country.on("GET", "/participants", {"participants": everyone})
+    for code in ("0970", "0975"):
+        account = {"name": "SOCIA", "cci": f"{code[1:]}00100000000000101", "participant": code}
+        rows = [account | {"phone": PHONE, "currency": "PEN"}]
+        country.on("GET", f"/{code}/control/accounts", {"accounts": rows, "next": None})
+
+    chasqui("cash", "code", "--from", PHONE, "--amount", "200")
+
+    assert country.last("/cash/codes").body["participant"] == "0975"
+
+
 def test_a_withdrawal_by_code_is_carried_to_the_machine(
     chasqui: Chasqui, country: FakeCountry
 ) -> None:
@@ -113,6 +131,7 @@ def test_a_refusal_says_why(chasqui: Chasqui, country: FakeCountry) -> None:
     assert code == ExitCode.REFUSED
     assert "Refused: DE39 55." in out
     assert rule in out
+    assert "issue a new one" in out
 
 
 def test_an_outcome_that_is_not_known_is_told_as_such(
@@ -154,6 +173,7 @@ def test_a_balance_is_told(chasqui: Chasqui, country: FakeCountry) -> None:
         ("withdraw", "--amount", "200", "--card", CARD, "--code", "1"),
         ("withdraw", "--amount", "200", "--card", CARD, "--machine", "0975"),
         ("withdraw", "--amount", "0", "--card", CARD),
+        ("withdraw", "--amount", "200", "--card", CARD, "--dispense", "200.01"),
         ("deposit", "--amount", "200", "--to", "12"),
         ("code", "--amount", "200", "--from", "97500100000000000101"),
     ],

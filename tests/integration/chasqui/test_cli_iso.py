@@ -13,6 +13,7 @@ from tests.support.fake_country import (
     VERIFICATION,
     Chasqui,
     FakeCountry,
+    a_participant,
     a_row,
     a_transfer,
 )
@@ -153,6 +154,41 @@ def test_findings_come_with_their_near_miss_and_what_to_do(
     assert "0975  unmatched  0210 STAN 000124 RRN 632710000123" in out
     assert "Nearest: DE11 differs" in out
     assert "an answer must repeat DE11, DE32 and DE37" in out
+
+
+def test_findings_have_their_frames_on_demand(chasqui: Chasqui, country: FakeCountry) -> None:
+    seen = {"count": 3, "address": "127.0.0.1:50001", "frame": "30323130"}
+    crowded = FINDING | {
+        "kind": "not_permitted",
+        "explanation": "DE32: 4 links are signed on already",
+        "near": "0200 with DE11 000123: DE11 is 000124, sent was 000123",
+    }
+    country.on("GET", "/iso8583/findings", {"findings": [crowded | seen]})
+
+    brief, whole = chasqui("iso", "findings")[1], chasqui("iso", "findings", "-v")[1]
+
+    assert "(3 times)" in brief
+    assert "30323130" not in brief
+    assert "Frame, masked: 30323130" in whole
+    assert "raise links_max" in brief
+    assert "exchange the key" not in brief
+    spanish = chasqui("--lang", "es", "iso", "findings")[1]
+    assert "DE11 es 000124, se envió 000123" in spanish
+
+
+def test_what_is_owed_to_a_core_without_a_link_is_not_said_to_be_sent(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    core = a_participant("0975", lane="iso8583")
+    country.on("GET", "/participants", {"participants": [core]})
+    country.on("POST", "/stuck/resend", {"resent": 1})
+    country.on("GET", "/iso8583/links", {"participants": [LANE | {"links": []}]})
+
+    without = chasqui("resend", "--participant", "0975")[1]
+    country.on("GET", "/iso8583/links", {"participants": [LANE]})
+
+    assert "Not sent: 0975 has no link now." in without
+    assert "Sent again" in chasqui("resend", "--participant", "0975")[1]
 
 
 def test_no_findings_are_good_news(chasqui: Chasqui, country: FakeCountry) -> None:

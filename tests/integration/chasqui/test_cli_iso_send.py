@@ -33,8 +33,9 @@ def approve(request: Fields) -> list[Fields]:
 class House(threading.Thread):
     """Serves one link: a key, a sign-on, then whatever the test says."""
 
-    def __init__(self, kek: bytes, answers: Answers) -> None:
+    def __init__(self, kek: bytes, answers: Answers, refusal: str) -> None:
         super().__init__()
+        self._refusal = refusal
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._speech = Speech("ascii-1987", "aes-cmac", kek)
@@ -59,13 +60,18 @@ class House(threading.Thread):
         if request.get("70") == KEY_CHANGE:
             tags = encode_tlv(dict(self._speech.wrapped(SESSION_KEY)))
             return [{**brief_answer(request, "00"), "48": tags}]
-        return approve(request) if request["t"] == "0800" else self._answers(request)
+        if request["t"] != "0800":
+            return self._answers(request)
+        refused = self._refusal and [brief_answer(request, "58", self._refusal)]
+        return refused or approve(request)
 
 
 @contextmanager
-def running(home: Path, answers: Answers, *, kek: bytes | None = None) -> Iterator[House]:
+def running(
+    home: Path, answers: Answers, *, kek: bytes | None = None, refusal: str = ""
+) -> Iterator[House]:
     (home / "run").mkdir(parents=True, exist_ok=True)
-    house = House(kek or kek_of(home, CODE, 16), answers)
+    house = House(kek or kek_of(home, CODE, 16), answers, refusal)
     where = {
         "operator_url": "http://127.0.0.1:9",
         "tin_url": "http://127.0.0.1:9",
@@ -93,6 +99,26 @@ def test_a_request_is_sent_signed_on_and_its_answer_explained(chasqui: Chasqui, 
     assert [one.get("70") or one["t"] for one in house.heard] == ["101", "001", "0200"]
     assert "00 approved, after" in out
     assert "DE128" in out
+
+
+def test_a_sign_on_that_is_refused_says_why_and_what_to_do(chasqui: Chasqui, home: Path) -> None:
+    with running(home, approve, refusal="DE32: 4 links are signed on already"):
+        code, _out, err = chasqui(*VERIFY)
+
+    assert code == 1
+    assert "0800 001 was answered with DE39 58: DE32: 4 links are signed on already" in err
+    assert "links_max" in err
+
+
+def test_a_key_is_no_transfer_to_look_at(chasqui: Chasqui, home: Path) -> None:
+    def unknown(request: Fields) -> list[Fields]:
+        return [{**brief_answer(request, "25"), "62": encode_tlv({"01": "iso:0975:1123:1:2"})}]
+
+    with running(home, unknown):
+        out = chasqui(*VERIFY)[1]
+
+    assert "25 the original is not known" in out
+    assert "Details" not in out
 
 
 def test_an_answer_to_something_else_is_told_with_what_differs(

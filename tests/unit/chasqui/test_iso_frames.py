@@ -215,6 +215,43 @@ def test_what_is_no_frame_is_refused(text: str) -> None:
         bytes_of(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("3032303", "7 hex digits: one is missing"),
+        ("30 32 3O 30", "'O' at character 8 is no hex digit"),
+        ("00" * 5000, "5000 bytes: a frame has at most"),
+    ],
+)
+def test_what_keeps_hex_from_being_read_is_told(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "frame.hex"
+    file.write_text(text)
+
+    for given in (text, str(file)):
+        with pytest.raises(Misused) as refused:
+            bytes_of(given)
+        assert said in refused.value.message
+
+
+def test_text_that_is_a_sound_frame_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "frame.txt"
+    body = a_message(fields={"t": "0200", "3": "400000", "37": "RRNTEST00001"})
+    file.write_bytes(body)
+
+    assert bytes_of(str(file)) == body
+
+
+def test_amounts_in_the_rule_of_an_answer_are_shown_as_money(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rule = encode_tlv({"04": "DE4: the code is for exactly 20000"})
+    raw = a_message(fields={"t": "0210", "3": "010000", "39": "61", "49": "604", "62": rule})
+
+    print_frame("Answer", explained(raw, Framed(header="none", has_tpdu=False)))
+
+    assert "exactly S/ 200.00" in " ".join(capsys.readouterr().out.split())
+
+
 def test_every_element_and_every_code_has_its_words() -> None:
     assert [one.key for one in ELEMENTS if one.key not in NAMES] == []
     assert [one for one in MESSAGE_TYPES if one not in TYPES] == []

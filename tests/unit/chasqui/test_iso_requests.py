@@ -51,6 +51,8 @@ def test_a_card_stands_alone_and_a_code_goes_with_its_phone() -> None:
     code = request_of(a_wish("withdraw", phone="900000202", one_time_code="12345678"), NOW)
 
     assert (card["2"], "48" in card) == ("9709750000000101", False)
+    grouped = request_of(a_wish("withdraw", card="9709 7500 0000-0101", stan="12"), NOW)
+    assert (grouped["2"], grouped["11"]) == ("9709750000000101", "000012")
     assert decode_tlv(code["48"], 48) == {"30": "12345678", "31": "900000202"}
 
 
@@ -99,6 +101,9 @@ def test_what_is_no_element_is_refused(word: str) -> None:
         (a_wish(creditor="somebody"), "--to"),
         (a_wish(creditor="900000202"), "--entity"),
         (a_wish(REVERSAL), "--stan"),
+        (a_wish(stan="abc"), "--stan"),
+        (a_wish(stan="1234567"), "--stan"),
+        (a_wish("withdraw", card="97097x"), "--card"),
         (a_wish("balance", debtor=""), "--from"),
     ],
 )

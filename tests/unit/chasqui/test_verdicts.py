@@ -23,6 +23,23 @@ def a_detail(state: str, *, reason: str | None = None, rule: str = "", by: str =
 
 
 @pytest.mark.parametrize(
+    ("reason", "rule", "means", "step"),
+    [
+        ("BE15", "DE48.30: wrong; attempts left: 2", "one-time code is wrong", "cash code"),
+        ("AB05", "DE2: the issuer 0975 is blocked", "cannot be asked", "chasqui participants"),
+        ("AB05", "DE2: no link to the issuer; nothing is owed to it", "cannot be asked", "owed"),
+        ("DS24", "DE11: its debtor's institution took the order back", "took it back", "nothing"),
+        ("AM09", "DE4: the code is for exactly 20000", "exactly S/ 200.00", "another code"),
+    ],
+)
+def test_a_rule_says_more_than_its_code(reason: str, rule: str, means: str, step: str) -> None:
+    lines = a_detail("DECLINED", reason=reason, rule=rule)
+
+    assert any(means in line for line in lines)
+    assert step in lines[-1]
+
+
+@pytest.mark.parametrize(
     "state",
     [
         *("RESERVED", "POSTING", "POSTED", "CONFIRMED", "REFUSING", "REJECTED", "EXPIRED"),

@@ -48,6 +48,7 @@ def test_a_posted_order_is_approved(variant: WireVariant) -> None:
     assert fields["38"] == PAID.instructionId[-6:]
     assert fields["15"] == "0115"
     assert tags(fields) == {"01": PAID.instructionId}
+    assert tags(fields, "48") == {"11": str(PAID.feeAmount)}
     for key in ("3", "4", "7", "11", "12", "13", "32", "37", "41", "49", "102", "103"):
         assert fields[key] == asked[key]
 
@@ -56,6 +57,19 @@ def test_the_account_that_was_paid_is_told() -> None:
     fields = answer_to(a_transfer(de103=""), told_of_order(encode(PAID), ""))
 
     assert fields["103"] == PAID.creditorCCI
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("fee", "told"), [(80, "80"), (0, "0")])
+def test_the_fee_that_was_charged_is_told(variant: WireVariant, fee: int, told: str) -> None:
+    asked = a_transfer({"11": ""})
+    fields = answer_to(asked, told_of_order(encode(replace(PAID, feeAmount=fee), variant), ""))
+
+    assert tags(fields, "48") == {"11": told}
+
+
+def test_a_refusal_tells_of_no_fee() -> None:
+    assert "48" not in answer_to(a_transfer(), told_of_order(encode(refused("AC01")), ""))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
