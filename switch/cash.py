@@ -462,7 +462,7 @@ class Cash:
 
 
 def _not_the_originals(element: str, subject: str = "") -> CashAnswer:
-    return replace(malformed(f"{element}: that of the original in DE90"), subject=subject)
+    return replace(malformed(f"{element}: not the original's"), subject=subject)
 
 
 def _balance(answer: Fields, issuer: str) -> CashAnswer:

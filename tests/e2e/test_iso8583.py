@@ -184,6 +184,7 @@ def test_an_echo_is_answered(country: SupervisedCountry) -> None:
 
 def test_every_book_agrees_afterwards(country: SupervisedCountry) -> None:
     country.operations.wait_until_quiet(20.0)
+    until(lambda: not country.get("/stuck")["notices_owed"], "the notices of the sign-ons")
     # What was sent by hand is in no book of its sender.
     words = ("reconcile", "--books", "--skip", BY_HAND)
     agents = [word for code in country.operations.senders() for word in ("--skip", code)]

@@ -6,34 +6,25 @@ from typing import Any
 
 import pytest
 
-from runtime.clock import ManualClock
 from runtime.iso8583_client import Refused
 from runtime.iso8583_link import recognise
-from runtime.iso8583_speech import SIGN_ON, Speech, brief_answer, network_request
+from runtime.iso8583_speech import Speech, brief_answer, network_request
 from scheme.errors import NoAnswer, NotConnected
 from scheme.network import Participant
 from scheme.wire.iso8583_codec import codec
 from scheme.wire.iso8583_framing import Framing
 from scheme.wire.iso8583_spec import Fields
-from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
-from switch.iso8583_links import TOLD_PER_SECOND_MAX
-from tests.support.iso8583_edge import MEMBERS, EdgeWorld, RawLink, a_transfer, edge, until
-from tests.support.switch_world import START
-
-ASCII = codec("ascii-1987")
-
-
-async def _sign_on(link: RawLink, code: str = "0991", stan: int = 1) -> Fields:
-    """Sign a bare link of a participant without MAC on."""
-    request = {"t": "0800", "7": "0115151500", "11": f"{stan:06}", "32": code, "70": SIGN_ON}
-    link.send(ASCII.encode(request))
-    return await _answer(link)
-
-
-async def _answer(link: RawLink) -> Fields:
-    body = await link.receive()
-    assert body is not None
-    return ASCII.decode(body)
+from scheme.wire.iso8583_tlv import decode_tlv
+from tests.support.iso8583_edge import (
+    ASCII,
+    MEMBERS,
+    a_transfer,
+    answer_of,
+    ask_core,
+    edge,
+    sign_on,
+    until,
+)
 
 
 def _rule(answer: Fields) -> str:
@@ -65,7 +56,7 @@ async def test_a_second_link_of_a_participant_shares_its_requests(tmp_path: Path
 
         await world.signed_on("0991", wait, links=2)
         lane = world.links.lanes["0991"]
-        asking = [asyncio.create_task(_ask(world, "0991", stan)) for stan in range(1, 7)]
+        asking = [asyncio.create_task(ask_core(world, "0991", stan)) for stan in range(1, 7)]
         await until(lambda: lane.pending == 6)
         assert [session.pending for session in lane.sessions] == [3, 3]
         held.set()
@@ -88,14 +79,14 @@ async def test_without_a_sign_on_nothing_is_answered_but_58(tmp_path: Path) -> N
     async with edge(tmp_path) as world:
         link = await world.raw()
         link.send(ASCII.encode(a_transfer("0991", 1)))
-        assert (await _answer(link))["39"] == "58"
+        assert (await answer_of(link))["39"] == "58"
         link.send(
             ASCII.encode(network_request("301", stan=2, now=world.clock.now(), acquirer="0991"))
         )
-        assert (await _answer(link))["39"] == "58"
-        assert (await _sign_on(link))["39"] == "00"
+        assert (await answer_of(link))["39"] == "58"
+        assert (await sign_on(link))["39"] == "00"
         link.send(ASCII.encode(a_transfer("0991", 3)))
-        assert (await _answer(link))["39"] == "00"
+        assert (await answer_of(link))["39"] == "00"
 
 
 async def test_a_mac_is_demanded_before_the_sign_on_where_the_fleet_file_names_one(
@@ -103,7 +94,7 @@ async def test_a_mac_is_demanded_before_the_sign_on_where_the_fleet_file_names_o
 ) -> None:
     async with edge(tmp_path) as world:
         link = await world.raw()
-        answer = await _sign_on(link, "0975")
+        answer = await sign_on(link, "0975")
         assert answer["39"] == "58"
         assert "key change" in _rule(answer)
         assert world.signed == []
@@ -168,13 +159,13 @@ async def test_an_answer_from_whoever_has_no_session_key_is_not_believed(tmp_pat
             asked.append(fields)
 
         await world.signed_on("0975", silent)
-        asking = asyncio.create_task(_ask(world, "0975", 5))
+        asking = asyncio.create_task(ask_core(world, "0975", 5))
         await until(lambda: bool(asked))
         forger = await world.raw("0975")
         forger.send(
             ASCII.encode({"t": "0800", "7": "1" * 10, "11": "1" * 6, "32": "0975", "70": "101"})
         )
-        assert (await _answer(forger))["39"] == "96"
+        assert (await answer_of(forger))["39"] == "96"
         forger.send(ASCII.encode(brief_answer({**asked[0], "t": "0200"}, "00")))
         await until(lambda: world.counts("0975").get("not_permitted") == 1)
         assert not asking.done()
@@ -184,159 +175,16 @@ async def test_an_answer_from_whoever_has_no_session_key_is_not_believed(tmp_pat
 async def test_what_breaks_the_table_is_answered_30_and_the_link_stays(tmp_path: Path) -> None:
     async with edge(tmp_path) as world:
         link = await world.raw()
-        await _sign_on(link)
+        await sign_on(link)
         body = ASCII.encode(a_transfer("0991", 5))
         link.send(body.replace(b"000000000105", b"00000000010x"))
         link.send(ASCII.encode(a_transfer("0991", 6)))
-        answers = [await _answer(link)]
+        answers = [await answer_of(link)]
         if answers[0]["11"] != "000006":
             assert answers[0]["39"] == "30"
-            answers.append(await _answer(link))
+            answers.append(await answer_of(link))
         assert answers[-1]["39"] == "00"
         assert world.counts("0991")["bad_format"] == 1
-
-
-async def test_what_the_desk_turns_away_for_its_form_is_a_finding(tmp_path: Path) -> None:
-    async with edge(tmp_path) as world:
-
-        async def turn_away(member: Participant, fields: Fields) -> Fields:
-            assert member.code == "0991"
-            return brief_answer(fields, "58", "DE32: not who is signed on")
-
-        world.answer = turn_away
-        client = await world.signed_on("0991")
-        await client.ask(a_transfer("0975", 3), answer_s=5)
-        await until(lambda: world.counts("0991").get("not_permitted") == 1)
-        (finding,) = world.links.findings
-        assert (finding.message, finding.stan) == ("0200", "000003")
-        assert finding.explanation == "DE32: not who is signed on"
-
-
-@pytest.mark.parametrize(
-    ("private", "counted"),
-    [
-        ({"01": "20260115101500097041", "03": "BE16", "04": "DE48.06: it is not the holder's"}, 0),
-        ({"03": "FF02", "04": "DE39: refused by the issuer 0975"}, 0),
-        ({"03": "FF02", "04": "DE48.04: mandatory"}, 1),
-    ],
-)
-async def test_anothers_refusal_does_not_make_a_sound_request_a_broken_one(
-    private: dict[str, str], counted: int, tmp_path: Path
-) -> None:
-    async with edge(tmp_path) as world:
-
-        async def turn_away(_: Participant, fields: Fields) -> Fields:
-            return brief_answer(fields, "30") | {"62": encode_tlv(private)}
-
-        world.answer = turn_away
-        client = await world.signed_on("0991")
-        assert (await client.ask(a_transfer("0991", 3), answer_s=5))["39"] == "30"
-        await until(lambda: world.counts("0991").get("answered") == 1)
-        assert world.counts("0991").get("bad_format", 0) == counted
-        assert len(world.links.findings) == counted
-
-
-async def test_who_never_signs_on_pushes_out_nothing_and_is_one_row(tmp_path: Path) -> None:
-    async with edge(tmp_path) as world:
-        client = await world.signed_on("0991")
-        (session,) = client.mux.sessions
-        body = ASCII.encode(a_transfer("0991", 5))
-        session.link.send(body.replace(b"000000000105", b"00000000010x"))
-        await until(lambda: world.counts("0991").get("bad_format") == 1)
-        for _ in range(2):  # Dialling again makes it nobody else.
-            stranger = await world.raw()
-            for stan in range(60):
-                echo = network_request("301", stan=stan, now=START, acquirer="0991")
-                stranger.send(ASCII.encode(echo))
-            await until(lambda: world.links.strangers["not_permitted"] % 60 == 0)
-        await until(lambda: world.links.strangers["not_permitted"] == 120)
-        kept, flood = world.links.findings
-        assert (kept.participant, kept.kind, kept.count) == ("0991", "bad_format", 1)
-        assert (flood.participant, flood.kind, flood.count) == ("", "not_permitted", 120)
-        assert flood.address.startswith("127.0.0.1:")
-        assert flood.first_us <= flood.at_us
-
-
-async def test_a_frame_that_is_shown_has_no_secrets(tmp_path: Path) -> None:
-    async with edge(tmp_path) as world:
-        stranger = await world.raw()
-        secrets = {"52": "1122334455667788", "48": encode_tlv({"30": "424242", "04": "NOMBRE"})}
-        stranger.send(ASCII.encode(a_transfer("0991", 5, **secrets)))
-        assert (await _answer(stranger))["39"] == "58"
-        (row,) = world.links.findings_view(None, 50)
-        shown = ASCII.decode(bytes.fromhex(row["frame"]))
-        assert (shown["11"], shown["52"]) == ("000005", "0" * 16)
-        assert decode_tlv(shown["48"], 48) == {"30": "000000", "04": "NOMBRE"}
-
-
-async def test_a_request_without_an_outcome_is_not_answered(tmp_path: Path) -> None:
-    async with edge(tmp_path) as world:
-
-        async def silent(_: Participant, __: Fields) -> None:
-            return None
-
-        world.answer = silent
-        client = await world.signed_on("0991")
-        with pytest.raises(NoAnswer, match="no answer within"):
-            await client.ask(a_transfer("0991", 3), answer_s=0.05)
-        await until(lambda: world.counts("0991").get("requests") == 1)
-        assert "answered" not in world.counts("0991")
-
-
-async def test_an_answer_nobody_asked_for_shifts_nothing(tmp_path: Path) -> None:
-    async with edge(tmp_path) as world:
-        strays = []
-
-        async def answer(fields: Fields) -> Fields:
-            strays.append(fields["11"])
-            (session,) = client.mux.sessions
-            stray = {"t": "0810", "7": "0115000000", "11": "999999", "70": "301", "39": "00"}
-            session.send(stray)
-            session.send({**brief_answer(fields, "05"), "11": "888888"})
-            return brief_answer(fields, "00")
-
-        client = await world.signed_on("0991", answer)
-        for stan in range(1, 21):
-            answered = await _ask(world, "0991", stan)
-            assert (answered["11"], answered["39"]) == (f"{stan:06}", "00")
-        await until(lambda: world.counts("0991").get("unmatched") == 40)
-        assert len(strays) == 20
-        assert {one.kind for one in world.links.findings} == {"unmatched"}
-
-
-async def test_an_unmatched_answer_has_its_near_miss(tmp_path: Path) -> None:
-    async with edge(tmp_path) as world:
-
-        async def answer(fields: Fields) -> Fields:
-            client.mux.sessions[0].send(brief_answer(fields, "00") | {"37": "OTHER0000001"})
-            return brief_answer(fields, "00")
-
-        client = await world.signed_on("0991", answer)
-        await _ask(world, "0991", 5)
-        (finding,) = world.links.findings
-        assert (finding.kind, finding.stan) == ("unmatched", "000005")
-        assert finding.explanation == "no pending request has its DE11, DE37 and DE32"
-        kind, _, differs = finding.near.partition(": ")
-        assert kind.startswith("0200 with DE11 ")
-        assert differs == "DE37 is OTHER0000001, sent was 000000000005"
-        assert finding.address.startswith("127.0.0.1:")
-        assert b"OTHER0000001" in bytes.fromhex(finding.frame)
-
-
-async def test_a_flood_of_strays_is_counted_whole_and_told_in_part(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    strays = 500
-    async with edge(tmp_path, clock=ManualClock(START)) as world:
-        link = await world.raw()
-        await _sign_on(link)
-        for stan in range(strays):
-            link.send(ASCII.encode(brief_answer(a_transfer("0991", stan), "00")))
-        await until(lambda: world.counts("0991").get("unmatched") == strays)
-        (row,) = world.links.findings
-        assert row.count == strays
-    told = capsys.readouterr().out.count("frame did not fit")
-    assert told == TOLD_PER_SECOND_MAX
 
 
 async def test_late_and_repeated_answers_are_known_for_what_they_are(tmp_path: Path) -> None:
@@ -353,10 +201,10 @@ async def test_late_and_repeated_answers_are_known_for_what_they_are(tmp_path: P
         client = await world.signed_on("0991", answer)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await _ask(world, "0991", 1)
+                await ask_core(world, "0991", 1)
         slow.set()
         await until(lambda: world.counts("0991").get("late") == 1)
-        await _ask(world, "0991", 2)
+        await ask_core(world, "0991", 2)
         await until(lambda: world.counts("0991").get("duplicate") == 1)
         assert world.links.lanes["0991"].pending == 0
 
@@ -364,9 +212,9 @@ async def test_late_and_repeated_answers_are_known_for_what_they_are(tmp_path: P
 async def test_a_link_that_drops_after_a_request_was_sent_is_silence(tmp_path: Path) -> None:
     async with edge(tmp_path) as world:
         link = await world.raw()
-        await _sign_on(link)
-        asking = asyncio.create_task(_ask(world, "0991", 1))
-        assert (await _answer(link))["t"] == "0200"
+        await sign_on(link)
+        asking = asyncio.create_task(ask_core(world, "0991", 1))
+        assert (await answer_of(link))["t"] == "0200"
         link.close()
         with pytest.raises(NoAnswer):
             await asking
@@ -374,7 +222,7 @@ async def test_a_link_that_drops_after_a_request_was_sent_is_silence(tmp_path: P
         assert (lane.pending, lane.sessions) == (0, [])
         assert world.counts("0991")["link_lost"] == 1
         with pytest.raises(NotConnected):
-            await _ask(world, "0991", 2)
+            await ask_core(world, "0991", 2)
         assert world.signed == [("0991", True)]
 
 
@@ -388,14 +236,14 @@ async def test_an_answer_goes_out_on_another_link_if_its_own_is_gone(tmp_path: P
 
         world.answer = wait
         first, second = await world.raw(), await world.raw()
-        await _sign_on(first, stan=1)
-        await _sign_on(second, stan=2)
+        await sign_on(first, stan=1)
+        await sign_on(second, stan=2)
         first.send(ASCII.encode(a_transfer("0991", 5)))
         await until(lambda: world.counts("0991").get("requests") == 1)
         first.close()
         await until(lambda: world.acceptor.open_links == 1)
         held.set()
-        assert (await _answer(second))["11"] == "000005"
+        assert (await answer_of(second))["11"] == "000005"
 
 
 async def test_a_sign_off_ends_the_right_to_send_on_every_link(tmp_path: Path) -> None:
@@ -405,7 +253,7 @@ async def test_a_sign_off_ends_the_right_to_send_on_every_link(tmp_path: Path) -
         assert world.signed[-1] == ("0975", False)
         assert world.links.lanes["0975"].sessions == []
         with pytest.raises(NotConnected):
-            await _ask(world, "0975", 1)
+            await ask_core(world, "0975", 1)
         await client.sign_on()
         assert len(world.links.lanes["0975"].sessions) == 2
         assert (await client.ask(a_transfer("0975", 2), answer_s=5))["39"] == "00"
@@ -417,8 +265,8 @@ async def test_an_idle_link_is_echoed_and_a_deaf_one_cut(tmp_path: Path) -> None
         client = await world.signed_on("0976")
         await until(lambda: client.mux.sessions[0].received >= 4)
         deaf = await world.raw()
-        await _sign_on(deaf)
-        assert (await _answer(deaf))["70"] == "301"
+        await sign_on(deaf)
+        assert (await answer_of(deaf))["70"] == "301"
         assert await deaf.is_closed()
         assert len(world.links.lanes["0976"].sessions) == 1
 
@@ -438,7 +286,7 @@ async def test_a_link_that_is_closed_as_soon_as_it_is_taken_is_dialled_again(
 ) -> None:
     async with edge(tmp_path, links_max=1) as world:
         first = await world.raw()
-        await _sign_on(first)
+        await sign_on(first)
         client = world.client("0976")
         await client.start()
         with pytest.raises(TimeoutError):
@@ -538,9 +386,3 @@ def test_no_two_framings_begin_alike() -> None:
                 found = recognise(Framing(header, tpdu).wrap(one))
                 assert found is not None
                 assert (found.header, found.tpdu) == (header, tpdu)
-
-
-async def _ask(world: EdgeWorld, code: str, stan: int) -> Fields:
-    """Have the switch ask a participant, as its peers do."""
-    prepared = codec(world.members[code].iso8583.spec).encode(a_transfer("0970", stan))
-    return await world.peers.ask_prepared(code, prepared, "")

@@ -149,7 +149,10 @@ def test_answers_in_any_order_belong_to_their_orders(
         assert creditor.count("0420") == silent
         counts = country.counts(CREDITOR)
         assert counts["asked"] - noticed["asked"] == transfers + silent
-        assert counts["answers"] - noticed["answers"] == transfers - told["dropped"] - told["late"] + silent
+        assert (
+            counts["answers"] - noticed["answers"]
+            == transfers - told["dropped"] - told["late"] + silent
+        )
         assert counts["unmatched"] == told["stray"] > 0
         assert counts["duplicate"] == 0
         assert counts["out_of_order"] > 0

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from runtime.clock import SystemClock
 from runtime.files import load_profile
 from runtime.iso8583_client import Dialled, Iso8583Client
-from runtime.iso8583_speech import APPROVED, KEY_BYTES, NO_MAC, brief_answer
+from runtime.iso8583_speech import APPROVED, KEY_BYTES, NO_MAC, SIGN_ON, brief_answer
 from scheme.clock import Clock
 from scheme.network import Iso8583, Participant
+from scheme.wire.iso8583_codec import codec
 from scheme.wire.iso8583_framing import Deframer, Framing
 from scheme.wire.iso8583_spec import Fields
 from switch.edges.iso8583_peers import Iso8583Peers
@@ -281,3 +282,26 @@ async def until(condition: Callable[[], bool], what: str = "it") -> None:
 
 
 assert KEY_BYTES["x9.19"] == KEY_BYTES["aes-cmac"] == len(KEK)
+
+
+ASCII = codec("ascii-1987")
+
+
+async def sign_on(link: RawLink, code: str = "0991", stan: int = 1) -> Fields:
+    """Sign a bare link of a participant without MAC on."""
+    request = {"t": "0800", "7": "0115151500", "11": f"{stan:06}", "32": code, "70": SIGN_ON}
+    link.send(ASCII.encode(request))
+    return await answer_of(link)
+
+
+async def answer_of(link: RawLink) -> Fields:
+    """Return the next message on a bare link without MAC."""
+    body = await link.receive()
+    assert body is not None
+    return ASCII.decode(body)
+
+
+async def ask_core(world: EdgeWorld, code: str, stan: int) -> Fields:
+    """Have the switch ask a participant, as its peers do."""
+    prepared = codec(world.members[code].iso8583.spec).encode(a_transfer("0970", stan))
+    return await world.peers.ask_prepared(code, prepared, "")
