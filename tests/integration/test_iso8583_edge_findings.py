@@ -11,7 +11,7 @@ from scheme.network import Participant
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 from switch.iso8583_links import TOLD_PER_SECOND_MAX
-from tests.support.iso8583_edge import ASCII, a_transfer, answer_of, edge, sign_on, until
+from tests.support.iso8583_edge import ASCII, a_transfer, answer_of, ask_core, edge, sign_on, until
 from tests.support.switch_world import START
 
 
