@@ -15,6 +15,7 @@ from scheme.wire.iso8583_codec import codec
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 from scheme.wire.tin_json import decode
+from switch.core.cash import REVERSAL_SUFFIX
 from switch.core.iso8583_messages import reversal_of
 from switch.edges.iso8583_peers import Iso8583Cores
 from switch.lane_peers import LanePeers
@@ -200,6 +201,16 @@ async def test_a_reversal_is_owed_until_it_is_answered(
         delivery = await world.peers.deliver(_owed(world))
         assert (delivery.acknowledged, delivery.refused) == expected
         assert core.taken[0]["t"] == "0420"
+
+
+async def test_an_issuer_that_forgot_what_it_had_approved_gives_nothing_back(
+    tmp_path: Path,
+) -> None:
+    async with edge(tmp_path) as world:
+        await _core(world, says="25")
+        owed = replace(_owed(world), owed_id="W1" + REVERSAL_SUFFIX)
+        delivery = await world.peers.deliver(owed)
+        assert (delivery.acknowledged, delivery.refused) == (True, True)
 
 
 async def test_a_repeat_says_so_and_is_otherwise_the_same(tmp_path: Path) -> None:

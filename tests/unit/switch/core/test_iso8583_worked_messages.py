@@ -44,7 +44,9 @@ def test_a_frame_has_the_fields_beside_it(fields: Fields, frame: bytes) -> None:
 def test_the_answers_are_those_of_the_clearing_house() -> None:
     sign_on, signed_on, order, answer, reversal, kept = (fields for fields, _ in PLAIN)
     subject = decode_tlv(answer["62"], 62)["01"]
-    told = Told(response_code="00", subject=subject, settlement_date="20260115")
+    told = Told(
+        response_code="00", subject=subject, settlement_date="20260115", parties={"11": "0"}
+    )
 
     assert brief_answer(sign_on, "00") == signed_on
     assert answer_to(order, told) == answer
