@@ -4,7 +4,7 @@ from msgspec import Struct
 
 BANK_AGENTS = ("0980", "0981", "0982", "0983", "0984")
 """Debtor agents of the fleet that settle for themselves; played by this generator."""
-COOP_AGENTS = ("0975", "0976")
+COOP_AGENTS = ("0978", "0979")
 """Debtor agents inside the coops' network; only this day's copy of the fleet has them."""
 SPONSOR = "0987"
 POOR = "0984"

@@ -25,6 +25,7 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         rail: ``tin``, ``network``, ``deferred``, ``lbtr`` or ``on_us``.
         is_paid: posted; of the deferred rail, accepted.
+        is_unreached: refused because its creditor's agent could not be reached: never received.
         settles: amount and interbank fee, cents.
         window, network_window: where it counts nationally and in the network; empty: nowhere.
     """
@@ -38,6 +39,7 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     settles: int
     window: str
     network_window: str
+    is_unreached: bool = False
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ def recount(orders: Iterable[Order], sponsors: Mapping[str, str]) -> Recounts:
         lambda: defaultdict(Recount.empty)
     )
     for one in orders:
-        was_received = one.reason not in _UNRECEIVED
+        was_received = one.reason not in _UNRECEIVED and not one.is_unreached
         for window, payer, payee in _legs(one, sponsors):
             if not window:
                 continue

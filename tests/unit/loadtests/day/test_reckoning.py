@@ -77,6 +77,8 @@ def test_an_order_counts_where_its_legs_are(
 
 def test_a_refusal_of_the_clearing_house_was_never_received() -> None:
     short = recount([order("0002", "0003", is_paid=False, reason="FF07")], SPONSORS)[NATIONAL]
+    away = order("0002", "0003", is_paid=False, reason="AB05", is_unreached=True)
+    assert recount([away], SPONSORS)[NATIONAL]["0003"] == Recount.empty()
     refused = recount([order("0002", "0003", is_paid=False, reason="AC01")], SPONSORS)[NATIONAL]
 
     assert short["0002"].sent_rejected == refused["0002"].sent_rejected == [1, 1_080]
