@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import cast
 
 from msgspec import Struct
-from scheme.wire.iso8583_mac import mac_of, seal, unwrap_key
 
 from loadtests.bench.iso8583_frames import (
     HEADER_BYTES,
@@ -15,6 +14,7 @@ from loadtests.bench.iso8583_frames import (
     split,
 )
 from scheme.wire.iso8583_codec import codec
+from scheme.wire.iso8583_mac import mac_of, seal, unwrap_key
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv
 
