@@ -97,11 +97,18 @@ class Story:
         return reversal.outcome
 
 
+SOAK = (pytest.mark.soak, pytest.mark.timeout(600))
+
+
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize(
     ("behaviour", "gaps_tried"),
-    [(accept_order, GAPS), (refuse_order("AC01"), GAPS[::2])],
-    ids=["00", "05"],
+    [
+        pytest.param(accept_order, GAPS[::2], id="00"),
+        pytest.param(refuse_order("AC01"), GAPS[::2], id="05"),
+        pytest.param(accept_order, GAPS, id="00-whole", marks=SOAK),
+        pytest.param(refuse_order("AC01"), GAPS, id="05-whole", marks=SOAK),
+    ],
 )
 async def test_in_every_order_all_hear_one_outcome_and_both_books_agree(
     tmp_path: Path, lane: str, behaviour: Any, gaps_tried: Sequence[int]
