@@ -3,10 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from msgspec import Struct
-
 from scheme.wire.iso8583_spec import Fields
-from switch.core.cash import CashRecord, CashState
+from switch.core.cash import CashRecord
 from switch.ports import EntryRow, OwedRow, TransferRow
 
 
@@ -29,13 +27,6 @@ class Cores(Protocol):
             NotConnected: the participant cannot have seen it.
             NoAnswer: it may have, and no sound answer came.
         """
-
-
-class StoredCash(Struct, frozen=True, gc=False):
-    """A withdrawal as read from the disk."""
-
-    state: CashState
-    record: CashRecord
 
 
 class CashStore(Protocol):

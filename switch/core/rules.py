@@ -22,8 +22,6 @@ from switch.core.rails import Rail
 from switch.core.records import Binding
 from switch.core.sessions import NetworkState
 
-DIRECTORY_CODES: Final = frozenset({"0901", "0902", "0903"})
-
 
 class Refusal(Struct, frozen=True, gc=False):
     """A lawful "no" of the clearing house.
