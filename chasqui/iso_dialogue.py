@@ -10,39 +10,18 @@ from msgspec import Struct, field
 from chasqui.exits import Refused, Unknown
 from chasqui.iso_watching import step_after
 from chasqui.told import told
-from runtime.iso8583_multiplexer import is_answer, key_of
-from runtime.iso8583_speech import (
-    APPROVED,
-    KEY_CHANGE,
-    MAC_ERROR,
-    NO_MAC,
-    RULE_TAG,
-    SIGN_ON,
-    BadMac,
-    Speech,
-    brief_answer,
-    network_request,
-)
+from runtime.iso8583_conversation import Conversation, Heard, NotGranted, rule_of, turned_down
+from runtime.iso8583_multiplexer import key_of
+from runtime.iso8583_speech import MAC_ERROR, Speech
 from scheme.clock import Clock
 from scheme.network import Participant
 from scheme.wire.iso8583_codec import IsoFault
-from scheme.wire.iso8583_framing import Deframer, Framing
+from scheme.wire.iso8583_framing import Framing
 from scheme.wire.iso8583_spec import Fields
-from scheme.wire.iso8583_tlv import decode_tlv
 
 _READ_BYTES: Final = 65_536
 _CONNECT_S: Final = 3.0
-_NOT_AVAILABLE: Final = "91"
-_FINANCIAL: Final = "02"
 _NETWORK: Final = "08"
-
-
-def rule_of(answer: Fields) -> str:
-    """Return the field and rule that an answer names; empty if it names none."""
-    try:
-        return decode_tlv(answer.get("62", ""), 62).get(RULE_TAG, "")
-    except IsoFault:
-        return ""
 
 
 class Exchange(Struct, kw_only=True):
@@ -55,6 +34,7 @@ class Exchange(Struct, kw_only=True):
         others: messages that are no answer to it, in their order.
         refused: requests of the clearing house that came meanwhile, and were turned down.
         fault: what was wrong with the answer's MAC or form, or empty.
+        heard: the answer, read.
     """
 
     sent: bytes
@@ -63,6 +43,7 @@ class Exchange(Struct, kw_only=True):
     others: list[bytes] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     fault: str = ""
+    heard: Heard | None = None
 
 
 class Dialogue:
@@ -90,8 +71,8 @@ class Dialogue:
         spoken = participant.iso8583
         self.speech = Speech(spoken.spec, spoken.mac, kek)
         self._code = participant.code
-        self._framing = Framing(spoken.header, spoken.tpdu)
-        self._deframer = Deframer(self._framing)
+        framing = Framing(spoken.header, spoken.tpdu)
+        self._conversation = Conversation(participant.code, framing, self.speech)
         self._frames: list[bytes] = []
         self._clock = clock
         self._answer_s = answer_s
@@ -119,13 +100,8 @@ class Dialogue:
             Refused: the clearing house says no, or its key is not under ours.
             Unknown: no answer came.
         """
-        if self.speech.algorithm != NO_MAC:
-            answer = self._manage(KEY_CHANGE)
-            try:
-                self.speech.adopt(self.speech.unwrapped(answer))
-            except IsoFault as fault:
-                raise self._other_key(str(fault)) from fault
-        self._manage(SIGN_ON)
+        for function in self._conversation.opening:
+            self._manage(function)
 
     def ask(self, body: bytes, request: Fields | None) -> Exchange:
         """Send a request and wait for its answer.
@@ -148,21 +124,17 @@ class Dialogue:
             Unknown: the link is gone.
         """
         try:
-            self._socket.sendall(self._framing.wrap(body))
+            self._socket.sendall(self._conversation.frame(body))
         except OSError as error:
             raise self._lost(str(error)) from error
 
     def _take(self, frame: bytes, request: Fields | None, exchange: Exchange) -> None:
-        try:
-            fields, fault = self.speech.read(frame), ""
-        except BadMac as wrong:
-            fields, fault = dict(wrong.raw or {}), str(wrong)
-        except IsoFault as wrong:
-            fields, fault = {}, str(wrong)
-        if fields and not is_answer(fields["t"]):
-            self._turn_down(fields, exchange)
-        elif request is None or (fields and key_of(fields) == key_of(request)):
-            exchange.answer, exchange.fault = frame, fault
+        heard = self._conversation.read(frame)
+        if heard.is_request:
+            self._turn_down(heard.fields, exchange)
+        elif request is None or (heard.fields and key_of(heard.fields) == key_of(request)):
+            exchange.answer, exchange.heard = frame, heard
+            exchange.fault = "" if heard.fault is None else str(heard.fault)
         else:
             exchange.others.append(frame)
 
@@ -172,29 +144,27 @@ class Dialogue:
         Nothing is booked here, so an order is refused. A reversal goes unanswered: it comes again
         on another link.
         """
-        kind = request["t"]
-        if kind.startswith(_NETWORK):
-            self.write(self.speech.write(brief_answer(request, APPROVED)))
-            return
-        exchange.refused.append(kind)
-        if kind.startswith(_FINANCIAL):
-            self.write(self.speech.write(brief_answer(request, _NOT_AVAILABLE)))
+        answer = turned_down(request)
+        if answer is not None:
+            self.write(self.speech.write(answer))
+        if not request["t"].startswith(_NETWORK):
+            exchange.refused.append(request["t"])
 
-    def _manage(self, function: str) -> Fields:
-        """Ask for a network function, and return the approving answer."""
+    def _manage(self, function: str) -> None:
+        """Ask for a network function, and take its answer in."""
         self._number += 1
         now = self._clock.now()
-        request = network_request(function, stan=self._number, now=now, acquirer=self._code)
+        request = self._conversation.request(function, stan=self._number, now=now)
         exchange = self.ask(self.speech.write(request), request)
-        if exchange.answer is None:
+        if exchange.heard is None:
             look = _("See what it made of it with: chasqui iso findings")
             raise Unknown(_("0800 {code} was not answered.").format(code=function), look)
-        answer = self.speech.codec.decode(exchange.answer)
-        if exchange.fault:
-            raise self._other_key(exchange.fault)
-        if answer.get("39") != APPROVED:
-            raise self._refused(function, answer)
-        return answer
+        try:
+            self._conversation.granted(function, exchange.heard)
+        except IsoFault as fault:
+            raise self._other_key(str(fault)) from fault
+        except NotGranted as no:
+            raise self._refused(function, no.answer) from no
 
     def _refused(self, function: str, answer: Fields) -> Refused:
         """Return the refusal of a network function, with the rule it names and what to do."""
@@ -223,7 +193,7 @@ class Dialogue:
                 raise self._lost(str(error)) from error
             if not data:
                 raise self._lost(_("the link was closed"))
-            self._frames += self._deframer.feed(data)
+            self._frames += self._conversation.hear(data)
         return self._frames.pop(0)
 
     def _other_key(self, fault: str) -> Refused:

@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 from chasqui.exits import Misused
 from scheme.cci import clean, is_well_formed, participant_of
 from scheme.clock import lima
+from scheme.wire.iso8583_reversal import replacement
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 
@@ -203,7 +204,7 @@ def _reversal(wish: Wish, now: datetime) -> Fields:
         "90": original,
     }
     if wish.dispensed is not None:
-        fields["95"] = f"{wish.dispensed:012}".ljust(42, "0")
+        fields["95"] = replacement(wish.dispensed)
     return fields
 
 

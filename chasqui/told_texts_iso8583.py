@@ -177,6 +177,8 @@ CASH = (
     N_("the clearing house restarted before the issuer's answer came"),
     N_("the machine took it back before there was an outcome"),
     N_("its reversal came first; it is never executed"),
+    N_("it was undone by its reversal; it is not posted again"),
+    N_("the directory could not be read; send a new request"),
     N_("the clearing house takes nothing new just now; nothing was held"),
     N_("spent already"),
     N_("this core gives nothing back"),
@@ -199,6 +201,7 @@ SETTINGS = (
 )
 
 OUR_OWN: Mapping[str, str] = {
+    "the message ends 1 byte before it does": N_("1 byte is missing"),
     "the message ends {count} bytes before it does": N_("{count} bytes are missing"),
     "GET /cash lists them; an immediate transfer is at /transfers/{path}": N_(
         "See what there is with: chasqui cash list"

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from clearing.core.key_gaps import ABOVE_ALL, KeyGaps
 from clearing.core.ledger_state import opposition_record
 from clearing.core.ledger_write import Held, Recorded
 from clearing.core.tally import FIELDS, WindowBook
@@ -45,6 +46,11 @@ _INSTRUCTION = (
 _SETTLED = f"{_INSTRUCTION} WHERE state = 'SETTLED'"
 _QUEUED = f"{_INSTRUCTION} WHERE state = 'QUEUED' ORDER BY sequence"
 _BY_KEY = "SELECT transfer_id, record FROM transfers WHERE key = ?1 OR transfer_id = ?2"
+_NEXT_KEYS = (
+    "SELECT coalesce((SELECT max(key) FROM transfers WHERE key < ?1), ''), "
+    "coalesce((SELECT min(key) FROM transfers WHERE key > ?1), ?2)"
+)
+_NEXT_IDS = _NEXT_KEYS.replace("key", "transfer_id")
 
 
 class LedgerReader:
@@ -58,11 +64,28 @@ class LedgerReader:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self._keys = KeyGaps()
+        self._ids = KeyGaps()
 
     def transfer(self, key: str, transfer_id: str) -> Duplicate | None:
         """Return the transfer that has this key or this id."""
+        if self._keys.lacks(key) and self._ids.lacks(transfer_id):
+            return None
         row = self._one(_BY_KEY, key, transfer_id)
-        return None if row is None else Duplicate(row[0], row[1])
+        if row is not None:
+            return Duplicate(row[0], row[1])
+        self._learn(self._keys, _NEXT_KEYS, key)
+        self._learn(self._ids, _NEXT_IDS, transfer_id)
+        return None
+
+    def add(self, key: str, transfer_id: str) -> None:
+        """Take over that a transfer is on disk now; until then its owner has it in memory."""
+        self._keys.add(key)
+        self._ids.add(transfer_id)
+
+    def _learn(self, gaps: KeyGaps, query: str, key: str) -> None:
+        if gaps.is_learning and not gaps.lacks(key):
+            gaps.learn(*self._one(query, key, ABOVE_ALL))
 
     def movement(self, movement_id: str) -> str | None:
         """Return the digest of a movement."""

@@ -52,11 +52,13 @@ def statements() -> dict[str, MultiRow]:
     """
     return {
         "transfers": MultiRow("INSERT OR ROLLBACK INTO transfers VALUES", 15),
+        # The row is there, so this updates it: UPDATE .. FROM would copy each record twice more.
         "decided": MultiRow(
-            "UPDATE OR ROLLBACK transfers SET state = v.column2, reason = v.column3, "
-            "decided_ms = v.column4, record = v.column5 FROM (VALUES",
+            "INSERT OR ROLLBACK INTO transfers SELECT column1, '', '', column2, column3, '', '', "
+            "'', '', 0, 0, column4, NULL, 0, column5 FROM (VALUES",
             5,
-            ") AS v WHERE transfers.number = v.column1",
+            ") WHERE true ON CONFLICT(number) DO UPDATE SET state = excluded.state, "
+            "reason = excluded.reason, decided_ms = excluded.decided_ms, record = excluded.record",
         ),
         "advanced": MultiRow(
             "UPDATE OR ROLLBACK transfers SET state = v.column2 FROM (VALUES",

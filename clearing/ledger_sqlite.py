@@ -52,6 +52,7 @@ class SqliteLedger:
         self,
         connection: Any,
         reader: Any,
+        archive: LedgerReader,
         state: LedgerState,
         path: str,
         open_reader: Callable[[], Any],
@@ -60,6 +61,7 @@ class SqliteLedger:
         self._path = path
         self._connection = connection
         self._reader = reader
+        self._archive = archive
         self._state = state
         self._open_reader = open_reader
         self.on_low: Callable[[Position], None] | None = None
@@ -69,7 +71,7 @@ class SqliteLedger:
             connection,
             GroupWriter(connection).write,
             on_failure=on_failure,
-            on_written=state.forget,
+            on_written=self._forget,
             group_max=GROUP_COMMANDS_MAX,
             queue_max=LEDGER_QUEUE_MAX,
         )
@@ -103,20 +105,16 @@ class SqliteLedger:
             _ensure_schema(connection, path, now_ms)
             reader = open_reader(path)
             unfinished.callback(reader.close)
-            state = LedgerState(read_recorded(reader), LedgerReader(reader))
+            archive = LedgerReader(reader)
+            state = LedgerState(read_recorded(reader), archive)
             unfinished.pop_all()
-        return cls(connection, reader, state, path, lambda: open_reader(path), on_failure)
+        return cls(connection, reader, archive, state, path, lambda: open_reader(path), on_failure)
 
     async def apply(self, batch: Sequence[Command]) -> Sequence[Result]:
         """Decide a batch at once and in order, and write it whole (see the port)."""
         if self._commit.has_failed:
             await self._commit.write()  # Never answered.
-        results, writes, size = self._decide(batch)
-        must_wait = False
-        for command, result in zip(batch, results, strict=True):
-            if _waits(command, result):
-                must_wait = True
-                break
+        results, writes, size, must_wait = self._decide(batch)
         if must_wait:
             written = self._commit.write(*writes, size=size)
             self._announce()
@@ -128,20 +126,22 @@ class SqliteLedger:
 
     def note(self, batch: Sequence[Command]) -> Sequence[Result]:
         """Decide a batch now; it is written whole with the next group, and nobody waits."""
-        results, writes, size = self._decide(batch)
+        results, writes, size, _ = self._decide(batch)
         if writes:
             self._commit.submit(*writes, size=size)
             self._announce()
         return results
 
-    def _decide(self, batch: Sequence[Command]) -> tuple[list[Result], list[Write], int]:
+    def _decide(self, batch: Sequence[Command]) -> tuple[list[Result], list[Write], int, bool]:
+        """Decide; return also how many bytes are to be written and whether that is waited for."""
         results: list[Result] = []
         writes: list[Write] = []
-        size = 0
+        size, must_wait = 0, False
         try:
             for command in batch:
                 result, write = self._state.decide(command)
                 results.append(result)
+                must_wait = must_wait or _waits(command, result)
                 if write is not None:
                     writes.append(write)
                     size += _size(command)
@@ -150,7 +150,15 @@ class SqliteLedger:
                 # Half a batch is decided, and a decision is never taken back: give up.
                 self._commit.fail(error)
             raise
-        return results, writes, size
+        return results, writes, size, must_wait
+
+    def _forget(self, writes: Sequence[Write]) -> None:
+        """Leave what is on disk now to the archive."""
+        for write in writes:
+            command = write.command
+            if isinstance(command, (Reserve, Refuse)):
+                self._archive.add(command.key, command.transfer_id)
+        self._state.forget(writes)
 
     def _announce(self) -> None:
         for position in self._state.take_low():

@@ -97,14 +97,17 @@ class Session:
         if self.running < ISO_REQUESTS_PER_LINK_MAX:
             self.link.release()
 
-    def send(self, fields: Fields) -> bytes | None:
+    def send(self, fields: Fields, encoded: bytes = b"") -> bytes | None:
         """Write a message; return its bytes, or None if the link takes no more.
+
+        Args:
+            encoded: as for ``Speech.write``.
 
         Raises:
             IsoFault: an element does not fit the table; nothing was written.
         """
         assert self.speech is not None
-        body = self.speech.write(fields)
+        body = self.speech.write(fields, encoded)
         if not self.link.send(body):
             return None
         self.sent += 1
@@ -202,11 +205,12 @@ class Multiplexer:
             raise NotConnected(f"{best.pending} requests wait on every link: it does not answer")
         return best
 
-    def send(self, fields: Fields, session: Session | None = None) -> Sent:
+    def send(self, fields: Fields, session: Session | None = None, encoded: bytes = b"") -> Sent:
         """Send a request; nothing is awaited.
 
         Args:
             session: the link to use; None: the one with the fewest requests pending.
+            encoded: as for ``Speech.write``.
 
         Raises:
             NotConnected: nothing was written.
@@ -216,7 +220,7 @@ class Multiplexer:
         if key in self._waiting:
             raise NotConnected("a request with the same STAN, RRN and acquirer waits already")
         try:
-            body = session.send(fields)
+            body = session.send(fields, encoded)
         except IsoFault as error:
             raise NotConnected(f"it cannot be written: {error}") from error
         if body is None:

@@ -67,15 +67,18 @@ class Speech:
         """The check value of the session key, which tells keys apart and reveals none."""
         return mac.key_check_value(self.algorithm, self._key) if self._key else ""
 
-    def write(self, fields: Fields) -> bytes:
+    def write(self, fields: Fields, encoded: bytes = b"") -> bytes:
         """Return a message's bytes; under the session key, if there is one yet.
+
+        Args:
+            encoded: what the codec makes of the fields, if that is known already.
 
         Raises:
             IsoFault: an element does not fit the table.
         """
         key = self._key_for(fields)
         if not key:
-            return self.codec.encode(fields)
+            return encoded or self.codec.encode(fields)
         return mac.seal(self.codec, fields, self.algorithm, key)
 
     def read(self, body: bytes) -> Fields:

@@ -4,9 +4,11 @@
 comes out the same way.
 """
 
+import asyncio
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -67,10 +69,54 @@ def configure(
     structlog.configure(
         processors=_processors(process, json=json, colours=path is None and sys.stderr.isatty()),
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(target),  # type: ignore[arg-type]
+        logger_factory=Lines(target).logger,
         cache_logger_on_first_use=True,
     )
     _take_over_standard_logging()
+
+
+class Lines:
+    """Hands lines on, those above ``info`` to the system at once.
+
+    The others follow at the end of the same turn of the loop, all of it together: one call for
+    each of them would cost more than the line.
+    """
+
+    def __init__(self, target: "TextIO | LogFile") -> None:
+        self._target = target
+        self._lock = threading.Lock()
+        self._due_on: asyncio.AbstractEventLoop | None = None
+
+    def logger(self, *_: object) -> "Lines":
+        """Return what structlog writes to: one for all, as their file is."""
+        return self
+
+    def msg(self, line: str) -> None:
+        """Write a line, and every one before it, now."""
+        with self._lock:
+            self._target.write(line + "\n")
+            self._target.flush()
+
+    def info(self, line: str) -> None:
+        """Write a line in this turn of the loop; without a loop, now."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.msg(line)
+            return
+        with self._lock:
+            self._target.write(line + "\n")
+        if self._due_on is not loop:
+            self._due_on = loop
+            loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._due_on = None
+        with self._lock:
+            self._target.flush()
+
+    debug = info
+    warning = error = critical = msg
 
 
 class LogFile:
@@ -173,7 +219,8 @@ def _processors(process: str, *, json: bool, colours: bool) -> list[Any]:
     renderer: Any = (
         _as_json if json else structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False)
     )
-    return [say_whence, structlog.processors.format_exc_info, mask_fields, renderer]
+    # What is said here names nobody, so it need not be masked.
+    return [structlog.processors.format_exc_info, mask_fields, say_whence, renderer]
 
 
 def _as_json(_: WrappedLogger, __: str, event: EventDict) -> str:

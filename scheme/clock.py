@@ -9,7 +9,7 @@ from typing import Protocol
 LIMA = timezone(timedelta(hours=-5), "PET")
 """Dates and times on the wire are Lima local time; Peru keeps UTC-5 all year."""
 _MOMENTS_KEPT = 256
-"""Wire dates and times that are not parsed again: the transfers of one second share theirs."""
+"""Wire dates and times kept, parsed and written: the transfers of one second share theirs."""
 
 
 class Timer(Protocol):
@@ -50,8 +50,13 @@ def wire_date(instant: datetime) -> str:
 
 def wire_date_time(instant: datetime) -> tuple[str, str]:
     """Return ``(yyyyMMdd, HHmmss)``, Lima local."""
-    # Cut out of the one text that is made fast: every message of ours has one.
-    text = lima(instant).isoformat()
+    # Every message of ours has them, and all of one second the same.
+    return _wire_texts(instant.timestamp() // 1)
+
+
+@lru_cache(maxsize=_MOMENTS_KEPT)
+def _wire_texts(second: float) -> tuple[str, str]:
+    text = lima(datetime.fromtimestamp(second, UTC)).isoformat()
     date = f"{text[:4]}{text[5:7]}{text[8:10]}"
     return date, f"{text[11:13]}{text[14:16]}{text[17:19]}"
 

@@ -121,3 +121,8 @@ ISO_ANSWERED_KEPT_MAX = 2048
 """Answered or overdue requests of a participant that late and repeated answers are known by."""
 ISO_FINDINGS_KEPT_MAX = 200
 """Unmatched and refused frames of the lane that an operator can list."""
+
+LEDGER_RECENT_KEYS_MAX = 16_384
+"""Keys of transfers just written that are kept in memory, to tell a new key without the disk."""
+LEDGER_GAPS_MAX = 1024
+"""Ranges of keys known to be empty on disk, for the same."""

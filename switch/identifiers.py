@@ -13,6 +13,8 @@ from switch.ports import Store
 BLOCK: Final = 10_000
 """How far ahead of what was issued a sequence is written to disk."""
 RESEND: Final = "0201"
+YOUNGEST_MAX: Final = 16_384
+"""Ids that are remembered to know, without a look at the disk, that another was never issued."""
 NOTICES: Final = (1, 999_999)
 
 STANS: Final = (1, 999_999)
@@ -58,6 +60,37 @@ def after_block(name: str, start: int) -> int:
     return first + (start - first + BLOCK) % (last - first + 1)
 
 
+class Youngest:
+    """Every id ever taken that is greater than a floor, so that absence here proves something.
+
+    Ids begin with the time that their sender wrote, so nearly every new one is above the floor.
+
+    Args:
+        floor: no id on record is greater.
+        size_max: beyond it the smaller half is forgotten, and the floor rises to it.
+    """
+
+    def __init__(self, floor: str, size_max: int = YOUNGEST_MAX) -> None:
+        self._floor = floor
+        self._size_max = size_max
+        self._ids: set[str] = set()
+
+    def is_free(self, value: str) -> bool:
+        """Tell whether an id is certainly on no record; if not, only the disk can tell."""
+        return value > self._floor and value not in self._ids
+
+    def add(self, value: str) -> None:
+        """Remember an id that is, or may be, on its way to the disk."""
+        if value <= self._floor:
+            return
+        self._ids.add(value)
+        if len(self._ids) > self._size_max:
+            in_order = sorted(self._ids)
+            middle = len(in_order) // 2
+            self._floor = in_order[middle]
+            self._ids = set(in_order[middle + 1 :])
+
+
 class Issuer:
     """Composes ids from what senders sent, and from its own sequence where that would repeat.
 
@@ -82,6 +115,7 @@ class Issuer:
         self._own = own
         self._cancellations = cancellations
         self._pending: set[str] = set()
+        self._youngest = Youngest(store.greatest_issued())
 
     def for_query(self, av1: AV1) -> str:
         """Issue the id of a verification that is not a repeat."""
@@ -118,6 +152,7 @@ class Issuer:
     def hold(self, instruction: str) -> None:
         """Keep an id from being issued until ``settled``: its row is on the way to the disk."""
         self._pending.add(instruction)
+        self._youngest.add(instruction)
 
     def settled(self, instruction: str) -> None:
         """Forget an id that is on record now, or whose row will never be."""
@@ -125,11 +160,17 @@ class Issuer:
 
     def _issue(self, composed: str, template: str, *, is_doubtful: bool) -> str:
         value = composed
-        while is_doubtful or value in self._pending or self._store.is_issued(value):
+        while is_doubtful or not self._is_free(value):
             value = f"{template[:-6]}{self._own.take():06}"
             is_doubtful = False
         self._pending.add(value)
+        self._youngest.add(value)
         return value
+
+    def _is_free(self, value: str) -> bool:
+        if self._youngest.is_free(value):
+            return True
+        return value not in self._pending and not self._store.is_issued(value)
 
     @staticmethod
     def _compose(message: AV1 | CT1, kind: Kind, trace: str) -> str:

@@ -67,6 +67,8 @@ from switch.flight import (
 log = structlog.get_logger()
 
 _REQUESTS: Final = frozenset({"0200", "0201"})
+_DIRECTORY_AWAY: Final = "root: the directory could not be read; send a new request"
+"""A transfer is refused for good, so not even this refusal may ask for a repeat."""
 
 
 class Orders(Protocol):
@@ -316,7 +318,9 @@ class Iso8583Desk:
         if av4.responseCode != ACCEPTED:
             if answer.explain == rules.OVERLOADED.header:
                 raise NotAccepting
-            return await self._refused(entry, av4.reasonCode or ReasonCode.FF07, answer.explain)
+            is_away = answer.explain == rules.DIRECTORY_AWAY.header
+            rule = _DIRECTORY_AWAY if is_away else answer.explain
+            return await self._refused(entry, av4.reasonCode or ReasonCode.FF07, rule)
         binding = self._binding(av4.instructionId)
         assert binding is not None, "an accepted verification binds"
         try:

@@ -132,6 +132,9 @@ class Store(Protocol):
     def is_issued(self, instruction_id: str) -> bool:
         """Tell whether an id is on record, as a verification or as a transfer."""
 
+    def greatest_issued(self) -> str:
+        """Return the greatest of the ids on record that begin with a digit, or nothing."""
+
 
 class Resolution(Protocol):
     """Where an alias leads."""

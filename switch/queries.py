@@ -296,6 +296,7 @@ def _line(row: TransferRow) -> Row:
         "rail": None if record is None else record.rail,
         "window": None if record is None else record.window or record.network_window or None,
         "network_window": None if record is None else record.network_window or None,
+        "verification_id": None if record is None else record.ct1.referenceTransactionId,
     }
 
 

@@ -172,6 +172,16 @@ class SqliteStore:
         )
         return bool(row and row[0])
 
+    def greatest_issued(self) -> str:
+        """Return the greatest of the ids on record that begin with a digit, or nothing."""
+        row = self._one(
+            "SELECT max((SELECT coalesce(max(transfer_id), '') FROM transfers"
+            " WHERE transfer_id < ?1), (SELECT coalesce(max(instruction_id), '')"
+            " FROM verifications WHERE instruction_id < ?1))",
+            (_BEHIND_DIGITS,),
+        )
+        return str(row[0])
+
     def reserved(self) -> Sequence[TransferRecord]:
         """Return the orders that a former process left without an outcome."""
         rows = self._connection.execute(
@@ -331,6 +341,8 @@ class SqliteStore:
         return self._connection.execute(query, values).fetchone()
 
 
+_BEHIND_DIGITS = ":"
+"""The character after the last digit."""
 _BEHIND_PAYMENTS = "Q"
 """Ids of payments begin with the letter before."""
 _BEHIND_CASH = "X"

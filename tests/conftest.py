@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+ROOT = Path(__file__).resolve().parents[1]
 TOOLS = {"needs_curl": "curl", "needs_openssl": "openssl", "needs_taskset": "taskset"}
 
 # The same examples in every run, and none judged by its time; `make soak` explores.
@@ -22,6 +23,9 @@ settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Each of the many processes that tests start would compile the whole project otherwise.
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(ROOT / "build" / "pycache"))
     for mark, tool in TOOLS.items():
         config.addinivalue_line("markers", f"{mark}: left out where there is no {tool}")
 

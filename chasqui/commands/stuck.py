@@ -1,5 +1,6 @@
 """``chasqui stuck`` and ``chasqui resend``."""
 
+import time
 from collections.abc import Mapping
 from gettext import gettext as _
 
@@ -27,6 +28,7 @@ _GROUPS: Mapping[str, str] = {
 _WITHOUT_MESSAGE = frozenset({"in_flight", "expired_uncancelled", "disputed"})
 """Groups of transfers: their states stand where what is owed names its message."""
 _LANE = "iso8583"
+_LOOKS, _LOOK_AFTER_S = 6, 0.1
 
 
 @command(
@@ -84,15 +86,43 @@ def resend_command(
     has_link = participant is None or _has_link(country, country.participant(participant))
     answer = country.operator.post("/stuck/resend", body, Resent)
     is_sent = has_link and answer.resent > 0
+    is_over = is_sent and _is_acknowledged(country, owed_id, participant)
     if in_json:
-        as_json(body | {"sent_again": is_sent})
+        as_json(body | {"sent_again": is_sent, "acknowledged": is_over})
     elif not answer.resent:
         click.echo(_("Nothing is owed to {code}.").format(code=participant))
     elif not has_link:
         text = _("Not sent: {code} has no link now. What is owed goes out when it signs on.")
         click.secho(text.format(code=participant), fg="yellow")
+    elif is_over:
+        click.echo(_("Sent again, and acknowledged."))
     else:
-        click.echo(as_called(_("Sent again; see chasqui stuck.")))
+        text = _("Tried again, and not acknowledged: it stays owed. See chasqui stuck.")
+        click.secho(as_called(text), fg="yellow")
+
+
+def _is_acknowledged(country: Country, owed_id: str | None, participant: str | None) -> bool:
+    """Tell whether nothing of it is owed any more, now or in a moment.
+
+    The clearing house says that it tries, and not what comes of it: a peer may be down.
+    """
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_LOOK_AFTER_S)
+        stuck = country.operator.get("/stuck", Stuck)
+        rows = (*stuck.ct5_owed, *stuck.notices_owed, *stuck.parked, *stuck.expired_uncancelled)
+        if not any(_is_meant(one, owed_id, participant) for one in rows):
+            return True
+    return False
+
+
+def _is_meant(one: OwedRow, owed_id: str | None, participant: str | None) -> bool:
+    if owed_id is None:
+        return one.participant == participant
+    if one.owed_id is not None:
+        return one.owed_id == owed_id
+    # An expired transfer is listed itself; what is owed for it is named after it.
+    return one.instruction_id is not None and owed_id.startswith(one.instruction_id)
 
 
 def _has_link(country: Country, one: Participant) -> bool:

@@ -26,11 +26,12 @@ class PositionBook:
         positions = self.positions
         for account, after in changes.items():
             positions[account] = after
-            if after.available_minor < after.low_minor:
+            available = after.available_minor
+            if available < after.low_minor:
                 if needs_alert(after) and account not in self._announced:
                     self._announced.add(account)
                     self._low.append(after)
-            elif after.available_minor > after.high_minor:
+            elif available > after.high_minor:
                 self._announced.discard(account)
                 if ends_alert(after):
                     positions[account] = changes[account] = changed(after, alerted=False)

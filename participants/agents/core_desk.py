@@ -1,7 +1,8 @@
 """A core on ISO 8583: it posts on the 0200 itself, and undoes on the 0420, each exactly once.
 
 What is decided is decided in memory when a request is handled, and answered once it is on disk,
-the answer with it: a repeat gets what the first one got (docs/wire/iso8583.md).
+the answer with it: a repeat gets what the first one got, unless that was undone meanwhile
+(docs/wire/iso8583.md#the-creditors-core).
 """
 
 from typing import Final
@@ -295,7 +296,18 @@ class CoreDesk:
         if known.content != iso.content_of(fields):
             rule = "DE11: known key with other content; the first stands"
             return iso.refusal_of(fields, ReasonCode.AM05, rule=rule)
-        return _fields(known.answer)
+        answer = _fields(known.answer)
+        if answer.get("39") == iso.APPROVED and self._is_undone(known):
+            rule = "DE11: it was undone by its reversal; it is not posted again"
+            return iso.refusal_of(fields, ReasonCode.DS24, subject=known.subject, rule=rule)
+        return answer
+
+    def _is_undone(self, known: LaneRequest) -> bool:
+        """Tell whether nothing is left of what an approved request posted."""
+        if known.content.startswith(iso.WITHDRAWAL):
+            return self._withdrawals.is_given_back(known.subject)
+        order = self._order(known.subject)
+        return order is not None and order.state is CreditState.UNDONE
 
     def _known(self, key: str) -> LaneRequest | None:
         return self._saving.get(key) or self._own.books.lane_request(self._own.code, key)

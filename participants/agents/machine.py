@@ -31,6 +31,7 @@ from participants.core.cash import CashResult, CashWish
 from scheme import cci
 from scheme.clock import to_ms
 from scheme.errors import NotConnected, PeerError
+from scheme.wire.iso8583_reversal import reversal_of, with_dispensed
 from scheme.wire.iso8583_spec import Fields
 
 log = structlog.get_logger()
@@ -89,7 +90,7 @@ class MachineDesk:
             amount=wish.amount,
             fee=tariff.fee,
             currency=wish.currency,
-            reversal=_json(cash.reversal(asked)).decode(),
+            reversal=_json(reversal_of(asked)).decode(),
             counterparty=cci.participant_of(wish.cci) if wish.cci else "",
             at_ms=to_ms(now),
         )
@@ -174,7 +175,7 @@ class MachineDesk:
             await self._save(replace(order, state=CashState.APPROVED), change)
             outcome.set_result(_result(order, "approved"))
             return
-        fields = cash.with_dispensed(_fields(order), dispensed)
+        fields = with_dispensed(_fields(order), dispensed)
         owed = replace(order, state=CashState.REVERSING, reversal=_json(fields).decode())
         await self._save(owed, change)
         await self._reversed(owed, outcome, is_repeat=False)

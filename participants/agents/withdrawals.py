@@ -131,8 +131,13 @@ class Withdrawals:
         if payment is not None:
             self._saving.pop((payment.role, payment.payment_id), None)
 
-    def _known(self, subject: str) -> RailPayment | None:
-        own, place = self._own, (Role.DEBTOR, subject)
+    def is_given_back(self, subject: str) -> bool:
+        """Tell whether nothing of a withdrawal was dispensed, and the member has it all again."""
+        paid, back = self._known(subject), self._known(subject, Role.CREDITOR)
+        return paid is not None and back is not None and back.amount == paid.amount
+
+    def _known(self, subject: str, role: Role = Role.DEBTOR) -> RailPayment | None:
+        own, place = self._own, (role, subject)
         return self._saving.get(place) or own.books.rail_payment(own.code, *place)
 
     def _book(self, payment: RailPayment, account: Account) -> Change:

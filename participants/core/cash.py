@@ -23,9 +23,6 @@ _PLACE: Final = "MAQUINA SIMULADA          LIMA        PE"
 _PIN_BLOCK: Final = "0412AC4DE1F00A97"
 """What a machine's key pad would have sealed: opaque to everybody here, and of no card at all."""
 _WITH_CARD, _WITHOUT_CARD = "021", "010"
-_REVERSED: Final = (
-    "2", "3", "4", "11", "12", "13", "18", "22", "32", "37", "41", "42", "43", "49", "102", "103",
-)  # fmt: skip
 
 
 class CashWish(Struct, frozen=True, kw_only=True):
@@ -119,23 +116,6 @@ def request(
     if wish.card:
         return fields | {"2": wish.card, "52": _PIN_BLOCK}
     return fields | {"48": iso.tagged({"30": wish.code, "31": wish.phone})}
-
-
-def reversal(sent: Fields, *, dispensed: int = 0) -> Fields:
-    """Return the 0420 of a request, without its secrets.
-
-    Args:
-        dispensed: minor units that were handed out; the rest is taken back.
-    """
-    fields = {"t": iso.REVERSAL} | {key: sent[key] for key in _REVERSED if key in sent}
-    fields["7"] = sent["7"]
-    fields["90"] = f"{iso.REQUEST}{sent['11']}{sent['7']}{sent['32']:0>11}{0:011}"
-    return with_dispensed(fields, dispensed)
-
-
-def with_dispensed(fields: Fields, dispensed: int) -> Fields:
-    """Return a reversal that says what was handed out; nothing is said of nothing."""
-    return fields | {"95": iso.replacement(dispensed)} if dispensed else fields
 
 
 def sent_now(fields: Fields, now: datetime, *, is_repeat: bool) -> Fields:

@@ -7,6 +7,7 @@ from typing import Final
 
 from scheme.clock import lima
 from scheme.reasons import ReasonCode
+from scheme.wire import iso8583_reasons as codes
 from scheme.wire.iso8583_codec import IsoFault
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
@@ -17,49 +18,16 @@ REQUESTS: Final = frozenset({REQUEST, REPEAT})
 REVERSALS: Final = frozenset({REVERSAL, REVERSAL_REPEAT})
 WITHDRAWAL, DEPOSIT, BALANCE, VERIFICATION, TRANSFER = "01", "21", "31", "33", "40"
 
-APPROVED: Final = "00"
-IRREVOCABLE: Final = "21"
-UNKNOWN: Final = "25"
-NO_FUNDS: Final = "51"
-NOT_SIGNED_ON: Final = "58"
-SYSTEM: Final = "96"
-OTHER_REFUSAL: Final = "57"
+APPROVED: Final = codes.APPROVED
+IRREVOCABLE: Final = codes.IRREVOCABLE
+UNKNOWN: Final = codes.UNABLE_TO_LOCATE
+NO_FUNDS: Final = codes.NO_FUNDS
+NOT_SIGNED_ON: Final = codes.NOT_SIGNED_ON
+SYSTEM: Final = codes.MAC_ERROR
+OTHER_REFUSAL: Final = codes.NOT_PERMITTED
 """For what no other code says; the reason stands in DE62."""
 
-_R = ReasonCode
-RESPONSE_CODES: Final[Mapping[ReasonCode, str]] = {
-    _R.AC14: "12",
-    _R.AM01: "13",
-    _R.AM09: "13",
-    _R.AC01: "14",
-    _R.BE15: "25",
-    _R.FF02: "30",
-    _R.BE08: "30",
-    _R.BE16: "30",
-    _R.RR10: "30",
-    _R.AC07: "42",
-    _R.AC11: "44",
-    _R.CH11: "56",
-    _R.DNOR: "58",
-    _R.AC06: "62",
-    _R.DS0A: "63",
-    _R.DS0B: "63",
-    _R.DS0D: "63",
-    _R.DS16: "63",
-    _R.RR04: "93",
-    _R.AM05: "94",
-    # A refusal under 68 would be no refusal but an answer that leaves the outcome open.
-    _R.DS24: OTHER_REFUSAL,
-    _R.AB05: "91",
-}
-"""DE39 of a core's refusals; any other reason is OTHER_REFUSAL."""
-# Where reasons share a code the first of them is meant.
-_REASONS: Final[Mapping[str, ReasonCode]] = {
-    code: next(reason for reason, one in RESPONSE_CODES.items() if one == code)
-    for code in RESPONSE_CODES.values()
-    if code != OTHER_REFUSAL
-} | {"68": _R.DS24}
-
+_NO_OUTCOME: Final = codes.UNDECIDED | {NOT_SIGNED_ON, SYSTEM}
 _ANSWERS: Final = {
     REQUEST: ANSWER,
     REPEAT: ANSWER,
@@ -120,11 +88,6 @@ def dispensed_of(reversal: Fields) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def replacement(minor: int) -> str:
-    """Return DE95 of an amount handed out."""
-    return f"{minor:012}{0:030}"
-
-
 def answer_to(
     request: Fields,
     code: str,
@@ -159,14 +122,16 @@ def answer_to(
 
 def refusal_of(request: Fields, reason: ReasonCode, *, subject: str = "", rule: str = "") -> Fields:
     """Return the answer that refuses for a reason."""
-    code = RESPONSE_CODES.get(reason, OTHER_REFUSAL)
-    return answer_to(request, code, subject=subject, reason=reason, rule=rule)
+    return answer_to(
+        request, codes.response_code_of(reason), subject=subject, reason=reason, rule=rule
+    )
 
 
 def reason_behind(answer: Fields) -> str:
     """Return the reason of a refusal: the one that it names, or what its code says."""
     named = tags(answer, "62").get("03")
-    return named or _REASONS.get(answer.get("39", ""), ReasonCode.FF07)
+    # A core may have reasons of its own: what it names is passed on as it is.
+    return named or codes.reason_of(answer.get("39", ""))
 
 
 def is_refusal(answer: Fields) -> bool:
@@ -175,7 +140,7 @@ def is_refusal(answer: Fields) -> bool:
     if not code or code == APPROVED:
         return False
     named = "03" in tags(answer, "62")
-    return named or code not in {"08", "09", "10", "11", "16", "32", "68", NOT_SIGNED_ON, SYSTEM}
+    return named or code not in _NO_OUTCOME
 
 
 def approval(subject: str) -> str:

@@ -1,5 +1,6 @@
 """What of an ISO 8583 message may be kept: its bytes, without PINs, cards, codes and keys."""
 
+from functools import lru_cache
 from typing import Final
 
 from scheme.wire.iso8583_codec import Codec, IsoFault
@@ -12,6 +13,9 @@ PARTIES: Final = "48"
 SECRET_TAGS: Final = frozenset({"30", "40"})
 """Of DE48: a one-time code, and the cryptogram of a key."""
 BLANK: Final = "0"
+_TAG: Final = 2
+_HEAD: Final = 5
+_STEPS_KEPT: Final = 4096
 _CARD_HEAD: Final = 6
 _CARD_TAIL: Final = 4
 _CARD_MIN: Final = 13
@@ -82,11 +86,23 @@ def _may_have_secrets(parties: str) -> bool:
     """Step from tag to tag without reading values; what cannot be told apart may have some."""
     at, end = 0, len(parties)
     while at < end:
-        digits = parties[at + 2 : at + 5]
-        if parties[at : at + 2] in SECRET_TAGS or not digits.isdigit():
+        step = _step(parties[at : at + _HEAD])
+        if not step:
             return True
-        at += 5 + int(digits)
+        at += step
     return at != end
+
+
+@lru_cache(maxsize=_STEPS_KEPT)
+def _step(head: str) -> int:
+    """Return how far it is from a tag to the next, or 0 if it is secret, or none can be told.
+
+    Remembered, as the same few tags and lengths come with every message.
+    """
+    digits = head[_TAG:]
+    if head[:_TAG] in SECRET_TAGS or not digits.isdigit():
+        return 0
+    return _HEAD + int(digits)
 
 
 def _without_secrets(parties: str) -> str:

@@ -102,6 +102,8 @@ class _Walk:
         if len(taken) < count:
             missing = count - len(taken)
             self._at += len(taken)
+            if missing == 1:
+                raise _Broken("the message ends 1 byte before it does")
             raise _Broken(f"the message ends {missing} bytes before it does")
         self._at += count
         return taken

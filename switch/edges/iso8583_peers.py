@@ -96,9 +96,9 @@ class Iso8583Peers:
         assert isinstance(message, AV2 | CT2), "only these and echoes are asked"
         body = prepared or self.prepare(participant, message, subject)
         asked: AV2 | CT2 = message
-        fields = self._of_prepared(participant, body)
+        fields, encoded = self._of_prepared(participant, body)
         return await self._exchange(
-            participant, fields, subject, read=lambda answer: reply_of(asked, answer)
+            participant, fields, subject, lambda answer: reply_of(asked, answer), encoded
         )
 
     def prepare_fields(self, participant: str, fields: Fields) -> bytes:
@@ -117,8 +117,8 @@ class Iso8583Peers:
             NotConnected: nothing was written.
             NoAnswer: it was, and no answer came.
         """
-        fields = self._of_prepared(participant, prepared)
-        return await self._exchange(participant, fields, subject, _as_it_is)
+        fields, encoded = self._of_prepared(participant, prepared)
+        return await self._exchange(participant, fields, subject, _as_it_is, encoded)
 
     async def deliver(self, owed: Owed, *, repeated: bool = False) -> Delivery:
         """Send an owed message: a reversal as 0420 or 0421, anything else as a notice."""
@@ -176,10 +176,11 @@ class Iso8583Peers:
         self._prepared[body] = fields
         return body
 
-    def _of_prepared(self, participant: str, prepared: bytes) -> Fields:
+    def _of_prepared(self, participant: str, prepared: bytes) -> tuple[Fields, bytes]:
+        """Return a prepared request's fields, and its bytes if they are today's table's."""
         self._links.lane(participant)  # Before its table is asked for: it may have left the fleet.
         fields = self._prepared.pop(prepared, None)
-        return self._decoded(participant, prepared) if fields is None else fields
+        return (self._decoded(participant, prepared), b"") if fields is None else (fields, prepared)
 
     def _decoded(self, participant: str, prepared: bytes) -> Fields:
         try:
@@ -193,16 +194,18 @@ class Iso8583Peers:
         fields: Fields,
         subject: str,
         read: Callable[[Fields], _Read],
+        encoded: bytes = b"",
     ) -> _Read:
         """Send a request and return what its answer says; both go into the wire log.
 
         Args:
             read: raises NoAnswer for an answer that does not fit the request.
+            encoded: the request's bytes without its MAC, if they are known already.
         """
         lane = self._links.lane(participant)
         session = lane.choose()
         began_us = self._clock.now_us()
-        sent = lane.send(fields, session)
+        sent = lane.send(fields, session, encoded)
         lane.counts["asked"] += 1
         answer: Fields = {}
         rule, note, body = "", "", b""

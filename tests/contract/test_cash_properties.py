@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -180,8 +181,23 @@ async def _check(one: CashWorld, run: _Run) -> None:
             assert one.paid(found.transfer_id) in run.dispensed[number]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=st.lists(_STEPS, max_size=24), seed=st.integers(0, 2**16))
+_SLOWLY = [HealthCheck.too_slow]
+_given_steps = given(steps=st.lists(_STEPS, max_size=24), seed=st.integers(0, 2**16))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=_SLOWLY)
+@_given_steps
 def test_the_money_adds_up_whatever_comes_when(steps: list[tuple[Any, ...]], seed: int) -> None:
+    _hold_together(steps, seed)
+
+
+@pytest.mark.soak
+@settings(deadline=None, suppress_health_check=_SLOWLY)
+@_given_steps
+def test_the_money_adds_up_in_many_more_stories(steps: list[tuple[Any, ...]], seed: int) -> None:
+    _hold_together(steps, seed)
+
+
+def _hold_together(steps: list[tuple[Any, ...]], seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_play(Path(folder), steps, random.Random(seed).randrange(2**16)))

@@ -263,6 +263,10 @@ async def test_transfers_fit_their_schema_in_every_end(tmp_path: Path) -> None:
         one = await country.get(f"/transfers/{paid.instructionId}")
         detail = fits(one, ("GET", "/transfers/{instruction}"), 200)
         assert {entry["kind"] for entry in detail["entries"]} == {"principal", "interbank_fee"}
+        # Whoever compares all books need not ask for each transfer.
+        quoted = detail["transfer"]["verification_id"]
+        assert page["transfers"][0]["verification_id"] == quoted
+        assert quoted
 
 
 async def test_a_verification_fits_the_schema_of_a_transfer(tmp_path: Path) -> None:

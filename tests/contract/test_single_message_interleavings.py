@@ -100,14 +100,17 @@ class Story:
 SOAK = (pytest.mark.soak, pytest.mark.timeout(600))
 
 
-@pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize(
-    ("behaviour", "gaps_tried"),
+    ("lane", "behaviour", "gaps_tried"),
     [
-        pytest.param(accept_order, GAPS[::2], id="00"),
-        pytest.param(refuse_order("AC01"), GAPS[::2], id="05"),
-        pytest.param(accept_order, GAPS, id="00-whole", marks=SOAK),
-        pytest.param(refuse_order("AC01"), GAPS, id="05-whole", marks=SOAK),
+        pytest.param("iso8583", accept_order, GAPS[::2], id="iso8583-00"),
+        pytest.param("iso8583", refuse_order("AC01"), GAPS[::2], id="iso8583-05"),
+        pytest.param("tin", accept_order, GAPS[::2], id="tin-00"),
+        *(
+            pytest.param(lane, behaviour, GAPS, id=f"{lane}-{name}-whole", marks=SOAK)
+            for lane in LANES
+            for name, behaviour in (("00", accept_order), ("05", refuse_order("AC01")))
+        ),
     ],
 )
 async def test_in_every_order_all_hear_one_outcome_and_both_books_agree(

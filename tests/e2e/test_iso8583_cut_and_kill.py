@@ -23,7 +23,7 @@ INSTITUTIONS = {
 }
 ORDER, REVERSAL = "0200/40", "0420"
 SOLES = 2_550
-TIMERS = {**QUICK, "ct_expiry_s": 1.5, "originator_ct_timeout_s": 3.0}
+TIMERS = {**QUICK, "ct_expiry_s": 0.8, "originator_ct_timeout_s": 2.0}
 OPEN = {"PENDING", "SENT", "HELD", "NEW"}
 
 

@@ -146,7 +146,7 @@ class Core:
 
 @pytest.fixture
 def country(tmp_path: Path) -> Iterator[HandStartedCountry]:
-    timers = {**HURRIED, "ct_expiry_s": 1.5}
+    timers = {**HURRIED, "ct_expiry_s": 1.0}
     made = HandStartedCountry(
         tmp_path / "home", timers=timers, institutions=INSTITUTIONS, customers=2
     )

@@ -32,7 +32,7 @@ Strike = Callable[[LoneSwitch, Fields], None]
 @pytest.fixture(scope="module")
 def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneSwitch]:
     home = tmp_path_factory.mktemp("cash-kill") / "home"
-    rules = {"iso8583": {"cash_answer_s": 1.0}}
+    rules = {"iso8583": {"cash_answer_s": 0.6}}
     with LoneSwitch(home, (ISSUER, MACHINES), rules=rules) as country:
         yield country
         country.assert_reconciled()

@@ -14,6 +14,7 @@ from participants.config import Config
 from participants.core import iso8583_wording as iso
 from scheme.errors import NoAnswer
 from scheme.network import Fleet
+from scheme.wire.iso8583_reversal import replacement
 from scheme.wire.iso8583_spec import Fields
 from tests.support.clearing_house import ClearingHouse
 from tests.support.fleet_process import Hook, Killable, running, settings
@@ -273,7 +274,7 @@ async def test_the_issuer_pays_and_gets_back_what_was_not_dispensed(
     shown = await hook.get("0971", f"accounts/{CREDITOR_CCI}")
     paid = await switch.ask("0971", sent)
     balance = await switch.ask("0971", a_request("31", e2=CARD, e11="000777"))
-    back = await switch.ask("0971", a_reversal(sent, e95=iso.replacement(2_500)))
+    back = await switch.ask("0971", a_reversal(sent, e95=replacement(2_500)))
 
     assert (shown["card"], paid["39"], back["39"]) == (CARD, "00", "00")
     assert iso.available_in(balance["54"]) == OPENING - AMOUNT

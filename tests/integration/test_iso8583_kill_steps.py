@@ -23,7 +23,7 @@ from tests.support.scripted_core import (
     reversal_of,
     silence,
 )
-from tests.support.scripted_country import CREDITOR, DEBTOR, LoneSwitch
+from tests.support.scripted_country import CREDITOR, DEBTOR, OTHERWISE, LoneSwitch
 
 ORDER, REVERSAL = "0200/40", "0420"
 SOLES = 1_500
@@ -34,7 +34,7 @@ Strike = Callable[[LoneSwitch], None]
 @pytest.fixture(scope="module")
 def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneSwitch]:
     home = tmp_path_factory.mktemp("kill-steps") / "home"
-    with LoneSwitch(home, (DEBTOR, CREDITOR)) as country:
+    with LoneSwitch(home, (DEBTOR, CREDITOR, OTHERWISE)) as country:
         yield country
         country.assert_reconciled()
 
@@ -163,6 +163,22 @@ def test_an_order_that_may_be_posted_is_expired_and_undone_once(
     assert creditor.types() in (["0200", "0420"], ["0200", "0421"])
     assert creditor.balance == before
     assert debtor.ask(reversal_of(order))["39"] == "00"
+
+
+def test_it_is_so_in_the_other_variant_with_another_mac_and_a_tpdu_too(
+    country: LoneSwitch, debtor: ScriptedCore
+) -> None:
+    creditor, order = country.cores[OTHERWISE], debtor.transfer(OTHERWISE, SOLES)
+    creditor.once(ORDER, country.killed_unread)
+
+    ended(country, debtor.order(order))
+
+    answer = told(debtor, order)
+    assert answer["39"] not in ("00", "")
+    until(lambda: country.state(private(answer)["01"]) == "CANCELLED", "undone")
+    assert creditor.types() in (["0200", "0420"], ["0200", "0421"])
+    assert creditor.balance == 0
+    country.assert_books_equal()
 
 
 @pytest.mark.parametrize(

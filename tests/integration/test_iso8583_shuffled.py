@@ -17,8 +17,8 @@ from tests.support.scripted_core import LinkLost, ScriptedCore, private, reversa
 from tests.support.scripted_country import CREDITOR, DEBTOR, QUICK, SECOND_DEBTOR, LoneSwitch
 from tests.support.shuffled_answers import Shuffled
 
-EXPIRY_S = 1.5
-LATE_S = 1.8
+EXPIRY_S, LATE_S = 1.0, 1.3
+SOAK_EXPIRY_S, SOAK_LATE_S = 1.5, 1.8
 SOAK = (pytest.mark.soak, pytest.mark.timeout(900))
 
 
@@ -116,20 +116,23 @@ class Load:
 
 
 @pytest.mark.parametrize(
-    ("transfers", "in_flight", "seed"),
+    ("transfers", "in_flight", "seed", "expiry_s", "late_s"),
     [
-        (600, 128, 31),
-        *(pytest.param(20_000, size, seed, marks=SOAK) for size, seed in ((64, 32), (256, 33))),
+        (400, 64, 31, EXPIRY_S, LATE_S),
+        *(
+            pytest.param(transfers, size, seed, SOAK_EXPIRY_S, SOAK_LATE_S, marks=SOAK)
+            for transfers, size, seed in ((600, 128, 31), (20_000, 64, 32), (20_000, 256, 33))
+        ),
     ],
 )
 def test_answers_in_any_order_belong_to_their_orders(
-    tmp_path: Path, transfers: int, in_flight: int, seed: int
+    tmp_path: Path, transfers: int, in_flight: int, seed: int, expiry_s: float, late_s: float
 ) -> None:
     members = (DEBTOR, SECOND_DEBTOR, CREDITOR)
-    timers = {**QUICK, "ct_expiry_s": EXPIRY_S}
+    timers = {**QUICK, "ct_expiry_s": expiry_s}
     with LoneSwitch(tmp_path / "home", members, links=2, timers=timers) as country:
         creditor = country.cores[CREDITOR]
-        shuffled = Shuffled(seed, depth=in_flight // 2, late_s=LATE_S)
+        shuffled = Shuffled(seed, depth=in_flight // 2, late_s=late_s)
         creditor.always("0200/40", shuffled)
         load = Load(country, in_flight)
         until(lambda: not country.get("/stuck")["notices_owed"], "the notices of the sign-ons")
@@ -170,9 +173,9 @@ def test_no_order_is_lost_or_doubled_while_the_switch_is_killed(
     tmp_path: Path, transfers: int, strikes: int, seed: int
 ) -> None:
     members = (DEBTOR, SECOND_DEBTOR, CREDITOR)
-    timers = {**QUICK, "ct_expiry_s": EXPIRY_S}
+    timers = {**QUICK, "ct_expiry_s": SOAK_EXPIRY_S}
     with LoneSwitch(tmp_path / "home", members, links=2, timers=timers) as country:
-        shuffled = Shuffled(seed, depth=64, late_s=LATE_S, cuts=0.001)
+        shuffled = Shuffled(seed, depth=64, late_s=SOAK_LATE_S, cuts=0.001)
         country.cores[CREDITOR].always("0200/40", shuffled)
         load = Load(country, 128, seed=seed, taken_back=0.05)
 

@@ -33,7 +33,7 @@ from tests.support.switch_world import (
     world,
 )
 
-SEEDS = range(40)
+SEEDS = range(24)
 STEPS = 14
 PREFUND = 40_000
 CREDITORS = ("0971", "0002")
@@ -289,7 +289,7 @@ async def test_nothing_is_posted_that_was_taken_back_and_nothing_twice(
 @pytest.mark.soak
 @pytest.mark.timeout(3_600)
 async def test_many_more_worlds(tmp_path: Path) -> None:
-    for seed in range(1_000, 3_000):
+    for seed in (*range(24, 40), *range(1_000, 3_000)):
         folder = tmp_path / str(seed)
         folder.mkdir()
         await run(folder, seed, 3 * STEPS)
@@ -303,4 +303,6 @@ async def test_the_worlds_are_not_tame(tmp_path: Path) -> None:
         folder.mkdir()
         country = await run(folder, seed, 2 * STEPS)
         outcomes |= {one.reversal.outcome for one in country.orders if one.reversal is not None}
+        if outcomes == set(ReversalOutcome):
+            break
     assert outcomes == set(ReversalOutcome)

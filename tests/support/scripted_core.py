@@ -32,11 +32,13 @@ from runtime.iso8583_speech import (
 from runtime.kek import kek_of
 from scheme import cci
 from scheme.clock import wire_date_time
+from scheme.network import Iso8583
 from scheme.wire.iso8583_framing import Deframer, Framing
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 
-SPEC, MAC = "ascii-1987", "aes-cmac"
+SPOKEN = Iso8583(mac="aes-cmac")
+"""How an institution speaks unless told otherwise."""
 WAIT_S = 20.0
 _REDIAL_S = 0.02
 _DONE, _REFUSED, _UNKNOWN, _NO_RECORD = "00", "05", "25", "57"
@@ -69,10 +71,10 @@ class Posting(Struct):
 class Link:
     """A connection that is signed on."""
 
-    def __init__(self, sock: socket.socket, speech: Speech) -> None:
+    def __init__(self, sock: socket.socket, spoken: Iso8583, kek: bytes) -> None:
         self.socket = sock
-        self.speech = speech
-        self._framing = Framing()
+        self.speech = Speech(spoken.spec, spoken.mac, kek)
+        self._framing = Framing(spoken.header, spoken.tpdu)
         self._deframer = Deframer(self._framing)
         self._lock = threading.Lock()
 
@@ -126,7 +128,7 @@ class ScriptedCore:
     Args:
         home: where its key-encrypting key lies.
         port: the switch's.
-        mac: as in the fleet file.
+        spoken: as in the fleet file.
 
     Attributes:
         heard: every request that came, in order.
@@ -136,7 +138,9 @@ class ScriptedCore:
         refuses: DE39 of the answer to every reversal of something posted; empty: it undoes.
     """
 
-    def __init__(self, home: Path, code: str, port: int, *, mac: str = MAC, links: int = 1) -> None:
+    def __init__(
+        self, home: Path, code: str, port: int, *, spoken: Iso8583 = SPOKEN, links: int = 1
+    ) -> None:
         self.code = code
         self.heard: list[Heard] = []
         self.book: dict[Key, Posting] = {}
@@ -144,8 +148,8 @@ class ScriptedCore:
         self.faults: list[Exception] = []
         self.refuses = ""
         self._buried: set[Key] = set()
-        self._kek = kek_of(home, code, KEY_BYTES[mac])
-        self._mac = mac
+        self._kek = kek_of(home, code, KEY_BYTES[spoken.mac])
+        self._spoken = spoken
         self._port = port
         self._clock = SystemClock()
         self._scripts: dict[str, deque[Action]] = {}
@@ -328,7 +332,7 @@ class ScriptedCore:
 
     def _hold(self) -> None:
         with socket.create_connection(("127.0.0.1", self._port), 5.0) as sock:
-            link = Link(sock, Speech(SPEC, self._mac, self._kek))
+            link = Link(sock, self._spoken, self._kek)
             self._sign_on(link)
             sock.settimeout(None)
             with self._change:

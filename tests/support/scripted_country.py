@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -13,15 +14,18 @@ from typing import Any, Self
 
 import psutil
 
+from scheme.network import Iso8583
 from scheme.wire.iso8583_spec import Fields
 from tests.support.country import HURRIED, HandStartedCountry, ask, is_running, until
-from tests.support.scripted_core import Link, ScriptedCore, account
+from tests.support.scripted_core import SPOKEN, Link, ScriptedCore, account
 
 SWITCH = "switch"
 DEBTOR, CREDITOR, SECOND_DEBTOR, ISSUER, MACHINES = "0961", "0962", "0963", "0964", "0991"
+OTHERWISE = "0965"
+"""A creditor whose core speaks the other variant."""
 BIN = "970964"
 CARD = f"{BIN}0000000017"
-EXPIRY_S = 1.0
+EXPIRY_S = 0.6
 QUICK: Mapping[str, object] = {
     **HURRIED,
     "ct_expiry_s": EXPIRY_S,
@@ -31,14 +35,23 @@ QUICK: Mapping[str, object] = {
 }
 PAID = frozenset({"POSTED", "CONFIRMED", "APPROVED", "DISPUTED_POSTED"})
 _QUIET_S = 20.0
+_SPOKEN: Mapping[str, Iso8583] = {
+    ISSUER: Iso8583(mac="aes-cmac", bins=(BIN,)),
+    OTHERWISE: Iso8583(spec="packed-1987", header="ascii-4", tpdu="6000000000", mac="x9.19"),
+}
 
 
-def entry(code: str, *, kind: str = "coop", bins: str = "") -> str:
+def entry(code: str, *, kind: str = "coop", spoken: Iso8583 = SPOKEN) -> str:
     """Return the fleet file's entry of an institution that a test plays."""
-    spoken = f'mac = "aes-cmac", bins = ["{bins}"]' if bins else 'mac = "aes-cmac"'
+    told = (
+        f'spec = "{spoken.spec}", header = "{spoken.header}", '
+        f'tpdu = "{spoken.tpdu}", mac = "{spoken.mac}"'
+    )
+    if spoken.bins:
+        told += f", bins = {json.dumps(spoken.bins)}"
     return (
         f'[[participant]]\ncode = "{code}"\nname = "NUCLEO GUIONADO {code}"\nkind = "{kind}"\n'
-        f'simulated = false\nlane = "iso8583"\niso8583 = {{ {spoken} }}\n'
+        f'simulated = false\nlane = "iso8583"\niso8583 = {{ {told} }}\n'
     )
 
 
@@ -65,12 +78,18 @@ class LoneSwitch(HandStartedCountry):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        kinds = {MACHINES: {"kind": "acquirer"}, ISSUER: {"bins": BIN}}
+        spoken = {code: _SPOKEN.get(code, SPOKEN) for code in self._members}
+        kinds = {MACHINES: "acquirer"}
         with self.fleet_file.open("a") as file:
-            file.writelines(entry(code, **kinds.get(code, {})) for code in self._members)
+            file.writelines(
+                entry(code, kind=kinds.get(code, "coop"), spoken=spoken[code])
+                for code in self._members
+            )
         self.start(SWITCH)
         for code in self._members:
-            self.cores[code] = ScriptedCore(self.home, code, self.iso8583_port, links=self._links)
+            self.cores[code] = ScriptedCore(
+                self.home, code, self.iso8583_port, spoken=spoken[code], links=self._links
+            )
         self.signed_on()
         self._opening = self.balances()
         return self
@@ -174,6 +193,7 @@ class LoneSwitch(HandStartedCountry):
         """Hold ledger, positions and the cores' own books against one another."""
         assert not [fault for core in self.cores.values() for fault in core.faults]
         self.operations.wait_until_quiet(_QUIET_S)
+        until(lambda: not self.get("/stuck")["notices_owed"], "the notices of the sign-ons")
         stuck = self.get("/stuck")
         assert not any(stuck[one] for one in stuck if one != "disputed"), stuck
         disputed = {one["instruction_id"] for one in stuck["disputed"]}

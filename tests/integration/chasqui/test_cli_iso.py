@@ -186,6 +186,7 @@ def test_what_is_owed_to_a_core_without_a_link_is_not_said_to_be_sent(
 
     without = chasqui("resend", "--participant", "0975")[1]
     country.on("GET", "/iso8583/links", {"participants": [LANE]})
+    country.on("GET", "/stuck", {})
 
     assert "Not sent: 0975 has no link now." in without
     assert "Sent again" in chasqui("resend", "--participant", "0975")[1]

@@ -12,6 +12,7 @@ from tests.support.fake_country import (
     Asked,
     Chasqui,
     FakeCountry,
+    a_participant,
     a_row,
     a_transfer,
 )
@@ -291,6 +292,7 @@ def test_an_operators_action_is_one_request(
     body: dict[str, Any],
 ) -> None:
     country.on("POST", path, {})
+    country.on("GET", "/stuck", {})
 
     code, _out, _err = chasqui(*words)
 
@@ -349,7 +351,7 @@ def test_nothing_stuck_is_said(chasqui: Chasqui, country: FakeCountry) -> None:
         (
             ("resend", "--participant", "0971"),
             "/stuck/resend",
-            {"participant": "0971", "sent_again": True},
+            {"participant": "0971", "sent_again": True, "acknowledged": True},
         ),
     ],
 )
@@ -361,10 +363,33 @@ def test_an_action_in_json_is_one_object(
     document: dict[str, Any],
 ) -> None:
     country.on("POST", path, {"response_code": "00"})
+    country.on("GET", "/stuck", {})
 
     code, out, _err = chasqui(*words, "--json")
 
     assert (code, json.loads(out)) == (ExitCode.DONE, document)
+
+
+@pytest.mark.parametrize("words", [("--participant", "0971"), ("x:CT5",), ("y:CTC1",)])
+@pytest.mark.parametrize(("looks", "said"), [(2, "Sent again, and ack"), (99, "not acknowledged")])
+def test_what_a_peer_did_not_acknowledge_is_not_said_to_be_sent(
+    chasqui: Chasqui, country: FakeCountry, words: tuple[str, ...], looks: int, said: str
+) -> None:
+    owed = {"owed_id": "x:CT5", "instruction_id": "x", "participant": "0971", "message": "CT5"}
+    expired = {"instruction_id": "y", "participant": "0971", "message": "EXPIRED"}
+    others = [{"owed_id": "z:CT5", "instruction_id": "z", "participant": "0972"}]
+    left = iter(range(looks))
+
+    def stuck(_: Asked) -> dict[str, Any]:
+        waits = next(left, None) is not None
+        mine = {"ct5_owed": [owed, *others], "expired_uncancelled": [expired]}
+        return mine if waits else {"ct5_owed": others}
+
+    country.on("GET", "/stuck", stuck)
+    country.on("POST", "/stuck/resend", {"resent": 1})
+    country.on("GET", "/participants", {"participants": [a_participant("0971")]})
+
+    assert said in " ".join(chasqui("resend", *words)[1].split())
 
 
 def test_a_suspension_says_what_it_did_and_how_to_go_back(

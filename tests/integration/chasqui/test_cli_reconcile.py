@@ -203,6 +203,20 @@ def test_an_order_that_its_simulated_payer_never_sent_differs_at_once(
     assert "stuck" not in out
 
 
+def test_an_order_whose_line_names_its_verification_is_not_asked_for(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    serve_books(country, "CONFIRMED", "FINAL")
+    serve_book(country, "0970", "debtor", None)
+    line = a_transfer(state="CONFIRMED", verification_id=VERIFICATION)
+    country.on("GET", "/transfers", {"transfers": [line], "next": None})
+
+    _code, out, _err = chasqui("reconcile", "--books", "--wait", "0")
+
+    assert "never sent this order" in " ".join(out.split())
+    assert not [one for one in country.asked if one.path.startswith("/transfers/")]
+
+
 def test_an_order_that_its_payer_wrote_down_and_waits_for_is_not_somebody_elses(
     chasqui: Chasqui, country: FakeCountry
 ) -> None:

@@ -2,15 +2,15 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from loadtests.bench import iso8583_links, measure
+from loadtests.bench.child import unpin_self
 from loadtests.bench.iso8583_country import payees
 from loadtests.bench.iso8583_frames import HEADER_BYTES, STAN_AT, answer_to, framed, split
 from loadtests.bench.iso8583_link import CoreLink, Identity, RefusedLink, dial
@@ -24,7 +24,6 @@ from scheme.wire.iso8583_codec import codec
 from scheme.wire.iso8583_mac import check, mac_of, seal, wrap_key
 from scheme.wire.iso8583_tlv import encode_tlv
 
-ROOT = Path(__file__).resolve().parents[3]
 SPEC = "ascii-1987"
 MAC = "aes-cmac"
 KEK, KEY = bytes(range(16)), bytes(range(16, 32))
@@ -231,18 +230,25 @@ async def test_a_switch_that_is_not_there_is_said() -> None:
         await dial(1, Identity(code="0941"), nobody, nobody)
 
 
-def test_a_tiny_run_from_core_to_core_finds_figures_and_equal_books(tmp_path: Path) -> None:
+def test_a_tiny_run_from_core_to_core_finds_figures_and_equal_books(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # How `python -m` starts it, another lane's tiny run shows.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(iso8583_links, "_SETTLE_S", 0.05)
+    monkeypatch.setattr(measure, "_SETTLE_S", 0.05)
     output = tmp_path / "bench.json"
-    command = [sys.executable, "-m", "loadtests.bench", "--pairs", "1", "--seconds", "0.1"]
-    command += ["--modes", "iso8583_mac,iso8583_links", "--in-flight", "8", "--no-startup"]
-    command += ["--iso8583-links", "24", "--output", str(output)]
-    home = {**os.environ, "TMPDIR": str(tmp_path), "COLUMNS": "100"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=home, capture_output=True, text=True, check=False, timeout=50
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "equal to the ledger" in done.stdout
-    assert "24 links signed on" in done.stdout
+    options = ["--pairs", "1", "--seconds", "0.1", "--in-flight", "8", "--no-startup"]
+    options += ["--modes", "iso8583_mac,iso8583_links", "--iso8583-links", "24"]
+    try:
+        code = main([*options, "--output", str(output)])
+    finally:
+        unpin_self()
+    said = capsys.readouterr().out
+    assert code == 0, said
+    assert "equal to the ledger" in said
+    assert "24 links signed on" in said
     report = json.loads(output.read_text())
     figures, held = report["modes"]["iso8583_mac"], report["checks"]["iso8583_mac"]
     for name in ("transfers_per_s", "p50_ms", "cpu_us_per_transfer", "baseline_cpu_us", "ratio"):

@@ -1,15 +1,17 @@
 """What a log shows, and what it must not."""
 
+import asyncio
 import json
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runtime.logs import LogFile, configure, mask_fields
+from runtime.logs import Lines, LogFile, configure, mask_fields
 from scheme.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -116,6 +118,60 @@ def test_a_full_file_is_put_aside_and_one_old_file_kept(tmp_path: Path) -> None:
     assert sorted(one.name for one in tmp_path.iterdir()) == ["x.log", "x.log.1"]
     assert path.read_text().startswith("line 0020\n")
     assert path.with_name("x.log.1").read_text().startswith("line 0010\n")
+
+
+@pytest.fixture(name="log")
+def _log(tmp_path: Path) -> Iterator[tuple[Path, Lines]]:
+    path = tmp_path / "x.log"
+    file = LogFile(path)
+    yield path, Lines(file)
+    file.close()
+
+
+async def test_lines_of_one_turn_of_the_loop_are_written_at_its_end(
+    log: tuple[Path, Lines],
+) -> None:
+    path, lines = log
+    lines.info("one")
+    lines.info("two")
+    assert path.read_text() == ""
+    await asyncio.sleep(0)
+    assert path.read_text() == "one\ntwo\n"
+    lines.info("three")
+    await asyncio.sleep(0)
+    assert path.read_text() == "one\ntwo\nthree\n"
+
+
+async def test_a_warning_is_written_at_once_and_all_before_it_too(
+    log: tuple[Path, Lines],
+) -> None:
+    path, lines = log
+    lines.info("one")
+    lines.warning("two")
+    assert path.read_text() == "one\ntwo\n"
+    await asyncio.sleep(0)
+
+
+def test_a_line_without_a_loop_is_written_at_once(
+    log: tuple[Path, Lines],
+) -> None:
+    path, lines = log
+    lines.info("one")
+    assert path.read_text() == "one\n"
+
+
+def test_a_loop_that_ended_before_it_wrote_keeps_no_other_from_it(
+    log: tuple[Path, Lines],
+) -> None:
+    path, lines = log
+    for name in ("one", "two"):
+        loop = asyncio.new_event_loop()
+        loop.call_soon(lines.info, name)
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        loop.close()
+    lines.info("three")
+    assert path.read_text() == "one\ntwo\nthree\n"
 
 
 def test_a_restart_appends(tmp_path: Path) -> None:

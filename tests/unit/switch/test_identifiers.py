@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from scheme.messages import AV1, CT1
 from scheme.wire.tin_json import decode
-from switch.identifiers import BLOCK, RANGES, DurableSequence, Issuer, after_block
+from switch.identifiers import BLOCK, RANGES, DurableSequence, Issuer, Youngest, after_block
 from switch.ports import StoredTransfer, TransferRow
 from tests.support.switch_world import golden
 
@@ -24,9 +24,14 @@ class Known:
 
     def __init__(self, *ids: str) -> None:
         self.ids = set(ids)
+        self.looks = 0
 
     def is_issued(self, instruction_id: str) -> bool:
+        self.looks += 1
         return instruction_id in self.ids
+
+    def greatest_issued(self) -> str:
+        return max(self.ids, default="")
 
     def transfer(self, transfer_id: str) -> StoredTransfer | None:
         raise AssertionError(transfer_id)
@@ -49,9 +54,10 @@ def an_issuer(
     started: datetime = BEFORE,
     is_first_start: bool = True,
     own: int = 800_000,
+    store: Known | None = None,
 ) -> Issuer:
     return Issuer(
-        Known(*known),
+        store or Known(*known),
         started=started,
         is_first_start=is_first_start,
         own=DurableSequence("own", own, lambda *_: None),
@@ -70,6 +76,37 @@ def test_an_id_on_record_is_not_issued_again() -> None:
     assert an_issuer(*taken).for_order(ORDER) == COMPOSED[:-6] + "800002"
     query = "2026011510153009708191000123"
     assert an_issuer(query).for_query(QUERY) == query[:-6] + "800000"
+
+
+def test_an_id_younger_than_all_others_needs_no_look_at_the_disk() -> None:
+    store = Known("2026011510161109704191000124")
+    issuer = an_issuer(store=store)
+    assert issuer.for_order(ORDER) == COMPOSED
+    assert store.looks == 0
+
+
+def test_an_id_older_than_what_is_on_record_is_looked_for_there() -> None:
+    store = Known(COMPOSED, "2026011510161309704191000124")
+    assert an_issuer(store=store).for_order(ORDER) == COMPOSED[:-6] + "800000"
+
+
+def test_an_id_that_is_remembered_and_on_record_is_not_issued_again() -> None:
+    store = Known()
+    issuer = an_issuer(store=store)
+    store.ids.add(issuer.for_order(ORDER))
+    issuer.settled(COMPOSED)
+    assert issuer.for_order(ORDER) == COMPOSED[:-6] + "800000"
+
+
+def test_what_is_remembered_is_bounded_and_forgetting_proves_nothing_absent() -> None:
+    youngest = Youngest("0100", size_max=4)
+    taken = ["0105", "0101", "0104", "0102", "0103", "0099", "0108"]
+    for one in taken:
+        youngest.add(one)
+        assert not any(youngest.is_free(other) for other in taken[: taken.index(one) + 1])
+    assert not youngest.is_free("0100")
+    assert youngest.is_free("0106")
+    assert youngest.is_free("0109")
 
 
 def test_an_id_whose_row_is_on_the_way_to_the_disk_is_not_issued_again() -> None:

@@ -150,6 +150,22 @@ async def test_a_refused_verification_refuses_the_transfer_for_good(bench: Bench
     assert not bench.orders.taken
 
 
+async def test_a_directory_that_is_away_refuses_for_good_and_says_so(bench: Bench) -> None:
+    bench.queries.refusal = rules.DIRECTORY_AWAY
+    verified = await bench.ask(a_verification(BY_ALIAS, de103=""))
+    refused = await bench.ask(a_transfer(BY_ALIAS, de103=""))
+    bench.queries.refusal = None
+
+    answer = await bench.ask(a_transfer(BY_ALIAS, de103="", t="0201"))
+
+    assert answer == refused
+    assert (refused["39"], tags(refused)["03"]) == ("57", "FF07")
+    assert tags(refused)["04"] == "message: the directory could not be read; send a new request"
+    # A verification is not kept: there a repeat may well be answered otherwise.
+    assert tags(verified)["04"].endswith("try again")
+    assert (await bench.ask(a_verification(BY_ALIAS, de103="", t="0201")))["39"] == "00"
+
+
 async def test_an_overloaded_verifier_states_no_outcome(bench: Bench) -> None:
     bench.queries.refusal = rules.OVERLOADED
     fields = a_transfer(BY_ALIAS, de103="")

@@ -11,6 +11,7 @@ import pytest
 from participants.core import iso8583_wording as iso
 from participants.core.book import AccountStatus, CreditState, Posting, Role
 from participants.core.magic import MAGIC_SOLES, Act
+from scheme.wire.iso8583_reversal import replacement
 from tests.support.fleet_world import CREDITOR_CCI, PROFILE, started
 from tests.support.lane_fleet import SUBJECT, LaneWorld, a_request, a_reversal
 
@@ -117,6 +118,41 @@ async def test_a_credit_is_undone_exactly_once(world: LaneWorld) -> None:
     assert postings(world) == [(Role.CREDITOR, AMOUNT), (Role.UNDO, -AMOUNT)]
     assert world.books.changes[-1].credit is not None
     assert world.books.changes[-1].credit.state is CreditState.UNDONE
+
+
+@pytest.mark.parametrize("kind", ["40", "21", "01"])
+async def test_a_request_that_was_undone_is_refused_when_it_comes_again(
+    world: LaneWorld, kind: str
+) -> None:
+    sent = a_request(kind)
+    await world.answer(sent)
+    undone = await world.answer(a_reversal(sent))
+    again = await world.answer(sent | {"t": "0201"})
+    other = await world.answer(sent | {"4": f"{1:012}"})
+    reversed_again = await world.answer(a_reversal(sent, t="0421"))
+
+    assert (again["t"], again["39"]) == ("0210", "57")
+    assert iso.tags(again, "62")["03"] == "DS24"
+    assert other["39"] == "94"
+    assert undone["39"] == reversed_again["39"] == "00"
+    assert world.balance == OPENING
+
+
+async def test_an_undone_order_is_refused_under_its_other_key_too(world: LaneWorld) -> None:
+    one, two = a_request("40"), a_request("40", e11="000999")
+    for sent in (one, two):
+        await world.answer(sent)
+    await world.answer(a_reversal(one))
+
+    assert iso.tags(await world.answer(two), "62")["03"] == "DS24"
+
+
+async def test_what_a_reversal_left_standing_is_answered_as_before(world: LaneWorld) -> None:
+    dispensed = a_request("01")
+    approved = await world.answer(dispensed)
+    await world.answer(a_reversal(dispensed, e95=replacement(4_000)))
+
+    assert await world.answer(dispensed) == approved
 
 
 async def test_a_credit_is_undone_while_its_group_is_still_written(world: LaneWorld) -> None:
@@ -248,7 +284,7 @@ async def test_what_was_not_dispensed_comes_back_once(
 ) -> None:
     sent = a_request("01")
     await world.answer(sent)
-    told = {"e95": iso.replacement(dispensed)} if dispensed else {}
+    told = {"e95": replacement(dispensed)} if dispensed else {}
     back = await world.answer(a_reversal(sent, **told))
     again = await world.answer(a_reversal(sent, t="0421", **told))
 
@@ -283,7 +319,7 @@ async def test_a_reversal_of_nothing_or_of_too_much_moves_nothing(
     sent = a_request("01")
     await world.answer(sent)
 
-    answer = await world.answer(a_reversal(sent, e95=iso.replacement(dispensed)))
+    answer = await world.answer(a_reversal(sent, e95=replacement(dispensed)))
 
     assert answer["39"] == code
     assert world.balance == OPENING - AMOUNT

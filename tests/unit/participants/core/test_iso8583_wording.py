@@ -13,6 +13,7 @@ from scheme.cci import placeholder
 from scheme.errors import NoAnswer
 from scheme.messages import AV1, CT1
 from scheme.reasons import ReasonCode
+from scheme.wire import iso8583_reasons as codes
 from scheme.wire.iso8583_codec import Codec
 from scheme.wire.iso8583_spec import SPECS
 from tests.support.fleet_world import CREDITOR_CCI, START, an_account, golden
@@ -49,6 +50,20 @@ def test_some_codes_alone_leave_the_outcome_open(code: str) -> None:
 def test_a_code_without_a_reason_has_its_usual_one() -> None:
     assert iso.reason_behind({"t": "0210", "39": "14"}) == ReasonCode.AC01
     assert iso.reason_behind({"t": "0210", "39": "05"}) == ReasonCode.FF07
+
+
+@pytest.mark.parametrize("reason", ReasonCode)
+def test_codes_and_reasons_are_those_of_the_clearing_house(reason: ReasonCode) -> None:
+    answer = iso.refusal_of(a_request("40"), reason)
+    bare = {"t": "0210", "39": answer["39"]}
+
+    assert answer["39"] == codes.response_code_of(reason)
+    assert iso.reason_behind(bare) == codes.reason_of(answer["39"])
+
+
+def test_a_reason_of_a_cores_own_is_passed_on_as_it_is() -> None:
+    bare = {"t": "0210", "39": "14"}
+    assert iso.reason_behind(bare | {"62": iso.tagged({"03": "ZZ99"})}) == "ZZ99"
 
 
 def test_the_year_of_a_day_is_the_closer_one() -> None:

@@ -124,6 +124,7 @@ PACKED_AT = {part.key: part.at for part in codec(PACKED).walk(PACKED_BODY)}
     [
         (b"", "MTI", "the message ends 4 bytes before it does", 0),
         (b"02", "MTI", "the message ends 2 bytes before it does", 0),
+        (b"020", "MTI", "the message ends 1 byte before it does", 0),
         (b"02A0" + BODY[4:], "MTI", "4 digits, in ASCII", 0),
         (b"0100" + BODY[4:], "MTI", f"one of {', '.join(MESSAGE_TYPES)}", 0),
         (BODY[:4] + b"g" + BODY[5:], "bitmap", "16 hex digits in upper case", 4),

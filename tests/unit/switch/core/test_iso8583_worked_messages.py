@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from runtime.iso8583_speech import brief_answer
 from scheme.wire.iso8583_codec import check_mandatory, codec
@@ -14,6 +15,7 @@ from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv
 from switch.core.iso8583_answers import Told, answer_to, reversal_answer
 from switch.core.iso8583_messages import original_data
+from tests.support.iso8583_frames import golden_frames
 
 PAGE = (Path(__file__).parents[4] / "docs" / "wire" / "iso8583.md").read_text(encoding="utf-8")
 SECTION = PAGE.partition("\n## Worked messages\n")[2].partition("\n## ")[0]
@@ -52,6 +54,26 @@ def test_the_answers_are_those_of_the_clearing_house() -> None:
     assert answer_to(order, told) == answer
     assert reversal["90"] == original_data(order)
     assert reversal_answer(reversal, "21", told) == kept
+
+
+def test_the_golden_answers_are_those_of_the_clearing_house() -> None:
+    golden = {name: one["fields"] for name, one in golden_frames().items()}
+    order, reversal = golden["0200-40"], golden["0420-full"]
+    subject = "2026011508000009750451234567"
+    paid = Told(
+        response_code="00", subject=subject, settlement_date="20260115", parties={"11": "0"}
+    )
+    rule = "DE103: no such account"
+    refused = Told(response_code="14", reason="AC01", rule=rule, subject=subject)
+
+    assert answer_to(order, paid) == golden["0210-40-approved"]
+    assert answer_to(order, refused) == golden["0210-40-refused"]
+    assert reversal["90"] == original_data(order)
+    assert reversal_answer(reversal, "21", paid) == golden["0430-irrevocable"]
+    assert (
+        reversal_answer(reversal, "00", replace(paid, response_code="91"))
+        == (golden["0430-undone"])
+    )
 
 
 def test_the_packed_frame_is_the_same_transfer() -> None:
