@@ -78,6 +78,10 @@ class LedgerReader:
         self._learn(self._ids, _NEXT_IDS, transfer_id)
         return None
 
+    def lacks(self, key: str) -> bool:
+        """Tell whether no transfer on disk has this key for certain."""
+        return self._keys.lacks(key)
+
     def add(self, key: str, transfer_id: str) -> None:
         """Take over that a transfer is on disk now; until then its owner has it in memory."""
         self._keys.add(key)

@@ -251,6 +251,10 @@ class SqliteLedger:
         """Whether new orders should be refused before they are reserved."""
         return self._commit.is_full
 
+    def lacks(self, key: str) -> bool:
+        """Tell whether no transfer has this key for certain: none on disk, none on its way."""
+        return self._state.lacks(key)
+
     @property
     def groups(self) -> int:
         """How many groups were written since the start."""

@@ -41,6 +41,9 @@ class Ledger(Protocol):
         process ends rather than go on beside its disk.
         """
 
+    def lacks(self, key: str) -> bool:
+        """Tell whether nothing has this key for certain: not on disk, nor on its way there."""
+
     def position(self, account: Account) -> Position | None:
         """Return a position as it stands."""
 

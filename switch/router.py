@@ -449,7 +449,8 @@ class TransferRouter:
         packed = self._recent.get(key)
         if packed is not None:
             return unpack_transfer(packed)
-        stored = self._store.transfer_by_key(key)
+        # Nearly every key is new, and the ledger can tell so without the disk.
+        stored = None if self._ledger.lacks(key) else self._store.transfer_by_key(key)
         return None if stored is None else stored.record or stored.tombstone
 
     def _refused(self, ct1: CT1, refusal: rules.Refusal) -> Answer:

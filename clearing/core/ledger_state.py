@@ -210,6 +210,10 @@ class LedgerState:
         self._known[transfer_id] = known
         self._id_by_key[known.key] = transfer_id
 
+    def lacks(self, key: str) -> bool:
+        """Tell whether no transfer has this key for certain, here or in the archive."""
+        return key not in self._id_by_key and self._archive.lacks(key)
+
     def _find(self, key: str, transfer_id: str) -> Duplicate | None:
         known_id = self._id_by_key.get(key)
         if known_id is None and transfer_id in self._known:

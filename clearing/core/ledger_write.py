@@ -68,6 +68,9 @@ class Archive(Protocol):
     def transfer(self, key: str, transfer_id: str) -> Duplicate | None:
         """Return the transfer that has this key or this id."""
 
+    def lacks(self, key: str) -> bool:
+        """Tell whether no transfer has this key for certain."""
+
     def movement(self, movement_id: str) -> str | None:
         """Return the digest of a movement."""
 

@@ -122,8 +122,11 @@ def created(fields: Fields, now: datetime) -> str:
 
 
 def key_of(fields: Fields, debtor: Participant, now: datetime) -> str:
-    """Return the idempotency key of a request; a repeat has the same, but not a year later."""
-    return f"iso:{debtor.code}:{fields['11']}:{fields['37']}:{created(fields, now)}"
+    """Return the idempotency key of a request; a repeat has the same, but not a year later.
+
+    The day comes first, so that a new key lies behind all of earlier days: STANs start over.
+    """
+    return f"iso:{debtor.code}:{created(fields, now)}:{fields['11']}:{fields['37']}"
 
 
 def original_key_of(fields: Fields, debtor: Participant, now: datetime) -> str:
@@ -137,7 +140,7 @@ def original_key_of(fields: Fields, debtor: Participant, now: datetime) -> str:
         raise _fault("DE90", "begins with 0200 or 0201")
     if int(original[20:31]) not in (0, int(debtor.code)):
         raise _fault("DE90", "its acquirer is that of DE32")
-    return f"iso:{debtor.code}:{original[4:10]}:{fields['37']}:{created(fields, now)}"
+    return f"iso:{debtor.code}:{created(fields, now)}:{original[4:10]}:{fields['37']}"
 
 
 def reversals_of(fields: Fields, now: datetime) -> tuple[Fields, ...]:

@@ -174,7 +174,7 @@ async def _check(one: CashWorld, run: _Run) -> None:
         assert (code == "00") == (one.state(subject) == "APPROVED"), number
     for number, code in run.taken.items():
         assert code in {"00", "25"}, number
-        found = one.store.row_by_key(f"iso:0991:{number:06}:R{number:011}:20260115")
+        found = one.store.row_by_key(f"iso:0991:20260115:{number:06}:R{number:011}")
         assert found is not None
         if found.state == "APPROVED":
             # Told that it was taken back, so one of the reversals counts, and only one.

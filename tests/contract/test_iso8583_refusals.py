@@ -32,7 +32,7 @@ from tests.support.single_message import Books, never
 from tests.support.switch_world import World, world
 
 BY_PHONE = a_transfer({"01": OTHER_CORE, "02": "P", "03": "900000202"}, de103="")
-KEY = "iso:0975:000124:011510161342:20260115"
+KEY = "iso:0975:20260115:000124:011510161342"
 FLEET = lane_fleet()
 
 

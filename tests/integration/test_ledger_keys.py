@@ -54,6 +54,7 @@ async def test_a_repeat_is_known_whatever_is_kept_of_keys(
             assert by_key == by_id
             assert isinstance(by_key, Duplicate)
             assert by_key.transfer_id == name
+            assert not ledger.lacks(f"key-{name}")
         ledger.close()
         ledger = SqliteLedger.open(path, on_failure=_impossible, now_ms=7)
     assert (await ledger.audit()).clean
@@ -75,6 +76,9 @@ async def test_new_keys_that_follow_one_another_are_not_looked_up_on_disk(path: 
         await ledger.apply((a_reserve("t-1000", an_entry("0970", "0002", 1)),))
         reads.clear()
         for number in range(1001, 1020):
+            assert ledger.lacks(f"key-t-{number}")
             await ledger.apply((a_reserve(f"t-{number}", an_entry("0970", "0002", 1)),))
+            assert not ledger.lacks(f"key-t-{number}")
             await ledger.apply((a_post(f"t-{number}"),))
+            assert not ledger.lacks(f"key-t-{number}")
         assert reads == []

@@ -272,6 +272,9 @@ class _Memory:
     def transfer(self, key: str, transfer_id: str) -> Duplicate | None:
         return self.transfers.get(self.keys.get(key, transfer_id))
 
+    def lacks(self, key: str) -> bool:
+        return key not in self.keys
+
     def movement(self, movement_id: str) -> str | None:
         return self.movements.get(movement_id)
 
@@ -401,6 +404,7 @@ class MemoryLedger:
         self.applied: list[Command] = []
         self.is_full = False
         self.on_released: Callable[[str], None] | None = None
+        self.lacks = self._state.lacks
         self.window = self._state.window
         self.windows = self._state.windows
         self.past_windows = self._state.past_windows
