@@ -16,6 +16,7 @@ from scheme.messages.conditions import ACCEPTED, ALIAS_CHANNEL, REFUSED
 from scheme.messages.rules import FieldRule, rules_of
 from scheme.network import Participant
 from scheme.wire.iso8583_codec import IsoFault
+from scheme.wire.iso8583_reversal import replacement
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv, printable
 from switch.core.iso8583_codes import APPROVED, ELEMENTS, UNDECIDED, reason_of
@@ -33,7 +34,6 @@ QR_TOKEN: Final = "Q"  # noqa: S105 - the code of a kind of alias, not a secret
 _TERMINAL = 8
 _INSTITUTION = 11
 _ALIAS_CHARACTERS_MAX: Final = 128
-_NO_REPLACEMENT: Final = "0" * 30
 # A core that keeps its members' documents to itself; the other wire insists on one.
 _NO_DOCUMENT: Final = ("2", "00000000")
 
@@ -286,5 +286,5 @@ def reversal_of(
     fields["7"] = transmission_time(now)
     fields["90"] = original_data(sent)
     if dispensed is not None:
-        fields["95"] = f"{dispensed:012}{_NO_REPLACEMENT}"
+        fields["95"] = replacement(dispensed)
     return fields
