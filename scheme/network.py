@@ -9,12 +9,12 @@ from msgspec import Meta, Struct
 
 from scheme.errors import ConfigError
 from scheme.ledger import DALE, NATIONAL
-from scheme.limits import ISO_LINKS_PER_PARTICIPANT_MAX
+from scheme.limits import AGENT_DEVICES_MAX, AGENTS_MAX, ISO_LINKS_PER_PARTICIPANT_MAX
 from scheme.profile import CURRENCIES
 from scheme.wire.tin_json import DEFAULT_VARIANT, WireVariant
 
 KINDS = ("bank", "caja", "coop", "emoney", "sponsor", "acquirer", "load", "test")
-LANES = ("tin", "iso8583")
+LANES = ("tin", "iso8583", "mqtt")
 SINGLE_MESSAGE_LANES: Final = frozenset({"iso8583"})
 """Lanes whose creditors post on the order itself: the reservation goes to disk before it."""
 ISO8583_SPECS: Final = ("ascii-1987", "packed-1987")
@@ -142,15 +142,36 @@ class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return self.base_url if self.simulated else ""
 
 
+class AgentGroup(Struct, frozen=True, forbid_unknown_fields=True):
+    """Field agents of one institution, numbered from 1 (docs/agents.md).
+
+    Attributes:
+        institution: of lane ``mqtt``; its position pays and receives for all of them.
+        agents: how many; devices: terminals of each.
+    """
+
+    institution: str
+    agents: Annotated[int, Meta(ge=1, le=AGENTS_MAX)]
+    devices: Annotated[int, Meta(ge=1, le=AGENT_DEVICES_MAX)] = 1
+
+    def names(self) -> Iterator[str]:
+        """Return the ids of their terminals, ``<institution>-<agent>-<device>``."""
+        for agent in range(1, self.agents + 1):
+            for device in range(1, self.devices + 1):
+                yield f"{self.institution}-{agent:04d}-{device}"
+
+
 class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole ``fleet.toml``.
 
     Attributes:
         seed: seed of the invented customers.
+        agents: field agents.
     """
 
     participant: tuple[Participant, ...]
     seed: int = 970
+    agents: tuple[AgentGroup, ...] = ()
 
     @classmethod
     def parse(cls, text: str, *, origin: str = "fleet.toml") -> Self:
@@ -191,6 +212,13 @@ class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
         for one in self.participant:
             for key, reason in _wrong_sponsor(one, members):
                 raise ConfigError(f"{origin}: participant {one.code!r}: {key}: {reason}")
+        for key, reason in _wrong_agents(self.agents, members):
+            raise ConfigError(f"{origin}: agents: {key}: {reason}")
+
+    def devices(self) -> Iterator[str]:
+        """Return the ids of all terminals of field agents."""
+        for group in self.agents:
+            yield from group.names()
 
     def by_code(self) -> dict[str, Participant]:
         """Return the participants by code."""
@@ -270,6 +298,19 @@ def _wrong_sponsor(one: Participant, members: Mapping[str, Participant]) -> Iter
         for currency in one.currencies:
             if currency not in sponsor.currencies:
                 yield "currencies", f"its sponsor {one.sponsor} holds no position in {currency}"
+
+
+def _wrong_agents(
+    groups: tuple[AgentGroup, ...], members: Mapping[str, Participant]
+) -> Iterator[_Fault]:
+    named: set[str] = set()
+    for group in groups:
+        institution = members.get(group.institution)
+        if institution is None or institution.lane != "mqtt":
+            yield "institution", f'{group.institution}: a participant with lane = "mqtt" is needed'
+        if group.institution in named:
+            yield "institution", f"{group.institution}: declared twice"
+        named.add(group.institution)
 
 
 def _wrong_addresses(one: Participant) -> Iterator[_Fault]:
