@@ -202,12 +202,8 @@ class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
             seen.add(one.code)
             if one.port and ports.setdefault(one.port, one.code) != one.code:
                 raise ConfigError(f"{where}: port: taken by {ports[one.port]}")
-            for digits in one.iso8583.bins:
-                for other, code in bins.items():
-                    if code != one.code and _are_alike(digits, other):
-                        reason = f"{digits} and {other} of {code} begin the same cards"
-                        raise ConfigError(f"{where}: iso8583.bins: {reason}")
-                bins[digits] = one.code
+            for reason in _clashing_bins(one, bins):
+                raise ConfigError(f"{where}: iso8583.bins: {reason}")
         members = self.by_code()
         for one in self.participant:
             for key, reason in _wrong_sponsor(one, members):
@@ -268,6 +264,15 @@ def _wrong_iso8583(one: Participant) -> Iterator[_Fault]:
     for digits in spoken.bins:
         if len(digits) not in _BIN_CHARACTERS or not (digits.isascii() and digits.isdigit()):
             yield "iso8583.bins", "six to eight digits each"
+
+
+def _clashing_bins(one: Participant, bins: dict[str, str]) -> Iterator[str]:
+    """Note whose a participant's cards are; return why others have them already."""
+    for digits in one.iso8583.bins:
+        for other, code in bins.items():
+            if code != one.code and _are_alike(digits, other):
+                yield f"{digits} and {other} of {code} begin the same cards"
+        bins[digits] = one.code
 
 
 def _are_alike(digits: str, others: str) -> bool:
