@@ -1,4 +1,4 @@
-"""Key-encrypting keys of the ISO 8583 lane: from the environment, or a private file of the home."""
+"""Keys that processes of one home share: from the environment, or a private file of the home."""
 
 import os
 import secrets
@@ -20,20 +20,28 @@ def kek_path(home: Path, code: str) -> Path:
 def kek_of(home: Path, code: str, length: int) -> bytes:
     """Return the key under which session keys travel to a participant and back.
 
-    A file is made once, so that a simulated country needs no set-up; whoever connects a core of
-    their own reads it there, or sets the variable for both sides.
-
     Args:
         length: in bytes, as the participant's algorithm needs it.
+
+    Raises:
+        ConfigError: as ``shared_key``.
+    """
+    return shared_key(kek_path(home, code), VARIABLE + code, length)
+
+
+def shared_key(path: Path, variable: str, length: int) -> bytes:
+    """Return a key that is in an environment variable, or else in a file.
+
+    A file is made once, so that a simulated country needs no set-up; whoever connects something of
+    their own reads it there, or sets the variable for both sides.
 
     Raises:
         ConfigError: the key is not hex of that length, or its file cannot be read or made. The
             key itself is never said.
     """
-    told = os.environ.get(VARIABLE + code)
+    told = os.environ.get(variable)
     if told is not None:
-        return _parsed(told, length, f"{VARIABLE}{code}")
-    path = kek_path(home, code)
+        return _parsed(told, length, variable)
     try:
         return _parsed(path.read_text(), length, str(path))
     except FileNotFoundError:

@@ -126,3 +126,48 @@ LEDGER_RECENT_KEYS_MAX = 16_384
 """Keys of transfers just written that are kept in memory, to tell a new key without the disk."""
 LEDGER_GAPS_MAX = 1024
 """Ranges of keys known to be empty on disk, for the same."""
+
+AGENTS_MAX = 9999
+"""Field agents of one institution: four digits of their ids."""
+AGENT_DEVICES_MAX = 9
+"""Terminals of one agent: one digit of their ids."""
+AGENT_BATCH_MAX = 50
+"""Operations, or verdicts, in one payload."""
+AGENT_PAYLOAD_BYTES_MAX = 16 * 1024
+"""Longest payload taken from a terminal, and sent to one."""
+AGENT_HELD_MAX = 1024
+"""Operations of one terminal held behind a gap; later ones are asked for again."""
+AGENT_SEQUENCE_MAX = 10**11
+"""Largest sequence number of a terminal."""
+AGENT_RANGES_MAX = 64
+"""Gaps told to a terminal at once."""
+AGENTS_AT_ONCE_MAX = 64
+"""Terminals whose operations are carried out at the same time."""
+AGENT_INBOX_MAX = 4096
+"""Payloads of terminals waiting in the switch; beyond it new ones are dropped and counted."""
+AGENT_OUTBOX_MAX = 8192
+"""Payloads to terminals waiting for the broker; beyond it new ones are dropped and counted."""
+AGENT_FINDINGS_KEPT_MAX = 200
+"""Findings about terminals that an operator can list."""
+AGENT_QUEUE_MAX = 10_000
+"""Operations in a terminal's queue; beyond it the terminal takes no more."""
+AGENT_RETRY_S = (2.0, 4.0, 8.0, 15.0, 30.0)
+"""Waits of a terminal before it says again what was not answered; the last one repeats."""
+MQTT_CONNECTIONS_MAX = 8192
+"""Connections open at the broker."""
+MQTT_KEEPALIVE_S = 30
+"""Seconds of silence after which a client of the broker says that it is there."""
+MQTT_RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Waits before a client of ours connects to the broker again; the last one repeats."""
+MQTT_QUEUED_PER_CLIENT_MAX = 1000
+"""Messages that the broker keeps for a client that is away."""
+MQTT_PUBLISHING_MAX = 64
+"""Messages on their way to the broker without its acknowledgement."""
+NOTICE_BATCH_MAX = 256
+"""Transfers read at once for notices."""
+NOTICE_POLL_S = 0.1
+"""Seconds between two looks at what has been decided, while nothing is."""
+NOTICE_PENDING_MAX = 100_000
+"""Transfers without an outcome that the notifier remembers."""
+MEMBERS_ENROLLED_MAX = 10_000
+"""Members whose notices somebody may read."""

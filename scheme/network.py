@@ -9,12 +9,12 @@ from msgspec import Meta, Struct
 
 from scheme.errors import ConfigError
 from scheme.ledger import DALE, NATIONAL
-from scheme.limits import ISO_LINKS_PER_PARTICIPANT_MAX
+from scheme.limits import AGENT_DEVICES_MAX, AGENTS_MAX, ISO_LINKS_PER_PARTICIPANT_MAX
 from scheme.profile import CURRENCIES
 from scheme.wire.tin_json import DEFAULT_VARIANT, WireVariant
 
 KINDS = ("bank", "caja", "coop", "emoney", "sponsor", "acquirer", "load", "test")
-LANES = ("tin", "iso8583")
+LANES = ("tin", "iso8583", "mqtt")
 SINGLE_MESSAGE_LANES: Final = frozenset({"iso8583"})
 """Lanes whose creditors post on the order itself: the reservation goes to disk before it."""
 ISO8583_SPECS: Final = ("ascii-1987", "packed-1987")
@@ -142,15 +142,36 @@ class Participant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return self.base_url if self.simulated else ""
 
 
+class AgentGroup(Struct, frozen=True, forbid_unknown_fields=True):
+    """Field agents of one institution, numbered from 1 (docs/agents.md).
+
+    Attributes:
+        institution: of lane ``mqtt``; its position pays and receives for all of them.
+        agents: how many; devices: terminals of each.
+    """
+
+    institution: str
+    agents: Annotated[int, Meta(ge=1, le=AGENTS_MAX)]
+    devices: Annotated[int, Meta(ge=1, le=AGENT_DEVICES_MAX)] = 1
+
+    def names(self) -> Iterator[str]:
+        """Return the ids of their terminals, ``<institution>-<agent>-<device>``."""
+        for agent in range(1, self.agents + 1):
+            for device in range(1, self.devices + 1):
+                yield f"{self.institution}-{agent:04d}-{device}"
+
+
 class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole ``fleet.toml``.
 
     Attributes:
         seed: seed of the invented customers.
+        agents: field agents.
     """
 
     participant: tuple[Participant, ...]
     seed: int = 970
+    agents: tuple[AgentGroup, ...] = ()
 
     @classmethod
     def parse(cls, text: str, *, origin: str = "fleet.toml") -> Self:
@@ -181,16 +202,19 @@ class Fleet(Struct, frozen=True, forbid_unknown_fields=True):
             seen.add(one.code)
             if one.port and ports.setdefault(one.port, one.code) != one.code:
                 raise ConfigError(f"{where}: port: taken by {ports[one.port]}")
-            for digits in one.iso8583.bins:
-                for other, code in bins.items():
-                    if code != one.code and _are_alike(digits, other):
-                        reason = f"{digits} and {other} of {code} begin the same cards"
-                        raise ConfigError(f"{where}: iso8583.bins: {reason}")
-                bins[digits] = one.code
+            for reason in _clashing_bins(one, bins):
+                raise ConfigError(f"{where}: iso8583.bins: {reason}")
         members = self.by_code()
         for one in self.participant:
             for key, reason in _wrong_sponsor(one, members):
                 raise ConfigError(f"{origin}: participant {one.code!r}: {key}: {reason}")
+        for key, reason in _wrong_agents(self.agents, members):
+            raise ConfigError(f"{origin}: agents: {key}: {reason}")
+
+    def devices(self) -> Iterator[str]:
+        """Return the ids of all terminals of field agents."""
+        for group in self.agents:
+            yield from group.names()
 
     def by_code(self) -> dict[str, Participant]:
         """Return the participants by code."""
@@ -242,6 +266,15 @@ def _wrong_iso8583(one: Participant) -> Iterator[_Fault]:
             yield "iso8583.bins", "six to eight digits each"
 
 
+def _clashing_bins(one: Participant, bins: dict[str, str]) -> Iterator[str]:
+    """Note whose a participant's cards are; return why others have them already."""
+    for digits in one.iso8583.bins:
+        for other, code in bins.items():
+            if code != one.code and _are_alike(digits, other):
+                yield f"{digits} and {other} of {code} begin the same cards"
+        bins[digits] = one.code
+
+
 def _are_alike(digits: str, others: str) -> bool:
     """Tell whether a card may begin with both: then it would be anybody's guess who issued it."""
     return digits.startswith(others) or others.startswith(digits)
@@ -270,6 +303,19 @@ def _wrong_sponsor(one: Participant, members: Mapping[str, Participant]) -> Iter
         for currency in one.currencies:
             if currency not in sponsor.currencies:
                 yield "currencies", f"its sponsor {one.sponsor} holds no position in {currency}"
+
+
+def _wrong_agents(
+    groups: tuple[AgentGroup, ...], members: Mapping[str, Participant]
+) -> Iterator[_Fault]:
+    named: set[str] = set()
+    for group in groups:
+        institution = members.get(group.institution)
+        if institution is None or institution.lane != "mqtt":
+            yield "institution", f'{group.institution}: a participant with lane = "mqtt" is needed'
+        if group.institution in named:
+            yield "institution", f"{group.institution}: declared twice"
+        named.add(group.institution)
 
 
 def _wrong_addresses(one: Participant) -> Iterator[_Fault]:

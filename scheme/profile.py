@@ -344,6 +344,25 @@ class Cash(Struct, frozen=True, forbid_unknown_fields=True):
     code_attempts: Several
 
 
+class AgentRules(Struct, frozen=True, forbid_unknown_fields=True):
+    """What field agents may do (docs/agents.md).
+
+    Attributes:
+        offline_s: how long a terminal may work without the switch.
+        offline_count, offline_minor: what all terminals of an agent may do so in one day.
+        operation_max: largest operation, in minor units by currency.
+        float_minor: what an agent may take in before it pays out or hands in.
+        skew_s: by how much a terminal's clock may be off before an operator is told.
+    """
+
+    offline_s: Wait
+    offline_count: Annotated[int, Meta(ge=0)]
+    offline_minor: dict[str, Minor]
+    operation_max: dict[str, Minor]
+    float_minor: dict[str, Minor]
+    skew_s: Wait
+
+
 class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     """All rules of one scheme. Sources and dates stand beside each value in its file."""
 
@@ -364,6 +383,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     prefund: Prefund
     iso8583: Iso8583Rules
     cash: Cash
+    agents: AgentRules
 
     @classmethod
     def parse(cls, text: str, *, origin: str = "profile") -> Self:
@@ -396,6 +416,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
             "lbtr": self.lbtr,
             "network": self.network,
             "cash": self.cash,
+            "agents": self.agents,
         }
         tables = {
             f"{section}.{name}": table

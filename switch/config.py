@@ -25,6 +25,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tin_port, operator_port, network_port: 0 takes a free one. The last is served where the
             fleet has coops of the network, without TLS on loopback only.
         iso8583_port: likewise, where a participant's lane is ISO 8583; on ``host``.
+        mqtt_host, mqtt_port: the broker of the field agents; port 0: there is none.
+        mqtt_json_mirror: say everything that terminals and switch say once more as JSON.
         token: shared secret that unsigned callers show as ``Authorization: Bearer``.
         tls: serve the TIN port over https with the certificate of the home's ``pki``.
         client_certificates: demand one, of the home's own authority, on that port.
@@ -44,6 +46,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     operator_port: int = 7081
     network_port: int = 7082
     iso8583_port: int = 7083
+    mqtt_host: str = "127.0.0.1"
+    mqtt_port: int = 0
+    mqtt_json_mirror: bool = False
     token: str = ""
     tls: bool = False
     client_certificates: bool = False

@@ -265,4 +265,4 @@ def test_a_reversal_takes_no_secret_along() -> None:
 def test_a_partial_reversal_says_what_stays_paid() -> None:
     fields = reversal_of(asked(), now=NOW, dispensed=5000)
 
-    assert fields["95"] == "000000005000" + "0" * 30
+    assert fields["95"] == "000000005000" + "000000000000C00000000C00000000"

@@ -1,0 +1,330 @@
+"""What field agents and the clearing house say to one another over MQTT: MessagePack arrays.
+
+Every payload is an array that begins with the schema version and the kind of message; nothing in it
+is named, so an operation and its verdict together take fewer than 200 bytes (docs/wire/mqtt.md).
+Amounts are minor units. Moments are whole seconds since the epoch, by the clock of who writes them.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from scheme.errors import MalformedMessage
+from scheme.limits import (
+    AGENT_BATCH_MAX,
+    AGENT_PAYLOAD_BYTES_MAX,
+    AGENT_RANGES_MAX,
+    AGENT_SEQUENCE_MAX,
+)
+
+VERSION: Final = 1
+"""Of the schema; a payload of another one is answered with ``Fault`` and changes nothing."""
+CURRENCIES: Final = ("PEN", "USD")
+"""By their number in an operation."""
+
+_YEAR_9999_S: Final = 253_402_300_799
+Bytes8 = Annotated[bytes, Meta(min_length=8, max_length=8)]
+Sequence = Annotated[int, Meta(ge=1, le=AGENT_SEQUENCE_MAX)]
+Session = Annotated[int, Meta(ge=0, le=2**31)]
+Moment = Annotated[int, Meta(ge=0, le=_YEAR_9999_S)]
+Minor = Annotated[int, Meta(ge=0, le=10**12)]
+Count = Annotated[int, Meta(ge=0, le=AGENT_SEQUENCE_MAX)]
+Text = Annotated[str, Meta(max_length=140)]
+
+
+class Kind(IntEnum):
+    """What an operation does."""
+
+    VOID = 0
+    """Nothing: a sequence number that the terminal has lost or given up."""
+    CASH_IN = 1
+    CASH_OUT = 2
+    CREDIT_PAYMENT = 3
+    """Cash towards a credit that a cooperative granted."""
+    CONTRIBUTION = 4
+    """Cash towards a member's share of a cooperative (aporte)."""
+    TRANSFER = 5
+    """Cash that somebody hands over, to anybody's account or phone."""
+    BALANCE = 6
+    STATEMENT = 7
+
+
+CASH_TAKEN: Final = frozenset((Kind.CASH_IN, Kind.CREDIT_PAYMENT, Kind.CONTRIBUTION, Kind.TRANSFER))
+"""Kinds by which cash comes into the agent's till."""
+MOVES_MONEY: Final = CASH_TAKEN | {Kind.CASH_OUT}
+
+
+class Operation(Struct, frozen=True, gc=False, array_like=True):
+    """One operation of a terminal; device and ``seq`` are its idempotency key.
+
+    Attributes:
+        seq: from 1, without gaps, for the life of the terminal.
+        op_id: eight bytes of chance, which the receipt and both books name it by.
+        minor: 0 where no money moves.
+        currency: number in ``CURRENCIES``.
+        account: CCI of 20 digits, or phone of 9 (cash in and transfers only).
+        entity: participant or directory code of the payee; empty with a CCI.
+        at: when it was made, by the terminal's clock.
+        offline: whether it was made without the switch, on the agent's own risk.
+        mac: first eight bytes of the HMAC-SHA256 of the rest, under the terminal's key.
+    """
+
+    seq: Sequence
+    op_id: Bytes8
+    kind: Annotated[int, Meta(ge=0, le=int(max(Kind)))]
+    minor: Minor
+    currency: Annotated[int, Meta(ge=0, lt=len(CURRENCIES))]
+    account: Annotated[str, Meta(max_length=20)]
+    entity: Annotated[str, Meta(max_length=4)]
+    at: Moment
+    offline: bool
+    mac: Annotated[bytes, Meta(max_length=8)] = b""
+
+
+class Verdict(Struct, frozen=True, gc=False, array_like=True):
+    """What became of one operation, for good.
+
+    Attributes:
+        code: as DE39 has it; ``00`` is applied, everything else refused and without effect.
+        reason: behind the code (``scheme.reasons``), or empty.
+        reference: instructionId or id of the withdrawal, or empty.
+        note: field and rule that was broken, or empty.
+        data: of a balance ``(available, ledger)``; of a statement rows ``(at, minor, text)``.
+    """
+
+    seq: Sequence
+    code: Annotated[str, Meta(min_length=2, max_length=2)]
+    reason: Annotated[str, Meta(max_length=4)] = ""
+    reference: Annotated[str, Meta(max_length=40)] = ""
+    note: Text = ""
+    data: tuple[Any, ...] = ()
+
+
+class Hello(Struct, frozen=True, gc=False, array_like=True, tag=0):
+    """A terminal opens a session; so does everything it says after a silence.
+
+    Attributes:
+        session: the terminal's own counter, larger than ever before.
+        first: its oldest operation without a verdict, or ``next``.
+        next: the sequence number it will use next.
+        now: its clock.
+    """
+
+    session: Session
+    first: Sequence
+    next: Sequence
+    now: Moment
+
+
+class Operations(Struct, frozen=True, gc=False, array_like=True, tag=1):
+    """Operations, in any order, at most ``AGENT_BATCH_MAX``."""
+
+    session: Session
+    operations: Annotated[tuple[Operation, ...], Meta(max_length=AGENT_BATCH_MAX)]
+
+
+class Closing(Struct, frozen=True, gc=False, array_like=True, tag=2):
+    """A digest of the operations ``first`` to ``last``: the terminal's, then the switch's answer.
+
+    Attributes:
+        count: of those with a verdict; total: minor units of the applied ones.
+        xor: of the HMACs of all verdicts in the range.
+    """
+
+    session: Session
+    first: Sequence
+    last: Count
+    count: Count
+    total: Annotated[int, Meta(ge=0)]
+    xor: Bytes8
+
+
+class Items(Struct, frozen=True, gc=False, array_like=True, tag=3):
+    """Verdicts one by one, after digests that differ: ``(seq, HMAC of the verdict)``."""
+
+    session: Session
+    items: tuple[tuple[Sequence, Bytes8], ...]
+
+
+class Welcome(Struct, frozen=True, gc=False, array_like=True, tag=0):
+    """The switch's answer to Hello.
+
+    Attributes:
+        expected: every operation below it is known here.
+        now: the switch's clock.
+        skew: seconds that the terminal's clock is ahead of it.
+        offline_s: how long the terminal may work alone.
+        offline_count, offline_minor: what it may do alone until the next session: its share of
+            what its agent has left today.
+        float_minor: by currency number, what the agent may still take in.
+    """
+
+    session: Session
+    expected: Sequence
+    now: Moment
+    skew: int
+    offline_s: int
+    offline_count: int
+    offline_minor: int
+    float_minor: tuple[int, ...]
+
+
+class Verdicts(Struct, frozen=True, gc=False, array_like=True, tag=1):
+    """Verdicts, in the order of their sequence numbers."""
+
+    session: Session
+    verdicts: Annotated[tuple[Verdict, ...], Meta(max_length=AGENT_BATCH_MAX)]
+
+
+class Agreement(Struct, frozen=True, gc=False, array_like=True, tag=2):
+    """The switch's digest of a range; ``agrees`` ends the session."""
+
+    session: Session
+    first: Sequence
+    last: Count
+    count: Count
+    total: Annotated[int, Meta(ge=0)]
+    xor: Bytes8
+    agrees: bool
+
+
+class Missing(Struct, frozen=True, gc=False, array_like=True, tag=4):
+    """Ranges of sequence numbers that the switch lacks; both ends belong to them."""
+
+    session: Session
+    ranges: Annotated[tuple[tuple[Sequence, Sequence], ...], Meta(max_length=AGENT_RANGES_MAX)]
+
+
+class Fault(Struct, frozen=True, gc=False, array_like=True, tag=9):
+    """Why a payload was not taken: nothing in it has had any effect.
+
+    Attributes:
+        code: ``version``, ``payload``, ``session``, ``unknown`` or ``busy``.
+        text: field and rule, for people.
+    """
+
+    session: Session
+    code: str
+    text: str
+
+
+Up = Hello | Operations | Closing | Items
+Down = Welcome | Verdicts | Agreement | Items | Missing | Fault
+
+
+class _Envelope(Struct, frozen=True, gc=False, array_like=True):
+    version: int
+    message: Raw
+
+
+class WrongVersion(MalformedMessage):
+    """A payload of another schema version."""
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_envelopes: Final = msgspec.msgpack.Decoder(_Envelope)
+_ups: Final[msgspec.msgpack.Decoder[Up]] = msgspec.msgpack.Decoder(Up)
+_downs: Final[msgspec.msgpack.Decoder[Down]] = msgspec.msgpack.Decoder(Down)
+_BY_TAG: Final[Mapping[bool, Mapping[int, type[Struct]]]] = {
+    is_up: {kind.__struct_config__.tag: kind for kind in get_args(union)}
+    for is_up, union in ((True, Up), (False, Down))
+}
+_PATH: Final = re.compile(r" - at `\$((?:\[[0-9.]+\])*)`")
+
+
+def encode(message: Up | Down) -> bytes:
+    """Return a message as it is sent."""
+    return _encode((VERSION, message))
+
+
+def decode_up(payload: bytes) -> Up:
+    """Read what a terminal sent.
+
+    Raises:
+        WrongVersion: of another schema version.
+        MalformedMessage: no such message; names the field and the rule.
+    """
+    raw = _opened(payload)
+    try:
+        return _ups.decode(raw)
+    except msgspec.DecodeError as error:
+        raise _malformed(raw, error, is_up=True) from error
+
+
+def decode_down(payload: bytes) -> Down:
+    """Read what the switch sent; raises as ``decode_up`` does."""
+    raw = _opened(payload)
+    try:
+        return _downs.decode(raw)
+    except msgspec.DecodeError as error:
+        raise _malformed(raw, error, is_up=False) from error
+
+
+def as_json(message: Up | Down) -> bytes:
+    """Return a message as JSON with names, for people; bytes are hex."""
+    named = {"version": VERSION, "message": type(message).__name__, **_named(message)}
+    return msgspec.json.encode(named)
+
+
+def _opened(payload: bytes) -> Raw:
+    if len(payload) > AGENT_PAYLOAD_BYTES_MAX:
+        raise MalformedMessage(f"at most {AGENT_PAYLOAD_BYTES_MAX} bytes", field="root")
+    try:
+        envelope = _envelopes.decode(payload)
+    except msgspec.DecodeError as error:
+        raise MalformedMessage("a MessagePack array: version, message", field="root") from error
+    if envelope.version != VERSION:
+        raise WrongVersion(f"{VERSION}, not {envelope.version}", field="version")
+    return envelope.message
+
+
+def _malformed(raw: Raw, error: msgspec.DecodeError, *, is_up: bool) -> MalformedMessage:
+    """Say a decoder's complaint with the names that the page has for what it numbers."""
+    text = str(error)
+    found = _PATH.search(text)
+    rule = text if found is None else text[: found.start()]
+    steps = [] if found is None else re.findall(r"[0-9.]+", found.group(1))
+    try:
+        tag = msgspec.msgpack.decode(raw, type=list[Any])[0]
+    except (msgspec.DecodeError, IndexError):
+        return MalformedMessage("cut short, or no MessagePack", field="root")
+    kind = _BY_TAG[is_up].get(tag) if isinstance(tag, int) else None
+    if kind is None:
+        known = ", ".join(str(one) for one in sorted(_BY_TAG[is_up]))
+        return MalformedMessage(f"one of {known}", field="message")
+    return MalformedMessage(rule, field=_spelt(kind, steps))
+
+
+def _spelt(kind: Any, steps: list[str]) -> str:
+    """Return a path of numbers with the names of the fields they stand for."""
+    parts: list[str] = []
+    for step in steps:
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            names = kind.__struct_fields__
+            place = int(step) - (kind.__struct_config__.tag is not None)
+            if not 0 <= place < len(names):
+                break
+            parts.append(names[place])
+            kind = get_type_hints(kind)[names[place]]
+        else:
+            parts.append(step)
+            kind = next(iter(get_args(kind)), None) if get_origin(kind) is tuple else None
+    return ".".join(parts) or "root"
+
+
+def _named(message: Struct) -> dict[str, Any]:
+    return {name: _plain(getattr(message, name)) for name in message.__struct_fields__}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Struct):
+        return _named(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value
