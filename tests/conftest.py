@@ -13,8 +13,16 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+"""Servers are not in every user's path."""
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = {"needs_curl": "curl", "needs_openssl": "openssl", "needs_taskset": "taskset"}
+TOOLS = {
+    "needs_curl": "curl",
+    "needs_mosquitto": "mosquitto",
+    "needs_mosquitto_sub": "mosquitto_sub",
+    "needs_openssl": "openssl",
+    "needs_taskset": "taskset",
+}
 
 # The same examples in every run, and none judged by its time; `make soak` explores.
 settings.register_profile("tests", deadline=None, derandomize=True)
@@ -32,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark, tool in TOOLS.items():
-        if item.get_closest_marker(mark) is not None and shutil.which(tool) is None:
+        if item.get_closest_marker(mark) is not None and shutil.which(tool, path=PATH) is None:
             pytest.skip(f"this machine has no {tool}")
 
 
