@@ -41,7 +41,9 @@ def write_fleet(
         for one in fleet.participant
         if one.lane in lanes
     )
-    changed_fleet = replace(fleet, participant=changed)
+    kept = {one.code for one in changed}
+    agents = tuple(group for group in fleet.agents if group.institution in kept)
+    changed_fleet = replace(fleet, participant=changed, agents=agents)
     write_participants(path, changed_fleet)
     return changed_fleet
 
@@ -49,9 +51,10 @@ def write_fleet(
 def write_participants(path: Path, fleet: Fleet) -> None:
     """Write a fleet as it is."""
     text = f"seed = {fleet.seed}\n"
-    for one in fleet.participant:
-        members = msgspec.to_builtins(one).items()
-        text += "\n[[participant]]\n" + "".join(f"{n} = {toml_value(v)}\n" for n, v in members)
+    for table, entries in (("participant", fleet.participant), ("agents", fleet.agents)):
+        for one in entries:
+            members = msgspec.to_builtins(one).items()
+            text += f"\n[[{table}]]\n" + "".join(f"{n} = {toml_value(v)}\n" for n, v in members)
     path.write_text(text)
 
 
