@@ -41,7 +41,7 @@ class WithdrawalRow(Struct, frozen=True, kw_only=True):
 
     Attributes:
         dispensed: what the machine gave out, as far as it has not said otherwise.
-        card, phone: masked; one of the two.
+        card, phone, account: masked; of a withdrawal by code phone and account, else one of them.
     """
 
     transfer_id: str
@@ -55,6 +55,7 @@ class WithdrawalRow(Struct, frozen=True, kw_only=True):
     machine: str = ""
     card: str | None = None
     phone: str | None = None
+    account: str | None = None
     response_code: str | None = None
     reason_code: str | None = None
     rule: str = ""

@@ -51,6 +51,7 @@ _OPERATIONS: Final[Mapping[str, str]] = {
     "21": N_("deposit"),
     "31": N_("balance"),
     "33": N_("verification"),
+    "38": N_("mini-statement"),
     "40": N_("transfer"),
 }
 _NETWORK: Final[Mapping[str, str]] = {

@@ -92,6 +92,7 @@ TAGS: Final[Mapping[str, Mapping[str, str]]] = {
         "06": N_("Debtor's institution"),
         "07": N_("Notice"),
         "08": N_("Text of the notice"),
+        "20": N_("Last movements"),
     },
 }
 _ACCOUNTS: Final = frozenset({"102", "103"})

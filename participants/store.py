@@ -32,6 +32,7 @@ from participants.core.book import (
 )
 from participants.core.payment import Spent
 from participants.core.session import Fact
+from participants.account_rows import account_rows
 from participants.recount import recount
 from runtime.group_commit import GroupCommit, open_durable
 from runtime.sqlite_file import check_whole, not_usable
@@ -279,6 +280,15 @@ class SqliteBooks:
         """Return a request of the ISO 8583 lane, as it is on disk."""
         row = self._reader.execute(_GET_LANE, (participant, key)).fetchone()
         return None if row is None else LaneRequest(**dict(zip(_LANE, row, strict=True)))
+
+    async def account_movements(self, participant: str, cci: str, most: int) -> list[Movement]:
+        """Return what moved an account's balance, youngest first; a thread looks for it.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        rows = await asyncio.to_thread(account_rows, self._path, participant, cci, most)
+        return [_movement(row) for row in rows]
 
     def debit_by_key(self, participant: str, key: str) -> DebitOrder | None:
         """Return the order made under an Idempotency-Key, as it is on disk."""

@@ -1,4 +1,4 @@
-"""Cash at machines: an issuer pays the institution whose machine gives the cash out.
+"""Cash at machines and field agents: an issuer pays the institution whose machine gives the cash out.
 
 The money is held, on disk with the exact request, before the issuer is asked, as its core posts
 on the request itself. What is told to the machine is on disk before. A machine that gave nothing
@@ -14,7 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from scheme.clock import Clock, to_ms, wire_date_time
-from scheme.errors import NoAnswer, NotConnected
+from scheme.errors import NotConnected
 from scheme.ledger import Account, Command, Duplicate, Entry, Post, Result, Short
 from scheme.masking import mask_card
 from scheme.money import CURRENCY_BY_CODE
@@ -22,8 +22,9 @@ from scheme.network import Participant
 from scheme.profile import Profile
 from scheme.reasons import ReasonCode
 from scheme.wire.iso8583_spec import Fields
-from switch.cash_asking import CashFlight, ask_in_time
+from switch.cash_asking import CashFlight
 from switch.cash_codes import CodeBook
+from switch.cash_enquiries import CashEnquiries
 from switch.cash_ports import AccountOf, CashStore, Cores
 from switch.cash_reversals import CashReversals
 from switch.core import cash_rules as rules
@@ -41,19 +42,18 @@ from switch.core.cash import (
 )
 from switch.core.cash_codes import Code, CodeRefusal
 from switch.core.cash_messages import (
-    ANSWER,
     WITHDRAWAL,
     CashOrder,
     issuer_of,
+    keeper_of,
     malformed,
     other_money,
     read_order,
-    reason_named,
     request_to_issuer,
     without_pin,
 )
 from switch.core.cash_outcome import CLEARING_HOUSE, ended, refusal, reservation, told
-from switch.core.iso8583_codes import APPROVED, UNABLE_TO_LOCATE, reason_of
+from switch.core.iso8583_codes import APPROVED, UNABLE_TO_LOCATE
 from switch.core.iso8583_requests import original_key_of
 from switch.core.records import is_cash, unpack_tombstone
 from switch.core.sessions import NetworkState
@@ -66,7 +66,7 @@ log = structlog.get_logger()
 
 
 class Cash:
-    """Withdrawals, balances, and what machines take back.
+    """Withdrawals, enquiries, and what machines take back.
 
     Args:
         cores: the issuers' cores.
@@ -120,6 +120,9 @@ class Cash:
             clock=clock,
             account_of=account_of,
             random_bytes=random_bytes,
+        )
+        self._enquiries = CashEnquiries(
+            cores=cores, fleet=fleet, clock=clock, state=state, wait=self._wait
         )
         self._reversals = CashReversals(
             ledger=ledger,
@@ -222,7 +225,9 @@ class Cash:
             code = found
             record = replace(record, issuer=code.issuer, account=code.account)
         issuer = self._fleet.get(record.issuer)
-        refused = rules.issuer_fits(issuer, acquirer, order.currency, self._state())
+        refused = rules.issuer_fits(
+            issuer, acquirer, order.currency, self._state(), named_by=order.named_by
+        )
         if refused is not None:
             return await self._refuse(record, refused, order)
         try:
@@ -241,6 +246,8 @@ class Cash:
     def _opened(self, acquirer: Participant, order: CashOrder, now: datetime) -> CashRecord:
         """Return a withdrawal as it begins, with its issuer and account if they can be told."""
         issuer = issuer_of(order.card, self._fleet) if order.card else None
+        if order.account:
+            issuer = keeper_of(order.account, self._fleet)
         return CashRecord(
             transfer_id=cash_id(acquirer.code, order.key, *wire_date_time(now)),
             key=order.key,
@@ -248,7 +255,7 @@ class Cash:
             acquirer=acquirer.code,
             issuer="" if issuer is None else issuer.code,
             # The whole number is only in the exact request, which an undoing is made from.
-            account=mask_card(order.card),
+            account=order.account or mask_card(order.card),
             phone=order.phone,
             machine=order.machine.strip(),
             amount=order.amount,
@@ -258,9 +265,13 @@ class Cash:
 
     def _unfit(self, acquirer: Participant, order: CashOrder) -> CashAnswer | None:
         """Refuse what any issuer's would be refused for; codes later, as they cost attempts."""
-        return rules.acquirer_operates(acquirer.code, self._state()) or rules.amount_fits(
-            order.amount, order.currency, self._profile.cash
-        )
+        refused = rules.acquirer_operates(acquirer.code, self._state())
+        if refused is not None:
+            return refused
+        if order.account:
+            agents = self._profile.agents
+            return rules.agent_amount_fits(order.amount, order.currency, agents)
+        return rules.amount_fits(order.amount, order.currency, self._profile.cash)
 
     async def _refuse(
         self,
@@ -306,7 +317,7 @@ class Cash:
             acquirer.code,
             transfer_id=record.transfer_id,
             phone=record.phone,
-            account=record.account,
+            account=record.account if record.names_account else "",
         )
         prepared = self._cores.prepare(issuer.code, request)
         dates = [one.settlement_date for one in windows.values()]
@@ -438,43 +449,15 @@ class Cash:
         await self._ledger.apply((refusal(record, CashState.TOMBSTONE),))
         return record.answer
 
-    # --- balances
+    # --- enquiries
 
-    async def balance(self, acquirer: Participant, fields: Fields) -> CashAnswer:
-        """Return what an issuer says of a card's balance; it is neither kept nor repeated."""
-        currency = CURRENCY_BY_CODE.get(fields.get("49", ""))
-        if not fields.get("2") or currency is None:
-            return malformed("DE2 and DE49: a card, and 604 or 840")
-        issuer, state = issuer_of(fields["2"], self._fleet), self._state()
-        refused = rules.acquirer_operates(acquirer.code, state)
-        refused = refused or rules.issuer_fits(issuer, acquirer, currency, state)
-        if refused is not None:
-            return refused
-        assert issuer is not None, "an unknown one does not fit"
-        try:
-            prepared = self._cores.prepare(issuer.code, request_to_issuer(fields, acquirer.code))
-            answer = await ask_in_time(self._cores, issuer.code, prepared, self._clock, self._wait)
-        except NotConnected:
-            return rules.UNREACHABLE
-        except NoAnswer:
-            return rules.SILENT
-        return _balance(answer, issuer.code)
+    async def enquire(self, acquirer: Participant, fields: Fields) -> CashAnswer:
+        """Return what an issuer says of a balance or of last movements."""
+        return await self._enquiries.ask(acquirer, fields)
 
 
 def _not_the_originals(element: str, subject: str = "") -> CashAnswer:
     return replace(malformed(f"{element}: not the original's"), subject=subject)
-
-
-def _balance(answer: Fields, issuer: str) -> CashAnswer:
-    code = answer.get("39", "") if answer["t"] == ANSWER else ""
-    if code == APPROVED:
-        extra = {"54": answer["54"]} if "54" in answer else {}
-        return CashAnswer(response_code=code, auth=answer.get("38", "").strip(), extra=extra)
-    if not code:
-        return rules.SILENT
-    reason = reason_of(code, reason_named(answer))
-    rule = f"DE39: refused by the issuer {issuer}"
-    return CashAnswer(response_code=code, reason=reason, rule=rule)
 
 
 def _wrong_code(wrong: CodeRefusal) -> CashAnswer:

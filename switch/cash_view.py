@@ -30,15 +30,16 @@ def cash_view(row: TransferRow, undispensed: int) -> dict[str, Any]:
         undispensed: minor units that went back because the machine did not give them out.
     """
     record, state = unpack_cash(row.record), CashState(row.state)
+    is_by_card = bool(record.account) and not record.names_account
     return {
         "transfer_id": record.transfer_id,
         "state": state,
         "issuer": record.issuer,
         "acquirer": record.acquirer,
         "machine": record.machine,
-        "card": None if record.phone or not record.account else mask_card(record.account),
+        "card": mask_card(record.account) if is_by_card else None,
         "phone": mask_phone(record.phone) if record.phone else None,
-        "account": mask_cci(record.account) if record.phone and record.account else None,
+        "account": mask_cci(record.account) if record.names_account else None,
         "amount": record.amount,
         "dispensed": record.amount - undispensed if state in POSTED else 0,
         "currency": record.currency,

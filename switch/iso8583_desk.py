@@ -43,6 +43,7 @@ from switch.core.iso8583_codes import (
 from switch.core.iso8583_orders import binding_of, check_payee, order_of, query_of
 from switch.core.iso8583_requests import (
     BALANCE,
+    STATEMENT,
     VERIFICATION,
     WITHDRAWAL,
     TransferRequest,
@@ -103,8 +104,8 @@ class CashDesk(Protocol):
     async def withdraw(self, acquirer: Participant, fields: Fields) -> CashAnswer:
         """Return the answer to a withdrawal, or to its repeat."""
 
-    async def balance(self, acquirer: Participant, fields: Fields) -> CashAnswer:
-        """Return the answer to a balance enquiry."""
+    async def enquire(self, acquirer: Participant, fields: Fields) -> CashAnswer:
+        """Return the answer to who asks for a balance or the last movements."""
 
     async def reverse(self, acquirer: Participant, fields: Fields) -> CashAnswer | None:
         """Return the answer to the reversal of a withdrawal; None if it is of none."""
@@ -184,8 +185,8 @@ class Iso8583Desk:
             return await self._reverse(participant, fields)
         if kind == WITHDRAWAL:
             return answer_to(fields, _told_of_cash(await self._cash.withdraw(participant, fields)))
-        if kind == BALANCE:
-            return answer_to(fields, _told_of_cash(await self._cash.balance(participant, fields)))
+        if kind in {BALANCE, STATEMENT}:
+            return answer_to(fields, _told_of_cash(await self._cash.enquire(participant, fields)))
         request = read_request(fields, participant)
         if kind == VERIFICATION:
             av4, answer = await self._query(request)

@@ -71,7 +71,7 @@ def _of_cash(record: bytes) -> Movement:
     return Movement(
         instruction_id=cash.transfer_id,
         # A card's number is nobody else's business; a CCI is in every file.
-        debtor_account=cash.account if cash.phone else mask_card(cash.account),
+        debtor_account=cash.account if cash.names_account else mask_card(cash.account),
         creditor_account="",
         debtor_agent=cash.issuer,
         creditor_agent=cash.acquirer,

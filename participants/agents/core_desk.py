@@ -78,6 +78,9 @@ class CoreDesk:
                 return await self._credit(fields)
             case iso.WITHDRAWAL:
                 return await self._withdraw(fields)
+            case iso.STATEMENT:
+                await self._own.pause()
+                return LaneReply(await self._withdrawals.statement(fields))
             case _:
                 # The table of what is mandatory lets nothing else through: a balance.
                 await self._own.pause()

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from participants.agents.institution import Institution
 from participants.agents.ports import Line
-from participants.agents.withdrawals import CASH, CASH_RETURN, booked
+from participants.agents.withdrawals import booked
 from participants.core import cash
 from participants.core import iso8583_wording as iso
 from participants.core.book import (
@@ -28,6 +28,7 @@ from participants.core.book import (
     Role,
 )
 from participants.core.cash import CashResult, CashWish
+from participants.core.iso8583_statement import CASH, CASH_RETURN
 from scheme import cci
 from scheme.clock import to_ms
 from scheme.errors import NotConnected, PeerError

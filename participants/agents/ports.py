@@ -3,7 +3,15 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from participants.core.book import Change, CreditOrder, DebitOrder, LaneRequest, RailPayment, Role
+from participants.core.book import (
+    Change,
+    CreditOrder,
+    DebitOrder,
+    LaneRequest,
+    Movement,
+    RailPayment,
+    Role,
+)
 from participants.core.qr_reading import QrReading, QrRefused
 from participants.core.replies import LaneReply
 from scheme.messages import Message
@@ -45,6 +53,9 @@ class Books(Protocol):
 
     def lane_request(self, participant: str, key: str) -> LaneRequest | None:
         """Return a request of the ISO 8583 lane, as it is on disk."""
+
+    async def account_movements(self, participant: str, cci: str, most: int) -> list[Movement]:
+        """Return what moved an account's balance, youngest first, as it is on disk."""
 
     def debit_by_key(self, participant: str, key: str) -> DebitOrder | None:
         """Return the order made under an Idempotency-Key, as it is on disk."""

@@ -1,4 +1,4 @@
-"""Cash of an institution's members at other institutions' machines: debits and what comes back.
+"""Cash of an institution's members at others' machines and agents: debits and what comes back.
 
 A withdrawal is one row of the book, and what was not dispensed another, in the opposite direction
 and under the same id: each can be there once.
@@ -21,14 +21,14 @@ from participants.core.book import (
     Role,
     balance_of,
 )
+from participants.core.iso8583_statement import CASH, CASH_RETURN, row_of
 from scheme.clock import to_ms
 from scheme.reasons import ReasonCode
 from scheme.wire.iso8583_spec import Fields
+from scheme.wire.iso8583_statement import ROWS_MAX, STATEMENT_TAG, encode_statement
 
 log = structlog.get_logger()
 
-CASH: Final = "cash"
-CASH_RETURN: Final = "cash-return"
 _PHONE_TAG: Final = "31"
 
 
@@ -125,6 +125,21 @@ class Withdrawals:
         assert account is not None
         told = iso.account_amount(fields["49"], account.available)
         return iso.answer_to(fields, iso.APPROVED, more={"54": told})
+
+    async def statement(self, fields: Fields) -> Fields:
+        """Answer what moved a member's balance last."""
+        own, account = self._own, self._member(fields)
+        reason = incoming.cash_refusal(account, fields.get("49", ""), 1)
+        if reason is not None:
+            return iso.refusal_of(fields, reason)
+        assert account is not None
+        # What is decided is told, so it has to be there to be read.
+        await own.books.synced()
+        found = await own.books.account_movements(own.code, account.cci, ROWS_MAX)
+        told = encode_statement(map(row_of, found))
+        return iso.answer_to(
+            fields, iso.APPROVED, more={"62": iso.tagged({STATEMENT_TAG: told})} if told else {}
+        )
 
     def stored(self, payment: RailPayment | None) -> None:
         """Forget a payment that is on disk: it is read there."""

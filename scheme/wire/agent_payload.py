@@ -1,8 +1,9 @@
 """What field agents and the clearing house say to one another over MQTT: MessagePack arrays.
 
-Every payload is an array that begins with the schema version and the kind of message; nothing in it
-is named, so an operation and its verdict together take fewer than 200 bytes (docs/wire/mqtt.md).
-Amounts are minor units. Moments are whole seconds since the epoch, by the clock of who writes them.
+Every payload is ``[version, [type, field, field ...]]``; nothing in it is named, so an operation
+and its verdict together take fewer than 200 bytes (docs/wire/mqtt.md). Elements that a newer writer
+adds at the end of an array are passed over. Amounts are minor units. Moments are whole seconds
+since the epoch, by the clock of who writes them.
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Raw, Struct
+from msgspec.structs import replace
 
 from scheme.errors import MalformedMessage
 from scheme.limits import (
@@ -26,6 +28,8 @@ VERSION: Final = 1
 CURRENCIES: Final = ("PEN", "USD")
 """By their number in an operation."""
 
+AGENT_DATA_MAX: Final = 20
+"""Amounts, or rows of a statement, in one verdict: it fits a payload whatever is in it."""
 _YEAR_9999_S: Final = 253_402_300_799
 Bytes8 = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Sequence = Annotated[int, Meta(ge=1, le=AGENT_SEQUENCE_MAX)]
@@ -33,6 +37,7 @@ Session = Annotated[int, Meta(ge=0, le=2**31)]
 Moment = Annotated[int, Meta(ge=0, le=_YEAR_9999_S)]
 Minor = Annotated[int, Meta(ge=0, le=10**12)]
 Count = Annotated[int, Meta(ge=0, le=AGENT_SEQUENCE_MAX)]
+Signed = Annotated[int, Meta(ge=-(10**12), le=10**12)]
 Text = Annotated[str, Meta(max_length=140)]
 
 
@@ -85,6 +90,14 @@ class Operation(Struct, frozen=True, gc=False, array_like=True):
     mac: Annotated[bytes, Meta(max_length=8)] = b""
 
 
+class Row(Struct, frozen=True, gc=False, array_like=True):
+    """One line of a statement: when, by how much the account rose, and what it was."""
+
+    at: Moment
+    minor: Signed
+    text: Annotated[str, Meta(max_length=40)]
+
+
 class Verdict(Struct, frozen=True, gc=False, array_like=True):
     """What became of one operation, for good.
 
@@ -93,7 +106,7 @@ class Verdict(Struct, frozen=True, gc=False, array_like=True):
         reason: behind the code (``scheme.reasons``), or empty.
         reference: instructionId or id of the withdrawal, or empty.
         note: field and rule that was broken, or empty.
-        data: of a balance ``(available, ledger)``; of a statement rows ``(at, minor, text)``.
+        data: of a balance ``(available, ledger)``; of a statement its rows, the newest first.
     """
 
     seq: Sequence
@@ -101,7 +114,8 @@ class Verdict(Struct, frozen=True, gc=False, array_like=True):
     reason: Annotated[str, Meta(max_length=4)] = ""
     reference: Annotated[str, Meta(max_length=40)] = ""
     note: Text = ""
-    data: tuple[Any, ...] = ()
+    # A bound of the number, beside another type, is what msgspec 0.22 reads from the wrong place.
+    data: Annotated[tuple[int | Row, ...], Meta(max_length=AGENT_DATA_MAX)] = ()
 
 
 class Hello(Struct, frozen=True, gc=False, array_like=True, tag=0):
@@ -144,7 +158,10 @@ class Closing(Struct, frozen=True, gc=False, array_like=True, tag=2):
 
 
 class Items(Struct, frozen=True, gc=False, array_like=True, tag=3):
-    """Verdicts one by one, after digests that differ: ``(seq, HMAC of the verdict)``."""
+    """Verdicts one by one, after digests that differ: ``(seq, HMAC of the verdict)``.
+
+    As many as a payload can hold; ``payloads`` makes several of a longer list.
+    """
 
     session: Session
     items: tuple[tuple[Sequence, Bytes8], ...]
@@ -158,8 +175,8 @@ class Welcome(Struct, frozen=True, gc=False, array_like=True, tag=0):
         now: the switch's clock.
         skew: seconds that the terminal's clock is ahead of it.
         offline_s: how long the terminal may work alone.
-        offline_count, offline_minor: what it may do alone until the next session: its share of
-            what its agent has left today.
+        offline_count: operations it may make alone until the next session, its share of what its
+            agent has left today; offline_minor: their amount, by currency number.
         float_minor: by currency number, what the agent may still take in.
     """
 
@@ -169,7 +186,7 @@ class Welcome(Struct, frozen=True, gc=False, array_like=True, tag=0):
     skew: int
     offline_s: int
     offline_count: int
-    offline_minor: int
+    offline_minor: tuple[int, ...]
     float_minor: tuple[int, ...]
 
 
@@ -208,8 +225,16 @@ class Fault(Struct, frozen=True, gc=False, array_like=True, tag=9):
     """
 
     session: Session
-    code: str
-    text: str
+    code: Annotated[str, Meta(max_length=16)]
+    text: Text
+
+
+class Presence(Struct, frozen=True, gc=False, array_like=True):
+    """The retained state of a terminal, and its last will: whether it is there, and since when."""
+
+    version: int
+    online: Annotated[int, Meta(ge=0, le=1)]
+    at: Moment
 
 
 Up = Hello | Operations | Closing | Items
@@ -221,24 +246,45 @@ class _Envelope(Struct, frozen=True, gc=False, array_like=True):
     message: Raw
 
 
+class _Tagged(Struct, frozen=True, gc=False, array_like=True):
+    tag: int
+
+
 class WrongVersion(MalformedMessage):
     """A payload of another schema version."""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _envelopes: Final = msgspec.msgpack.Decoder(_Envelope)
+_tags: Final = msgspec.msgpack.Decoder(_Tagged)
+_presences: Final = msgspec.msgpack.Decoder(Presence)
 _ups: Final[msgspec.msgpack.Decoder[Up]] = msgspec.msgpack.Decoder(Up)
 _downs: Final[msgspec.msgpack.Decoder[Down]] = msgspec.msgpack.Decoder(Down)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder says of bytes that break a rule, are no text, or nest without end."""
 _BY_TAG: Final[Mapping[bool, Mapping[int, type[Struct]]]] = {
     is_up: {kind.__struct_config__.tag: kind for kind in get_args(union)}
     for is_up, union in ((True, Up), (False, Down))
 }
 _PATH: Final = re.compile(r" - at `\$((?:\[[0-9.]+\])*)`")
+_TOO_SHORT: Final = re.compile(r"at least length \d+, got (\d+)")
 
 
 def encode(message: Up | Down) -> bytes:
     """Return a message as it is sent."""
     return _encode((VERSION, message))
+
+
+def payloads(message: Operations | Verdicts | Items) -> tuple[bytes, ...]:
+    """Return a list as it is sent: in as many payloads as its length and its bytes ask for."""
+    whole = _listed(message)
+    sent = encode(message)
+    too_many = not isinstance(message, Items) and len(whole) > AGENT_BATCH_MAX
+    if len(whole) < 2 or not (too_many or len(sent) > AGENT_PAYLOAD_BYTES_MAX):
+        return (sent,)
+    middle = len(whole) // 2
+    halves = (whole[:middle], whole[middle:])
+    return tuple(one for half in halves for one in payloads(_with(message, half)))
 
 
 def decode_up(payload: bytes) -> Up:
@@ -251,7 +297,7 @@ def decode_up(payload: bytes) -> Up:
     raw = _opened(payload)
     try:
         return _ups.decode(raw)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise _malformed(raw, error, is_up=True) from error
 
 
@@ -260,8 +306,24 @@ def decode_down(payload: bytes) -> Down:
     raw = _opened(payload)
     try:
         return _downs.decode(raw)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise _malformed(raw, error, is_up=False) from error
+
+
+def encode_presence(*, online: bool, at: int) -> bytes:
+    """Return what a terminal keeps in its state, and leaves as its last will."""
+    return _encode(Presence(VERSION, int(online), at))
+
+
+def decode_presence(payload: bytes) -> Presence:
+    """Read a terminal's state; raises as ``decode_up`` does."""
+    try:
+        presence = _presences.decode(payload)
+    except _UNREADABLE as error:
+        raise MalformedMessage("an array: version, online, at", field="state") from error
+    if presence.version != VERSION:
+        raise WrongVersion(f"{VERSION}, not {presence.version}", field="version")
+    return presence
 
 
 def as_json(message: Up | Down) -> bytes:
@@ -270,50 +332,67 @@ def as_json(message: Up | Down) -> bytes:
     return msgspec.json.encode(named)
 
 
+def _listed(message: Operations | Verdicts | Items) -> tuple[Any, ...]:
+    return tuple(getattr(message, message.__struct_fields__[-1]))
+
+
+def _with(message: Operations | Verdicts | Items, some: tuple[Any, ...]) -> Any:
+    return replace(message, **{message.__struct_fields__[-1]: some})
+
+
 def _opened(payload: bytes) -> Raw:
     if len(payload) > AGENT_PAYLOAD_BYTES_MAX:
         raise MalformedMessage(f"at most {AGENT_PAYLOAD_BYTES_MAX} bytes", field="root")
     try:
         envelope = _envelopes.decode(payload)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise MalformedMessage("a MessagePack array: version, message", field="root") from error
     if envelope.version != VERSION:
         raise WrongVersion(f"{VERSION}, not {envelope.version}", field="version")
     return envelope.message
 
 
-def _malformed(raw: Raw, error: msgspec.DecodeError, *, is_up: bool) -> MalformedMessage:
+def _malformed(raw: Raw, error: Exception, *, is_up: bool) -> MalformedMessage:
     """Say a decoder's complaint with the names that the page has for what it numbers."""
-    text = str(error)
+    try:
+        tag = _tags.decode(raw).tag
+    except _UNREADABLE:
+        return MalformedMessage("an array that begins with its type, a number", field="message")
+    kind = _BY_TAG[is_up].get(tag)
+    if kind is None:
+        known = ", ".join(str(one) for one in sorted(_BY_TAG[is_up]))
+        return MalformedMessage(f"one of the types {known}", field="message")
+    if not isinstance(error, msgspec.DecodeError):
+        return MalformedMessage("UTF-8 in every text, and no endless nesting", field=kind.__name__)
+    return _explained(kind, str(error))
+
+
+def _explained(kind: type[Struct], text: str) -> MalformedMessage:
     found = _PATH.search(text)
     rule = text if found is None else text[: found.start()]
     steps = [] if found is None else re.findall(r"[0-9.]+", found.group(1))
-    try:
-        tag = msgspec.msgpack.decode(raw, type=list[Any])[0]
-    except (msgspec.DecodeError, IndexError):
-        return MalformedMessage("cut short, or no MessagePack", field="root")
-    kind = _BY_TAG[is_up].get(tag) if isinstance(tag, int) else None
-    if kind is None:
-        known = ", ".join(str(one) for one in sorted(_BY_TAG[is_up]))
-        return MalformedMessage(f"one of {known}", field="message")
-    return MalformedMessage(rule, field=_spelt(kind, steps))
+    parts, inner = _spelt(kind, steps)
+    short = _TOO_SHORT.search(rule)
+    if short and inner is not None:
+        # Which element is the first that lacks tells more than how many there are.
+        place = int(short.group(1)) - (inner.__struct_config__.tag is not None)
+        parts, rule = [*parts, inner.__struct_fields__[place]], "missing"
+    return MalformedMessage(rule, field=".".join(parts) or kind.__name__)
 
 
-def _spelt(kind: Any, steps: list[str]) -> str:
-    """Return a path of numbers with the names of the fields they stand for."""
+def _spelt(kind: Any, steps: list[str]) -> tuple[list[str], type[Struct] | None]:
+    """Return a path of numbers as the fields they stand for, and the Struct that it ends in."""
     parts: list[str] = []
     for step in steps:
         if isinstance(kind, type) and issubclass(kind, Struct):
-            names = kind.__struct_fields__
+            # The first element of a message is its type.
             place = int(step) - (kind.__struct_config__.tag is not None)
-            if not 0 <= place < len(names):
-                break
-            parts.append(names[place])
-            kind = get_type_hints(kind)[names[place]]
+            parts.append(kind.__struct_fields__[place])
+            kind = get_type_hints(kind)[parts[-1]]
         else:
             parts.append(step)
             kind = next(iter(get_args(kind)), None) if get_origin(kind) is tuple else None
-    return ".".join(parts) or "root"
+    return parts, kind if isinstance(kind, type) and issubclass(kind, Struct) else None
 
 
 def _named(message: Struct) -> dict[str, Any]:

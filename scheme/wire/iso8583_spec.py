@@ -130,6 +130,7 @@ TRANSACTIONS: Final[Mapping[str, str]] = {
     "21": "cash deposit",
     "31": "balance",
     "33": "account verification",
+    "38": "mini-statement",
     "40": "transfer",
 }
 """What is asked for, by the first two digits of DE3."""
@@ -163,6 +164,7 @@ _REQUESTS: Final[Mapping[str, Mandatory]] = {
     "21": Mandatory((*_ASKED, *_MONEY), ("48", "103")),
     "31": Mandatory((*_ASKED, "49"), ("2", "48", "102")),
     "33": Mandatory(_ASKED, ("48", "103")),
+    "38": Mandatory((*_ASKED, "49"), ("2", "48", "102")),
     "40": Mandatory((*_ASKED, *_MONEY, "102"), ("48", "103")),
 }
 _ANSWER: Final = Mandatory((*_MATCHED, "39"))

@@ -17,6 +17,7 @@ from typing import Final, assert_never
 import msgspec
 from msgspec import Struct
 
+from scheme.cci import is_well_formed
 from scheme.errors import IllegalEvent
 from scheme.ledger import DALE, Entry
 from scheme.network import Participant
@@ -164,7 +165,8 @@ class CashRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
     Attributes:
         content: digest of what moves money, to tell a repeat from another withdrawal.
         acquirer: whose machine it is; issuer: who pays; empty where it could not be told.
-        account: card number, masked, or the CCI that a one-time code was bound to.
+        account: card number, masked, or the CCI: that a one-time code was bound to, or that a field
+            agent named.
         phone: of a withdrawal by code; empty of one by card.
         machine: DE41.
         amount: minor units.
@@ -196,6 +198,12 @@ class CashRecord(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
     auth: str = ""
     decided_by: str = ""
     decided_ms: int = 0
+
+    @property
+    def names_account(self) -> bool:
+        """Whether its issuer is told the account, and not a card whose account it knows."""
+        # A card's number is shorter, and masked.
+        return bool(self.account) and (bool(self.phone) or is_well_formed(self.account))
 
     @property
     def answer(self) -> CashAnswer:

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from scheme.cci import is_well_formed, participant_of
 from scheme.errors import MalformedMessage
 from scheme.money import CURRENCY_BY_CODE
 from scheme.network import Participant
@@ -23,6 +24,8 @@ from switch.core.iso8583_requests import key_of
 
 WITHDRAWAL: Final = "01"
 """First digits of DE3."""
+AGENTS_LANE: Final = "mqtt"
+"""Lane of the institutions whose field agents identify a member, who then needs no card."""
 ANSWER: Final = "0210"
 PIN_BLOCK: Final = "52"
 _CODE_TAG: Final = "30"
@@ -43,6 +46,7 @@ class CashOrder(Struct, frozen=True, gc=False):
     Attributes:
         content: digest of what moves money, the code left out.
         card: number, or empty; phone and code: of a withdrawal without a card, or empty.
+        account: CCI, of a withdrawal at a field agent; else empty.
         amount: minor units.
     """
 
@@ -54,6 +58,31 @@ class CashOrder(Struct, frozen=True, gc=False):
     amount: int
     currency: str
     machine: str
+    account: str = ""
+
+    @property
+    def named_by(self) -> str:
+        """Which element tells its issuer."""
+        return "DE102" if self.account else "DE2"
+
+
+def account_named(fields: Fields, acquirer: Participant) -> str:
+    """Return the account that a field agent names in DE102, or nothing.
+
+    From all others DE102 is not looked at: a machine has no way to know whose account it is.
+
+    Raises:
+        MalformedMessage: it is none, or a card or a phone is there too.
+    """
+    account = fields.get("102", "").strip()
+    if acquirer.lane != AGENTS_LANE or not account:
+        return ""
+    if not is_well_formed(account):
+        raise MalformedMessage("20 digits", field="DE102")
+    private = decode_tlv(fields.get("48", ""), "48")
+    if fields.get("2") or _PHONE_TAG in private or _CODE_TAG in private:
+        raise MalformedMessage("an account, or a card, or a phone and its code", field="DE102")
+    return account
 
 
 def read_order(fields: Fields, acquirer: Participant, now: datetime) -> CashOrder | CashAnswer:
@@ -61,13 +90,14 @@ def read_order(fields: Fields, acquirer: Participant, now: datetime) -> CashOrde
     key = key_of(fields, acquirer, now)
     try:
         private = decode_tlv(fields.get("48", ""), "48")
+        account = account_named(fields, acquirer)
     except MalformedMessage as error:
         return malformed(f"{error.field}: {error.rule}")
     card, phone = fields.get("2", ""), private.get(_PHONE_TAG, "")
     code = private.get(_CODE_TAG, "")
     if card and phone:
         return malformed("DE2: a card, or a phone in DE48.31, not both")
-    if not card and not (phone and code):
+    if not card and not account and not (phone and code):
         return malformed("DE2: a card, or a phone in DE48.31 and its code in DE48.30")
     currency = CURRENCY_BY_CODE.get(fields.get("49", ""))
     if currency is None:
@@ -78,8 +108,11 @@ def read_order(fields: Fields, acquirer: Participant, now: datetime) -> CashOrde
             response_code=INVALID_AMOUNT, reason=ReasonCode.AM01, rule="DE4: above zero"
         )
     amount = int(digits)
-    content = hashlib.sha256(repr((card, phone, amount, currency)).encode()).hexdigest()
-    return CashOrder(key, content, card, phone, code, amount, currency, fields.get("41", ""))
+    # Only where there is one: digests of withdrawals by card are on disk without it.
+    moves = (card, phone, amount, currency, *filter(None, (account,)))
+    content = hashlib.sha256(repr(moves).encode()).hexdigest()
+    machine = fields.get("41", "")
+    return CashOrder(key, content, card, phone, code, amount, currency, machine, account)
 
 
 def malformed(rule: str) -> CashAnswer:
@@ -97,19 +130,27 @@ def issuer_of(card: str, fleet: Mapping[str, Participant]) -> Participant | None
     return None if found is None else found[1]
 
 
+def keeper_of(account: str, fleet: Mapping[str, Participant]) -> Participant | None:
+    """Return who keeps an account."""
+    return fleet.get(participant_of(account))
+
+
 def request_to_issuer(
     fields: Fields, acquirer: str, *, transfer_id: str = "", phone: str = "", account: str = ""
 ) -> Fields:
-    """Return the 0200 an issuer gets: a withdrawal's, or a balance's without an id.
+    """Return the 0200 an issuer gets: a withdrawal's, or an enquiry's without an id.
 
     Args:
-        phone, account: of a withdrawal by one-time code; the code itself stays here.
+        phone: of a withdrawal by one-time code; the code itself stays here.
+        account: where the issuer is told it, and no card.
     """
     request = {"t": "0200"}
     request |= {element: fields[element] for element in _FORWARDED if element in fields}
     request["32"] = acquirer
     if phone:
-        request |= {"48": encode_tlv({_PHONE_TAG: phone}), "102": account}
+        request["48"] = encode_tlv({_PHONE_TAG: phone})
+    if account:
+        request["102"] = account
     if transfer_id:
         request["62"] = encode_tlv({_ID_TAG: transfer_id, _RAIL_TAG: CASH_RAIL})
     return request
@@ -132,7 +173,7 @@ def is_its_answer(record: CashRecord, fields: Fields) -> bool:
     if fields["t"] != ANSWER or other_money(fields, record.amount, record.currency):
         return False
     # With a card no account was named, so whichever it names is its own matter.
-    if record.phone and fields.get("102", record.account).rstrip() != record.account:
+    if record.names_account and fields.get("102", record.account).rstrip() != record.account:
         return False
     try:
         named = decode_tlv(fields.get("62", ""), "62")

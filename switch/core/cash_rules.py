@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from scheme.network import Participant
+from scheme.profile import AgentRules
 from scheme.profile import Cash as CashRules
 from scheme.reasons import ReasonCode
 from switch.core.cash import CashAnswer
@@ -69,14 +70,23 @@ def acquirer_operates(code: str, state: NetworkState) -> CashAnswer | None:
 
 
 def issuer_fits(
-    issuer: Participant | None, acquirer: Participant, currency: str, state: NetworkState
+    issuer: Participant | None,
+    acquirer: Participant,
+    currency: str,
+    state: NetworkState,
+    *,
+    named_by: str = "DE2",
 ) -> CashAnswer | None:
-    """Refuse an issuer that nobody knows, cannot be asked, or holds no position here."""
+    """Refuse an issuer that nobody knows, cannot be asked, or holds no position here.
+
+    Args:
+        named_by: the element that told the issuer.
+    """
     if issuer is None:
-        return _refused(ReasonCode.AC01, "DE2: no participant issued it", NO_SUCH_ISSUER)
+        return _refused(ReasonCode.AC01, f"{named_by}: no participant issued it", NO_SUCH_ISSUER)
     code = issuer.code
     if issuer.lane != "iso8583":
-        rule = f"DE2: {code} is not on the ISO 8583 lane, so it cannot be asked for cash"
+        rule = f"{named_by}: {code} is not on the ISO 8583 lane, so it cannot be asked for cash"
         return _refused(ReasonCode.FF07, rule, NOT_PERMITTED)
     if code == acquirer.code:
         rule = f"DE32: {code} pays its own members itself"
@@ -88,7 +98,8 @@ def issuer_fits(
     session = state.session(code)
     if session.blocked or not session.signed_on:
         stand = "blocked" if session.blocked else "not signed on"
-        return _refused(ReasonCode.AB05, f"DE2: the issuer {code} is {stand}", ISSUER_UNAVAILABLE)
+        rule = f"{named_by}: the issuer {code} is {stand}"
+        return _refused(ReasonCode.AB05, rule, ISSUER_UNAVAILABLE)
     return None
 
 
@@ -102,6 +113,14 @@ def amount_fits(amount: int, currency: str, rules: CashRules) -> CashAnswer | No
         return _refused(ReasonCode.AM09, f"DE4: at least {least}", INVALID_AMOUNT)
     if amount % step:
         return _refused(ReasonCode.AM09, f"DE4: in steps of {step}", INVALID_AMOUNT)
+    return None
+
+
+def agent_amount_fits(amount: int, currency: str, rules: AgentRules) -> CashAnswer | None:
+    """Refuse what no field agent may pay out; one has coins too, and no least amount."""
+    most = rules.operation_max[currency]
+    if amount > most:
+        return _refused(ReasonCode.AM09, f"DE4: at most {most}", ABOVE_LIMIT)
     return None
 
 

@@ -28,6 +28,7 @@ WITHDRAWAL: Final = "01"
 DEPOSIT: Final = "21"
 BALANCE: Final = "31"
 VERIFICATION: Final = "33"
+STATEMENT: Final = "38"
 TRANSFER: Final = "40"
 
 CURRENCY_DEFAULT: Final = "604"

@@ -293,9 +293,9 @@ async def test_nothing_new_is_taken_while_it_stops(tmp_path: Path) -> None:
 async def test_a_balance_is_the_issuers_to_tell(tmp_path: Path) -> None:
     async with cash_world(tmp_path, Core(next=deque(["00", "silent", "unreachable", "14"]))) as one:
         asked = one.request(de3="310000")
-        told = [await one.cash.balance(one.acquirer, asked) for _ in range(4)]
+        told = [await one.cash.enquire(one.acquirer, asked) for _ in range(4)]
 
         assert told[0].extra == {"54": "0001604C000000012345"}
         assert [answer.response_code for answer in told] == ["00", "91", "91", "14"]
-        unknown = await one.cash.balance(one.acquirer, asked | {"2": "4" * 16})
+        unknown = await one.cash.enquire(one.acquirer, asked | {"2": "4" * 16})
         assert unknown.response_code == "15"

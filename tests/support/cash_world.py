@@ -47,8 +47,15 @@ ACCOUNT = "97500100000000000101"
 PIN_BLOCK = "0123456789ABCDEF"
 
 
+STATEMENT = "2601151159,-20000,RETIRO EN 0992;2601141210,5000000,ABONO DE 0002"
+_ENQUIRED = {
+    "31": {"54": "0001604C000000012345"},
+    "38": {"62": encode_tlv({"20": STATEMENT})},
+}
+
+
 def members() -> dict[str, Participant]:
-    """Return two coops with cores on ISO 8583 behind a sponsor, a network of machines, a bank."""
+    """Return two coops with cores on ISO 8583 behind a sponsor, machines, field agents, a bank."""
 
     def one(code: str, **more: Any) -> Participant:
         return Participant(code=code, name=f"SIMULADA {code}", simulated=False, **more)
@@ -59,6 +66,7 @@ def members() -> dict[str, Participant]:
         one("0976", iso8583=Iso8583(spec="packed-1987", bins=("970976",)), **behind),
         one("0987", kind="sponsor"),
         one("0991", kind="acquirer", lane="iso8583"),
+        one("0992", kind="acquirer", lane="mqtt"),
         one("0003", kind="bank"),
     )
     return {each.code: each for each in found}
@@ -121,7 +129,7 @@ class ScriptedCores:
         answer = {"t": "0210", "39": act}
         if act == "00":
             answer |= {"38": "A1B2C3"}
-            answer |= {"54": "0001604C000000012345"} if fields["3"].startswith("31") else {}
+            answer |= _ENQUIRED.get(fields["3"][:2], {})
         return answer | core.about
 
 
@@ -194,6 +202,11 @@ class CashWorld:
         """The network of machines."""
         return self.fleet["0991"]
 
+    @property
+    def agents(self) -> Participant:
+        """The network of field agents."""
+        return self.fleet["0992"]
+
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
@@ -223,6 +236,12 @@ class CashWorld:
         fields = self.request(stan, **changes)
         del fields["2"]
         return fields | {"48": encode_tlv({"31": PHONE, "30": code})}
+
+    def by_account(self, stan: int = 1, **changes: str) -> Fields:
+        """Return a withdrawal of a member whom a field agent knows."""
+        fields = self.request(stan) | {"32": "0992", "102": ACCOUNT}
+        del fields["2"]
+        return fields | {name.removeprefix("de"): value for name, value in changes.items()}
 
     def reversal(self, stan: int = 1, dispensed: int | None = None, **changes: str) -> Fields:
         """Return the reversal of a withdrawal."""

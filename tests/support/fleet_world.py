@@ -28,6 +28,7 @@ from participants.core.qr_reading import QrReading, QrRefused
 from participants.core.session import SessionState
 from runtime.clock import ManualClock
 from runtime.files import load_profile
+from scheme.clock import from_ms, lima
 from scheme.errors import NoAnswer
 from scheme.messages import AV2, CT2, CT5, CTC1, PSR2, Message
 from scheme.messages.proxy import (
@@ -176,8 +177,31 @@ class MemoryBooks:
                 return change.lane
         return None
 
+    async def account_movements(self, participant: str, cci: str, most: int) -> list[Movement]:
+        saved = (change.rail_payment for change in self._saved())
+        return [_movement(one) for one in saved if one is not None and one.cci == cci][:most]
+
     def movements(self, participant: str, after: int, limit: int) -> list[Movement]:
         return []
+
+
+def _movement(one: RailPayment) -> Movement:
+    return Movement(
+        sequence=one.sequence,
+        instruction_id=one.payment_id,
+        verification_id=None,
+        role=one.role,
+        state=one.state,
+        counterparty=one.counterparty,
+        cci=one.cci,
+        amount=one.amount,
+        fee=one.fee,
+        settlement=one.total,
+        currency=one.currency,
+        reason_code=None,
+        at=lima(from_ms(one.at_ms)).isoformat(timespec="milliseconds"),
+        rail=one.rail,
+    )
 
 
 Answer = Message | BaseException | Callable[[Any], Any]

@@ -167,7 +167,7 @@ class ScriptedCash:
         self.asked.append("withdraw")
         return self.answer
 
-    async def balance(self, acquirer: Participant, fields: Fields) -> CashAnswer:
+    async def enquire(self, acquirer: Participant, fields: Fields) -> CashAnswer:
         self.asked.append("balance")
         return self.answer
 

@@ -62,7 +62,7 @@ def a_request(kind: str, **changes: str) -> Fields:
         "102": DEBTOR_CCI,
         "103": CREDITOR_CCI,
     }
-    if kind in {iso.WITHDRAWAL, iso.BALANCE}:
+    if kind in {iso.WITHDRAWAL, iso.BALANCE, iso.STATEMENT}:
         fields |= {"32": "0002", "2": CARD}
         for element in ("48", "102", "103"):
             del fields[element]

@@ -1,0 +1,482 @@
+"""A field agent's terminal as a state machine: what happens goes in, what follows comes out.
+
+Nothing here touches a disk, a clock or a wire: the shell writes the change of each ``Actions`` to
+disk before it sends its payloads, so that a terminal that ends at any point goes on from what it
+had promised. Every payload may be lost, doubled, late or out of order (docs/wire/mqtt.md).
+"""
+
+import random
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec.structs import replace
+
+from participants.core.agent_book import Change, Entry, EntryState, Facts, TillRow, Wish, till_of
+from participants.core.agent_limits import Stop, StopReason, lease_of, offline_stop, used
+from participants.core.agent_told import (
+    Actions,
+    Adopted,
+    Asked,
+    Closed,
+    Faulted,
+    Made,
+    Phase,
+    Renumbered,
+    Settled,
+    Told,
+    Welcomed,
+)
+from scheme.errors import MalformedMessage
+from scheme.limits import AGENT_BATCH_MAX, AGENT_HELD_MAX, AGENT_QUEUE_MAX, AGENT_RETRY_S
+from scheme.wire.agent_digest import APPLIED, digest_of, sealed, verdict_mac
+from scheme.wire.agent_payload import (
+    Agreement,
+    Closing,
+    Fault,
+    Hello,
+    Items,
+    Kind,
+    Missing,
+    Operation,
+    Operations,
+    Verdict,
+    Verdicts,
+    Welcome,
+    decode_down,
+    encode,
+    payloads,
+)
+from scheme.wire.agent_payload import Items as DownItems
+
+REUSED: Final = "94"
+"""Verdict of a number that stands for another operation at the clearing house."""
+BAD_MAC: Final = "63"
+"""Verdict of an operation that the clearing house did not even store."""
+_REUSED_NOTE: Final = "seq: the clearing house knows another operation under this number"
+_WINDOW: Final = AGENT_HELD_MAX // 2
+"""Operations under way at once: behind a lost one the others must fit what the switch holds."""
+_OP_ID_BYTES: Final = 8
+_KEPT: Final = 1000
+"""Operations that are agreed on and still kept, to be looked up."""
+
+
+class Terminal:
+    """One terminal.
+
+    Args:
+        device: its id; key: of its MACs.
+        facts, entries: as saved by earlier changes.
+        chance: where operation ids come from.
+        batch_max: operations in one payload.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        key: bytes,
+        *,
+        chance: random.Random,
+        facts: Facts | None = None,
+        entries: Iterable[Entry] = (),
+        batch_max: int = AGENT_BATCH_MAX,
+    ) -> None:
+        self.device = device
+        self._key = key
+        self._chance = chance
+        self._facts = facts or Facts()
+        self._entries = {entry.seq: entry for entry in entries}
+        self._batch_max = batch_max
+        self._phase = Phase.ALONE
+        self._due: float | None = None
+        self._attempt = 0
+        self._expected = 1
+        self._under_way: set[int] = set()
+        self._wants_close = False
+        self._closing: Closing | None = None
+        self._is_compared = False
+        self._has_adopted = False
+        self._differs = False
+
+    # --- what it knows
+
+    @property
+    def facts(self) -> Facts:
+        """What it remembers beside its operations."""
+        return self._facts
+
+    @property
+    def phase(self) -> Phase:
+        """How it stands to the clearing house."""
+        return self._phase
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Its operations that are kept, in order."""
+        return tuple(self._entries[seq] for seq in sorted(self._entries))
+
+    def entry(self, seq: int) -> Entry | None:
+        """Return one operation."""
+        return self._entries.get(seq)
+
+    @property
+    def waiting(self) -> int:
+        """How many operations have no verdict."""
+        return len(self._unsettled())
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left to say or to wait for."""
+        is_closed = not self._wants_close or self._differs or self._agreed_on_all()
+        return self._phase is Phase.OPEN and is_closed and not self._unsettled()
+
+    @property
+    def due(self) -> float | None:
+        """When ``tick`` has something to say again, if nobody answers before."""
+        return self._due
+
+    def till(self) -> tuple[TillRow, ...]:
+        """Return the cash in the drawer, by currency number."""
+        return till_of(self._entries.values(), self._facts.till)
+
+    # --- what happens at the counter
+
+    def make(self, wish: Wish, now: float, *, offline: bool, at: float | None = None) -> Made | Stop:
+        """Make an operation, or say why this terminal does not.
+
+        Args:
+            offline: without asking the clearing house; else it is sent at once.
+            at: when it was made, if that was earlier: a rehearsal of hours without a link.
+        """
+        moment = int(now if at is None else at)
+        stop = self._stop(wish, moment, offline=offline)
+        if stop is not None:
+            return stop
+        facts = self._facts
+        operation = self._sealed(
+            Operation(
+                seq=facts.next,
+                op_id=self._chance.randbytes(_OP_ID_BYTES),
+                kind=int(wish.kind),
+                minor=wish.minor,
+                currency=wish.currency,
+                account=wish.account,
+                entity=wish.entity,
+                at=moment,
+                offline=offline,
+            )
+        )
+        lease = facts.lease
+        if offline and lease is not None:
+            lease = used(lease, operation)
+        self._facts = replace(facts, next=facts.next + 1, lease=lease)
+        state = EntryState.QUEUED if offline else EntryState.SENT
+        entry = Entry(operation, state)
+        self._entries[entry.seq] = entry
+        sent: tuple[bytes, ...] = () if offline else self._told_of([entry], now)
+        return Made(entry, Actions(Change(self._facts, (entry,)), sent))
+
+    def backdate(self, seconds: int) -> Actions:
+        """Make it as if the last Welcome had come earlier: a rehearsal of hours without a link."""
+        lease = self._facts.lease
+        if lease is not None:
+            self._facts = replace(self._facts, lease=replace(lease, at=lease.at - seconds))
+        return Actions(Change(self._facts))
+
+    def _stop(self, wish: Wish, now: int, *, offline: bool) -> Stop | None:
+        if self._facts.next - 1 - self._facts.agreed >= AGENT_QUEUE_MAX:
+            return Stop(StopReason.FULL, AGENT_QUEUE_MAX)
+        if offline:
+            return offline_stop(self._facts.lease, wish, now)
+        return None if self._phase is Phase.OPEN else Stop(StopReason.NO_LINK)
+
+    # --- what happens on the wire
+
+    def connected(self, now: float) -> Actions:
+        """Open a session."""
+        self._attempt = 0
+        self._wants_close = self._wants_close or bool(self._unsettled())
+        return self._greet(now)
+
+    def disconnected(self) -> None:
+        """Go on alone."""
+        self._phase = Phase.ALONE
+        self._due = None
+        self._closing = None
+
+    def push(self, now: float) -> Actions:
+        """Send what waits, and close the session once everything has its verdict."""
+        self._wants_close = True
+        self._differs = False
+        if self._phase is not Phase.OPEN:
+            return Actions()
+        return self._onward((), (), now)
+
+    def tick(self, now: float) -> Actions:
+        """Say again what was not answered."""
+        if self._due is None or now < self._due:
+            return Actions()
+        self._attempt += 1
+        if self._phase is Phase.OPEN and self._closing is not None:
+            self._wait(now)
+            return Actions(payloads=(encode(self._closing),))
+        return self._greet(now)
+
+    def receive(self, payload: bytes, now: float) -> Actions:
+        """Take what the clearing house says."""
+        if self._phase is Phase.ALONE:
+            return Actions()  # Kept by the broker; asked for again by the next Hello.
+        try:
+            message = decode_down(payload)
+        except MalformedMessage as error:
+            return Actions(told=(Faulted("payload", str(error)),))
+        match message:
+            case Welcome():
+                return self._welcomed(message, now)
+            case Verdicts():
+                return self._judged(message, now)
+            case Missing():
+                return self._asked(message, now)
+            case Agreement():
+                return self._compared(message, now)
+            case Fault(code=code, text=text):
+                return Actions(told=(Faulted(code, text),))
+            case DownItems():
+                return Actions()  # Ours are the ones that are compared.
+
+    # --- a session
+
+    def _greet(self, now: float) -> Actions:
+        self._phase = Phase.GREETING
+        self._facts = replace(self._facts, session=self._facts.session + 1)
+        self._under_way.clear()
+        self._closing = None
+        self._differs = False
+        self._wait(now)
+        facts = self._facts
+        first = min(self._unsettled(), default=facts.next)
+        hello = Hello(session=facts.session, first=first, next=facts.next, now=int(now))
+        return Actions(Change(facts), (encode(hello),))
+
+    def _welcomed(self, welcome: Welcome, now: float) -> Actions:
+        if self._phase is not Phase.GREETING or welcome.session != self._facts.session:
+            return Actions()
+        self._phase = Phase.OPEN
+        self._answered()
+        self._expected = welcome.expected
+        told: list[Told] = [Welcomed(welcome.expected, welcome.skew)]
+        changed: list[Entry] = []
+        # What never left, but is known there, is another operation: this disk is an older copy.
+        for seq in self._unsettled():
+            entry = self._entries[seq]
+            if seq < welcome.expected and entry.state is EntryState.QUEUED:
+                changed.append(self._settle(entry, self._reuse(seq)))
+                told.append(Settled(changed[-1]))
+        told += self._skip_to(welcome.expected)
+        lease = lease_of(welcome, int(now), (self._entries[seq] for seq in self._unsettled()))
+        self._facts = replace(self._facts, lease=lease)
+        return self._onward(changed, told, now, is_changed=True)
+
+    def _judged(self, message: Verdicts, now: float) -> Actions:
+        changed: list[Entry] = []
+        told: list[Told] = []
+        for verdict in message.verdicts:
+            entry = self._entries.get(verdict.seq)
+            if entry is None:
+                told += self._skip_to(verdict.seq + 1)
+            elif entry.verdict is None:
+                if entry.state is EntryState.QUEUED:
+                    verdict = self._reuse(verdict.seq)
+                changed.append(self._settle(entry, verdict))
+                told.append(Settled(changed[-1]))
+            elif self._is_compared and entry.verdict.code not in {verdict.code, REUSED}:
+                self._has_adopted = True
+                changed.append(self._settle(entry, verdict, adopted=True))
+                told.append(Adopted(changed[-1], entry.verdict))
+        self._answered()
+        if self._is_compared:
+            self._closing = None
+        return self._onward(changed, told, now, is_changed=bool(told))
+
+    def _asked(self, message: Missing, now: float) -> Actions:
+        """Answer with what is asked for; what is lost, or was not taken, is sent as a VOID."""
+        told: list[Told] = []
+        found: list[Entry] = []
+        lost = 0
+        for first, last in message.ranges:
+            for seq in range(first, min(last, first + AGENT_HELD_MAX) + 1):
+                told += self._skip_to(seq + 1)
+                entry = self._entries.get(seq)
+                if entry is None or (entry.verdict is not None and entry.verdict.code == BAD_MAC):
+                    entry = self._void(seq, entry)
+                    lost += 1
+                found.append(self._sent(entry))
+        self._answered()
+        told.append(Asked(message.ranges, lost))
+        return Actions(Change(self._facts, tuple(found)), self._told_of(found, now), tuple(told))
+
+    def _compared(self, theirs: Agreement, now: float) -> Actions:
+        ours = self._closing
+        if ours is None or (theirs.first, theirs.last) != (ours.first, ours.last):
+            return Actions()
+        self._answered()
+        # By its figures, not by its word: it may be the late answer to an earlier closing.
+        if (theirs.count, theirs.total, theirs.xor) == (ours.count, ours.total, ours.xor):
+            return self._agreed(ours, theirs, now)
+        if not self._is_compared or self._has_adopted:
+            self._is_compared, self._has_adopted = True, False
+            self._wait(now)
+            items = tuple(
+                (entry.seq, verdict_mac(self._key, self.device, entry.operation, entry.verdict))
+                for entry in self._range(ours.first, ours.last)
+                if entry.verdict is not None
+            )
+            return Actions(payloads=payloads(Items(self._facts.session, items)))
+        self._closing = None
+        self._is_compared = False
+        self._differs = True
+        return Actions(told=(Closed(ours, theirs, agrees=False),))
+
+    def _agreed(self, ours: Closing, theirs: Agreement, now: float) -> Actions:
+        self._closing = None
+        self._is_compared = False
+        self._wants_close = False
+        lease = self._facts.lease
+        self._facts = replace(self._facts, agreed=ours.last)
+        change = self._forgotten()
+        told = (Closed(ours, theirs, agrees=True),)
+        if lease is None or not lease.used_count:
+            return Actions(change, told=told)
+        # What it did alone is known there now: the lease begins anew.
+        greeting = self._greet(now)
+        return Actions(replace(change, facts=self._facts), greeting.payloads, told)
+
+    def _onward(
+        self,
+        changed: Iterable[Entry],
+        told: Iterable[Told],
+        now: float,
+        *,
+        is_changed: bool = False,
+    ) -> Actions:
+        """Send what there is room for; when there is nothing more, close."""
+        if self._phase is not Phase.OPEN:
+            return Actions(self._change(changed, is_changed), told=tuple(told))
+        unsettled = self._unsettled()
+        free = _WINDOW - sum(seq in self._under_way for seq in unsettled)
+        fresh = [
+            self._sent(self._entries[seq])
+            for seq in unsettled
+            if seq not in self._under_way and seq >= self._expected
+        ][: max(free, 0)]
+        if fresh:
+            change = self._change((*changed, *fresh), is_changed=True)
+            return Actions(change, self._told_of(fresh, now), tuple(told))
+        sent: tuple[bytes, ...] = ()
+        if unsettled:
+            self._wait(now)
+        elif self._wants_close and not self._agreed_on_all() and not self._differs:
+            sent = self._close(now)
+        return Actions(self._change(changed, is_changed), sent, tuple(told))
+
+    def _close(self, now: float) -> tuple[bytes, ...]:
+        if self._closing is None:
+            facts = self._facts
+            first, last = facts.agreed + 1, facts.next - 1
+            ended = [
+                (entry.operation, entry.verdict)
+                for entry in self._range(first, last)
+                if entry.verdict is not None
+            ]
+            digest = digest_of(self._key, self.device, ended)
+            self._closing = Closing(facts.session, first, last, *digest)
+        self._wait(now)
+        return (encode(self._closing),)
+
+    # --- small steps
+
+    def _unsettled(self) -> list[int]:
+        # Behind what is agreed on nothing waits.
+        seqs = range(self._facts.agreed + 1, self._facts.next)
+        return [seq for seq in seqs if (one := self._entries.get(seq)) and not one.is_settled]
+
+    def _range(self, first: int, last: int) -> list[Entry]:
+        return [one for seq in range(first, last + 1) if (one := self._entries.get(seq))]
+
+    def _agreed_on_all(self) -> bool:
+        return self._facts.agreed >= self._facts.next - 1
+
+    def _sealed(self, operation: Operation) -> Operation:
+        return sealed(self._key, self.device, operation)
+
+    def _sent(self, entry: Entry) -> Entry:
+        if entry.state is EntryState.QUEUED:
+            entry = replace(entry, state=EntryState.SENT)
+            self._entries[entry.seq] = entry
+        return entry
+
+    def _told_of(self, entries: list[Entry], now: float) -> tuple[bytes, ...]:
+        """Return the payloads of some operations, and wait for their verdicts."""
+        self._under_way.update(entry.seq for entry in entries)
+        self._wait(now)
+        operations = tuple(entry.operation for entry in entries)
+        return tuple(
+            encode(Operations(self._facts.session, operations[start : start + self._batch_max]))
+            for start in range(0, len(operations), self._batch_max)
+        )
+
+    def _settle(self, entry: Entry, verdict: Verdict, *, adopted: bool = False) -> Entry:
+        state = EntryState.APPLIED if verdict.code == APPLIED else EntryState.REFUSED
+        entry = replace(entry, state=state, verdict=verdict, adopted=adopted)
+        self._entries[entry.seq] = entry
+        self._under_way.discard(entry.seq)
+        return entry
+
+    def _reuse(self, seq: int) -> Verdict:
+        return Verdict(seq, REUSED, "AM05", note=_REUSED_NOTE)
+
+    def _void(self, seq: int, lost: Entry | None) -> Entry:
+        """Make the operation that stands for one that is lost, or that could not be taken."""
+        given_up = None if lost is None else lost.given_up or lost.operation
+        operation = Operation(
+            seq=seq,
+            op_id=self._chance.randbytes(_OP_ID_BYTES),
+            kind=int(Kind.VOID),
+            minor=0,
+            currency=0,
+            account="",
+            entity="",
+            at=0 if given_up is None else given_up.at,
+            offline=False,
+        )
+        entry = Entry(self._sealed(operation), given_up=given_up)
+        self._entries[seq] = entry
+        return entry
+
+    def _skip_to(self, following: int) -> list[Told]:
+        """Never use a number that the clearing house knows: this disk is an older copy, or new."""
+        if following <= self._facts.next:
+            return []
+        is_settled = not self._unsettled()
+        agreed = following - 1 if is_settled else self._facts.agreed
+        self._facts = replace(self._facts, next=following, agreed=agreed)
+        return [Renumbered(following)]
+
+    def _forgotten(self) -> Change:
+        """Forget the oldest operations that are agreed on; their cash is kept as a sum."""
+        old = sorted(self._entries)[:-_KEPT]
+        gone = [self._entries.pop(seq) for seq in old if seq <= self._facts.agreed]
+        if not gone:
+            return Change(self._facts)
+        self._facts = replace(self._facts, till=till_of(gone, self._facts.till))
+        return Change(self._facts, forget_through=gone[-1].seq)
+
+    def _change(self, changed: Iterable[Entry], is_changed: bool) -> Change | None:
+        entries = tuple(changed)
+        return Change(self._facts, entries) if entries or is_changed else None
+
+    def _answered(self) -> None:
+        self._attempt = 0
+        self._due = None
+
+    def _wait(self, now: float) -> None:
+        self._due = now + AGENT_RETRY_S[min(self._attempt, len(AGENT_RETRY_S) - 1)]

@@ -1,0 +1,1 @@
+"""A process beside the switch that tells members and institutions what the ledger has decided."""
