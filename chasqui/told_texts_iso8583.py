@@ -138,6 +138,7 @@ CASH = (
     N_("no machine here has that currency"),
     N_("mandatory for a deposit"),
     N_("a card, or a phone and its code"),
+    N_("an account, or a card, or a phone and its code"),
     N_("zero or more, in minor units"),
     N_("digits"),
     N_("its money is held; the issuer was asked and has not answered yet"),

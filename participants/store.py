@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from participants.account_rows import account_rows
 from participants.core.book import (
     Account,
     CashOrder,
@@ -32,7 +33,6 @@ from participants.core.book import (
 )
 from participants.core.payment import Spent
 from participants.core.session import Fact
-from participants.account_rows import account_rows
 from participants.recount import recount
 from runtime.group_commit import GroupCommit, open_durable
 from runtime.sqlite_file import check_whole, not_usable

@@ -50,6 +50,8 @@ def recognise(head: bytes) -> Framing | None:
     else:
         rule = f"two bytes up to {ISO_FRAME_BYTES_MAX}, or four ASCII digits, begin a frame"
         raise IsoFault("length", rule, 0)
+    # A length that no frame has is wrong at once: nothing more may ever come behind it.
+    Deframer(Framing(header)).feed(head[:size])
     if len(head) <= size:
         return None
     if head[size] == _ZERO or head[size] in _PACKED_TYPES:

@@ -1,4 +1,4 @@
-"""Cash at machines and field agents: an issuer pays the institution whose machine gives the cash out.
+"""Cash at machines and agents: an issuer pays the institution that gives the cash out.
 
 The money is held, on disk with the exact request, before the issuer is asked, as its core posts
 on the request itself. What is told to the machine is on disk before. A machine that gave nothing

@@ -69,9 +69,7 @@ class CashEnquiries:
         issuer = keeper_of(account, self._fleet) if account else issuer_of(fields["2"], self._fleet)
         state, named_by = self._state(), "DE102" if account else "DE2"
         refused = rules.acquirer_operates(acquirer.code, state)
-        refused = refused or rules.issuer_fits(
-            issuer, acquirer, currency, state, named_by=named_by
-        )
+        refused = refused or rules.issuer_fits(issuer, acquirer, currency, state, named_by=named_by)
         if refused is not None:
             return refused
         assert issuer is not None, "an unknown one does not fit"

@@ -16,7 +16,7 @@ from switch.cash_ports import AccountOf
 from switch.edges.cash_api import CashApi
 from switch.edges.iso8583_api import Iso8583Api
 from switch.edges.iso8583_peers import Iso8583Cores, Iso8583Peers
-from switch.edges.iso8583_tcp import Iso8583Acceptor
+from switch.edges.iso8583_tcp import Handle, Iso8583Acceptor
 from switch.house import House
 from switch.iso8583_desk import Iso8583Desk
 from switch.iso8583_links import IsoLinks
@@ -108,6 +108,11 @@ class Iso8583Lane:
         self._desk = self._joined()
 
     @property
+    def handle(self) -> Handle:
+        """What answers requests of any lane that are worded as this one's."""
+        return self._desk.handle
+
+    @property
     def port(self) -> int | None:
         """Where links are taken, or None if nobody is of this lane."""
         return None if self._acceptor is None else self._acceptor.port
@@ -126,7 +131,7 @@ class Iso8583Lane:
         house = self._house
         acceptor = Iso8583Acceptor(
             links=self._links,
-            handle=self._desk.handle,
+            handle=self.handle,
             next_stan=house.stans.take,
             rules=self._profile.iso8583,
             wire_log=self._log,

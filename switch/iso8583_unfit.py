@@ -9,6 +9,7 @@ from scheme.wire.iso8583_tlv import decode_tlv
 from switch.core.iso8583_codes import UNDECIDED
 
 _WITHDRAWAL: Final = "01"
+_REQUESTS: Final = frozenset({"0200", "0201"})
 _COMPARED: Final = {"4": "another amount", "49": "another currency", "102": "another account"}
 _ACCOUNTS: Final = ("102", "103")
 _ID: Final = "62.01"
@@ -16,7 +17,8 @@ _ID: Final = "62.01"
 
 def objection(asked: Fields, answer: Fields) -> str:
     """Return what an issuer's answer to a withdrawal leaves open, ``element: rule``, or nothing."""
-    if not asked.get("3", "").startswith(_WITHDRAWAL):
+    # A reversal carries the DE3 of its original, and its 0430 answers another question.
+    if asked["t"] not in _REQUESTS or not asked.get("3", "").startswith(_WITHDRAWAL):
         return ""
     if answer["t"] != "0210":
         return "MTI: not a 0210"

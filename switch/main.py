@@ -39,8 +39,11 @@ from scheme.batch import Batch
 from scheme.clock import to_ms
 from scheme.errors import ConfigError, StoreError
 from scheme.ledger import Owed, Position
-from scheme.network import Participant
+from scheme.network import Fleet, Participant
 from scheme.profile import Profile
+from switch.agent_lane import FILE as AGENTS_FILE
+from switch.agent_lane import AgentLane
+from switch.agent_store import AgentStore
 from switch.access_network import AccessNetwork, open_directory
 from switch.config import LOOPBACK, Config
 from switch.core.records import TransferRecord
@@ -78,9 +81,11 @@ class _Parts:
 
     started: datetime
     profile: Profile
+    fleet: Fleet
     members: dict[str, Participant]
     ledger: SqliteLedger
     store: SqliteStore
+    agents: AgentStore | None
     wire_log: WireLog
     envelopes: Envelopes
     peering: Iso8583Peering
@@ -134,6 +139,7 @@ class SwitchProcess:
         stack.callback(ledger.close)
         store = SqliteStore(path)
         stack.callback(store.close)
+        agents = self._open_agents(stack)
         wire_log = WireLog(
             self._home / "wire",
             clock=clock,
@@ -164,9 +170,11 @@ class SwitchProcess:
         return _Parts(
             started=started,
             profile=profile,
+            fleet=fleet,
             members=members,
             ledger=ledger,
             store=store,
+            agents=agents,
             wire_log=wire_log,
             envelopes=envelopes,
             peering=Iso8583Peering(http, fleet=members, wire_log=wire_log, clock=clock),
@@ -184,10 +192,20 @@ class SwitchProcess:
             tls=keys.server_tls(config),
         )
 
+    def _open_agents(self, stack: AsyncExitStack) -> AgentStore | None:
+        """Open what field agents said, if there is a broker to hear them by."""
+        if not self._config.mqtt_port:
+            return None
+        store = AgentStore.open(str(self._home / AGENTS_FILE), on_failure=_commit_failed)
+        stack.callback(store.close)
+        stack.push_async_callback(store.drain)
+        return store
+
     async def _serve(self, parts: "_Parts", group: asyncio.TaskGroup) -> None:
         tasks = Tasks(group)
         house = self._house(parts, tasks.spawn)
         lane = self._iso8583_lane(parts, house, tasks.spawn)
+        agents = self._agent_lane(parts, house, lane, tasks.spawn)
         expired = await house.recover() + await lane.cash.recover()
         rails = self._slow_rails(parts, house, tasks.spawn)
         await rails.settler.resume()
@@ -202,7 +220,7 @@ class SwitchProcess:
             error_header=ERROR_HEADER,
         )
         operator = GuardedServer(
-            self._operator_edge(parts, house, rails, lane).handle,
+            self._operator_edge(parts, house, rails, lane, agents).handle,
             host=config.operator_host,
             port=config.operator_port,
         )
@@ -211,6 +229,8 @@ class SwitchProcess:
         if coops is not None:
             await coops.start()
         await lane.start(host=config.host, port=config.iso8583_port, home=self._home)
+        if agents is not None:
+            await agents.start()
         background = group.create_task(house.run_background())
         tasks.spawn(parts.network.bulk.run())
         tasks.spawn(parts.clearing.run())
@@ -225,7 +245,7 @@ class SwitchProcess:
         )
         await self._stop.asked.wait()
         rails.payments.stop()
-        await self._drain(house, lane, tin, parts.profile)
+        await self._drain(parts, house, lane, agents, tin)
         if coops is not None:
             await coops.stop(1.0)
         background.cancel()
@@ -282,6 +302,28 @@ class SwitchProcess:
             spawn=spawn,
         )
 
+    def _agent_lane(
+        self, parts: "_Parts", house: House, lane: Iso8583Lane, spawn: Callable[..., object]
+    ) -> AgentLane | None:
+        if parts.agents is None:
+            return None
+        config = self._config
+        return AgentLane(
+            parts.agents,
+            home=self._home,
+            host=config.mqtt_host,
+            port=config.mqtt_port,
+            mirrors=config.mqtt_json_mirror,
+            fleet=parts.fleet,
+            profile=parts.profile,
+            clock=self._clock,
+            wire_log=parts.wire_log,
+            directory=parts.directory,
+            handle=lane.handle,
+            sign=lambda code: house.sessions.sign(code, on=True),
+            spawn=spawn,
+        )
+
     def _slow_rails(self, parts: "_Parts", house: House, spawn: Callable[..., object]) -> SlowRails:
         clearing = parts.clearing
         rails = SlowRails(
@@ -322,7 +364,12 @@ class SwitchProcess:
         )
 
     def _operator_edge(
-        self, parts: "_Parts", house: House, rails: SlowRails, lane: Iso8583Lane
+        self,
+        parts: "_Parts",
+        house: House,
+        rails: SlowRails,
+        lane: Iso8583Lane,
+        agents: AgentLane | None,
     ) -> OperatorEdge:
         queries = Queries(
             parts.store,
@@ -356,6 +403,7 @@ class SwitchProcess:
             **self._file_routes(parts),
             **rails.routes(),
             **lane.routes(),
+            **({} if agents is None else agents.routes()),
             **directory_routes(parts.directory, parts.network.dale.mismatches),
         }
         # On loopback only this machine's own users can call; elsewhere they show the token.
@@ -379,12 +427,17 @@ class SwitchProcess:
         )
 
     async def _drain(
-        self, house: House, lane: Iso8583Lane, tin_server: GuardedServer, profile: Profile
+        self,
+        parts: "_Parts",
+        house: House,
+        lane: Iso8583Lane,
+        agents: AgentLane | None,
+        tin_server: GuardedServer,
     ) -> None:
         """Take no more orders; let those in flight end, for at most the CT expiry."""
         log.info("stopping", in_flight=len(house.router.in_flight))
-        grace_s = profile.timers.ct_expiry_s
-        draining = asyncio.create_task(_idle(house, lane))
+        grace_s = parts.profile.timers.ct_expiry_s
+        draining = asyncio.create_task(_idle(house, lane, agents))
         hurried = asyncio.create_task(self._stop.hurried.wait())
         # Enquiries and repeats are still answered: they are how others learn an outcome.
         house.stop()
@@ -397,8 +450,10 @@ class SwitchProcess:
         await asyncio.gather(tin_server.stop(1.0), lane.stop(1.0))
 
 
-async def _idle(house: House, lane: Iso8583Lane) -> None:
+async def _idle(house: House, lane: Iso8583Lane, agents: AgentLane | None) -> None:
     """Wait until no order and no withdrawal is in flight, and owed messages have been tried."""
+    if agents is not None:
+        await agents.stop()
     await lane.cash.idle()
     await house.idle()
 

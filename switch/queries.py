@@ -13,10 +13,12 @@ from scheme.clock import Clock, from_ms, to_ms
 from scheme.errors import BadSignature
 from scheme.masking import mask_message, mask_text
 from scheme.wire import jws
+from scheme.wire.agent_view import masked_payload
 from scheme.wire.iso8583_spec import MESSAGE_TYPES
 from scheme.wire.iso8583_view import masked_message
 from switch.cash_view import cash_decision, cash_details, cash_line
-from switch.core.cash import CashState
+from switch.core.agent_subjects import MQTT, subject_of_cash, subject_of_order
+from switch.core.cash import CashState, unpack_cash
 from switch.core.payment import PAYMENT_STATES
 from switch.core.records import (
     TransferRecord,
@@ -32,6 +34,7 @@ from switch.flight import Attempt, Flight
 from switch.payment_view import as_decision, as_transfer_line
 from switch.ports import EntryRow, OwedRow, TransferFilter, TransferRow
 from switch.wire_log import WireMessage
+from switch.wire_names import HOUSE
 
 _CONFIRMATION: Final = "CT5"
 _CANCELLATIONS: Final = ("CTC1", REVERSAL)
@@ -129,10 +132,15 @@ class Queries:
         subjects = {row.transfer_id}
         record = None if row.state in PAYMENT_STATES else _record(row)
         if record is not None:
-            subjects |= {record.ct1.referenceTransactionId, record.cancellation_id} - {""}
+            subjects |= {
+                record.ct1.referenceTransactionId,
+                record.cancellation_id,
+                subject_of_order(record),
+            } - {""}
             line |= _details(record)
         elif is_cash(row.transfer_id):
             line |= cash_details(row)
+            subjects |= {subject_of_cash(unpack_cash(row.record))} - {""}
         attempts = {attempt.owed.owed_id: attempt for attempt in self._attempts()}
         return {
             "transfer": line,
@@ -154,7 +162,11 @@ class Queries:
             "created_at": from_ms(record.created_ms).isoformat(),
             **_details(record),
         }
-        subjects = {record.instruction_id, record.ct1.referenceTransactionId}
+        subjects = {
+            record.instruction_id,
+            record.ct1.referenceTransactionId,
+            subject_of_order(record),
+        } - {""}
         timeline = await self._timeline(subjects, record.created_ms)
         return {
             "transfer": line,
@@ -380,15 +392,14 @@ def entry_view(entry: EntryRow) -> Row:
 
 
 def _message(message: WireMessage) -> Row:
-    is_frame = message.name in MESSAGE_TYPES or message.name == _UNREAD_FRAME
-    body = _masked_frame(message) if is_frame else masked_body(message.body)
+    body = _shown_body(message)
     return {
         "at": from_ms(message.at_us // 1000).isoformat(),
         "at_us": message.at_us,
         "subject": message.subject or None,
         "message": message.name,
-        "from": message.sender,
-        "to": message.receiver,
+        "from": _party(message, message.sender),
+        "to": _party(message, message.receiver),
         "http_status": message.status or None,
         "ms": round(message.took_us / 1000, 2) if message.took_us else None,
         "bytes": len(message.body),
@@ -397,6 +408,27 @@ def _message(message: WireMessage) -> Row:
         "body": body,
         "note": message.note or None,
     }
+
+
+def _shown_body(message: WireMessage) -> Any:
+    if message.name in MESSAGE_TYPES or message.name == _UNREAD_FRAME:
+        return _masked_frame(message)
+    if message.name.startswith(MQTT):
+        return _masked_payload(message)
+    return masked_body(message.body)
+
+
+def _party(message: WireMessage, name: str) -> str:
+    """Return whom a list names: for a field agent's terminal its institution."""
+    return name.partition("-")[0] if message.name.startswith(MQTT) else name
+
+
+def _masked_payload(message: WireMessage) -> Row:
+    """Return what a field agent's terminal said or was told, under the message's name."""
+    is_up = message.receiver == HOUSE
+    device = message.sender if is_up else message.receiver
+    fields = masked_payload(message.body, is_up=is_up)
+    return {fields.pop("message", MQTT): {"device": device, **fields}}
 
 
 def _masked_frame(message: WireMessage) -> Row | None:
@@ -409,10 +441,13 @@ def _codes(body: Any) -> Row:
     """Return the response and reason code that a decoded message, sound or not, states."""
     content = next(iter(body.values()), None) if isinstance(body, dict) else None
     fields = content if isinstance(content, dict) else {}
+    verdicts = fields.get("verdicts")
+    if isinstance(verdicts, list) and len(verdicts) == 1 and isinstance(verdicts[0], dict):
+        fields = {"responseCode": verdicts[0].get("code"), "reasonCode": verdicts[0].get("reason")}
     response, reason = fields.get("responseCode") or fields.get("status"), fields.get("reasonCode")
     return {
         "response_code": response if isinstance(response, str) else None,
-        "reason_code": reason if isinstance(reason, str) else None,
+        "reason_code": reason if reason and isinstance(reason, str) else None,
     }
 
 

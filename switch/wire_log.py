@@ -316,7 +316,11 @@ def _parts(messages: list[WireMessage]) -> Iterator[list[WireMessage]]:
 
 
 def _concerns(message: WireMessage, participant: str | None) -> bool:
-    return participant is None or participant in (message.sender, message.receiver)
+    return participant is None or any(
+        # A field agent's terminal is named after its institution: 0992-0001-1.
+        participant == party or party.startswith(f"{participant}-")
+        for party in (message.sender, message.receiver)
+    )
 
 
 def _last_page(messages: list[WireMessage], limit: int) -> list[WireMessage]:

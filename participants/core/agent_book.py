@@ -1,4 +1,4 @@
-"""What a field agent's terminal remembers: its operations, its lease, and the cash in its drawer."""
+"""What a field agent's terminal remembers: its operations, its lease, the cash in its drawer."""
 
 from collections.abc import Iterable
 from enum import StrEnum

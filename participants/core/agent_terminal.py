@@ -46,16 +46,16 @@ from scheme.wire.agent_payload import (
     encode,
     payloads,
 )
-from scheme.wire.agent_payload import Items as DownItems
 
 REUSED: Final = "94"
 """Verdict of a number that stands for another operation at the clearing house."""
 BAD_MAC: Final = "63"
 """Verdict of an operation that the clearing house did not even store."""
-_REUSED_NOTE: Final = "seq: the clearing house knows another operation under this number"
 _WINDOW: Final = AGENT_HELD_MAX // 2
 """Operations under way at once: behind a lost one the others must fit what the switch holds."""
 _OP_ID_BYTES: Final = 8
+_ROUNDS_MAX: Final = 3
+"""Comparisons item by item in which nothing changes; then the difference is an operator's."""
 _KEPT: Final = 1000
 """Operations that are agreed on and still kept, to be looked up."""
 
@@ -93,8 +93,8 @@ class Terminal:
         self._under_way: set[int] = set()
         self._wants_close = False
         self._closing: Closing | None = None
-        self._is_compared = False
-        self._has_adopted = False
+        self._awaits_agreement = False
+        self._rounds = 0
         self._differs = False
 
     # --- what it knows
@@ -140,7 +140,9 @@ class Terminal:
 
     # --- what happens at the counter
 
-    def make(self, wish: Wish, now: float, *, offline: bool, at: float | None = None) -> Made | Stop:
+    def make(
+        self, wish: Wish, now: float, *, offline: bool, at: float | None = None
+    ) -> Made | Stop:
         """Make an operation, or say why this terminal does not.
 
         Args:
@@ -194,7 +196,7 @@ class Terminal:
     def connected(self, now: float) -> Actions:
         """Open a session."""
         self._attempt = 0
-        self._wants_close = self._wants_close or bool(self._unsettled())
+        self._wants_close = not self._agreed_on_all()
         return self._greet(now)
 
     def disconnected(self) -> None:
@@ -207,8 +209,7 @@ class Terminal:
         """Send what waits, and close the session once everything has its verdict."""
         self._wants_close = True
         self._differs = False
-        if self._phase is not Phase.OPEN:
-            return Actions()
+        self._closing = None
         return self._onward((), (), now)
 
     def tick(self, now: float) -> Actions:
@@ -217,14 +218,11 @@ class Terminal:
             return Actions()
         self._attempt += 1
         if self._phase is Phase.OPEN and self._closing is not None:
-            self._wait(now)
-            return Actions(payloads=(encode(self._closing),))
+            return Actions(payloads=self._close(now))
         return self._greet(now)
 
     def receive(self, payload: bytes, now: float) -> Actions:
-        """Take what the clearing house says."""
-        if self._phase is Phase.ALONE:
-            return Actions()  # Kept by the broker; asked for again by the next Hello.
+        """Take what the clearing house says; what the broker had kept may come first of all."""
         try:
             message = decode_down(payload)
         except MalformedMessage as error:
@@ -240,7 +238,7 @@ class Terminal:
                 return self._compared(message, now)
             case Fault(code=code, text=text):
                 return Actions(told=(Faulted(code, text),))
-            case DownItems():
+            case _:
                 return Actions()  # Ours are the ones that are compared.
 
     # --- a session
@@ -250,6 +248,7 @@ class Terminal:
         self._facts = replace(self._facts, session=self._facts.session + 1)
         self._under_way.clear()
         self._closing = None
+        self._rounds = 0
         self._differs = False
         self._wait(now)
         facts = self._facts
@@ -264,53 +263,62 @@ class Terminal:
         self._answered()
         self._expected = welcome.expected
         told: list[Told] = [Welcomed(welcome.expected, welcome.skew)]
-        changed: list[Entry] = []
-        # What never left, but is known there, is another operation: this disk is an older copy.
-        for seq in self._unsettled():
-            entry = self._entries[seq]
-            if seq < welcome.expected and entry.state is EntryState.QUEUED:
-                changed.append(self._settle(entry, self._reuse(seq)))
-                told.append(Settled(changed[-1]))
         told += self._skip_to(welcome.expected)
         lease = lease_of(welcome, int(now), (self._entries[seq] for seq in self._unsettled()))
         self._facts = replace(self._facts, lease=lease)
-        return self._onward(changed, told, now, is_changed=True)
+        return self._onward((), told, now, is_changed=True)
 
     def _judged(self, message: Verdicts, now: float) -> Actions:
-        changed: list[Entry] = []
+        changed: dict[int, Entry] = {}
         told: list[Told] = []
         for verdict in message.verdicts:
             entry = self._entries.get(verdict.seq)
             if entry is None:
                 told += self._skip_to(verdict.seq + 1)
-            elif entry.verdict is None:
-                if entry.state is EntryState.QUEUED:
-                    verdict = self._reuse(verdict.seq)
-                changed.append(self._settle(entry, verdict))
-                told.append(Settled(changed[-1]))
-            elif self._is_compared and entry.verdict.code not in {verdict.code, REUSED}:
-                self._has_adopted = True
-                changed.append(self._settle(entry, verdict, adopted=True))
-                told.append(Adopted(changed[-1], entry.verdict))
-        self._answered()
-        if self._is_compared:
+            elif (one := self._taken(entry, verdict)) is not None:
+                told.append(one)
+                changed[entry.seq] = self._entries[entry.seq]
+        if self._phase is Phase.OPEN:
+            self._answered()
+        if self._rounds:
             self._closing = None
-        return self._onward(changed, told, now, is_changed=bool(told))
+        return self._onward(changed.values(), told, now, is_changed=bool(told))
+
+    def _taken(self, entry: Entry, verdict: Verdict) -> Told | None:
+        """Take one verdict; the first stands, unless both sides are comparing theirs."""
+        if entry.given_up is not None and verdict.code == BAD_MAC:
+            return None  # Of what was given up: a repeat.
+        if entry.state is EntryState.QUEUED:
+            # It never left from this disk, an older copy: whose verdict it is, sending it tells.
+            return None
+        if entry.verdict is None or (verdict.code == REUSED != entry.verdict.code):
+            # The latter is the answer to what we sent; what came first was another operation's.
+            settled = self._settle(entry, verdict)
+            if verdict.code == BAD_MAC and entry.operation.kind != Kind.VOID:
+                # It was not stored there, so its number is still to be filled.
+                self._void(entry.seq, entry)
+            return Settled(settled)
+        if not self._rounds or entry.verdict.code in {verdict.code, REUSED}:
+            return None
+        self._rounds = 1
+        return Adopted(self._settle(entry, verdict, adopted=True), entry.verdict)
 
     def _asked(self, message: Missing, now: float) -> Actions:
         """Answer with what is asked for; what is lost, or was not taken, is sent as a VOID."""
+        if self._phase is Phase.ALONE:
+            return Actions()  # Asked for again after the next Hello.
         told: list[Told] = []
         found: list[Entry] = []
         lost = 0
-        for first, last in message.ranges:
-            for seq in range(first, min(last, first + AGENT_HELD_MAX) + 1):
-                told += self._skip_to(seq + 1)
+        for first, upto in message.ranges:
+            last = min(upto, first + AGENT_HELD_MAX)
+            told += self._skip_to(last + 1)
+            for seq in range(first, last + 1):
                 entry = self._entries.get(seq)
-                if entry is None or (entry.verdict is not None and entry.verdict.code == BAD_MAC):
-                    entry = self._void(seq, entry)
+                if entry is None:
+                    entry = self._void(seq, None)
                     lost += 1
                 found.append(self._sent(entry))
-        self._answered()
         told.append(Asked(message.ranges, lost))
         return Actions(Change(self._facts, tuple(found)), self._told_of(found, now), tuple(told))
 
@@ -318,27 +326,33 @@ class Terminal:
         ours = self._closing
         if ours is None or (theirs.first, theirs.last) != (ours.first, ours.last):
             return Actions()
-        self._answered()
         # By its figures, not by its word: it may be the late answer to an earlier closing.
         if (theirs.count, theirs.total, theirs.xor) == (ours.count, ours.total, ours.xor):
             return self._agreed(ours, theirs, now)
-        if not self._is_compared or self._has_adopted:
-            self._is_compared, self._has_adopted = True, False
+        if not self._awaits_agreement:
+            return Actions()
+        self._awaits_agreement = False
+        if self._rounds < _ROUNDS_MAX:
+            self._rounds += 1
             self._wait(now)
-            items = tuple(
-                (entry.seq, verdict_mac(self._key, self.device, entry.operation, entry.verdict))
-                for entry in self._range(ours.first, ours.last)
-                if entry.verdict is not None
-            )
-            return Actions(payloads=payloads(Items(self._facts.session, items)))
+            return Actions(payloads=self._items(ours))
+        self._answered()
         self._closing = None
-        self._is_compared = False
+        self._rounds = 0
         self._differs = True
         return Actions(told=(Closed(ours, theirs, agrees=False),))
 
+    def _items(self, closing: Closing) -> tuple[bytes, ...]:
+        items = tuple(
+            (operation.seq, verdict_mac(self._key, self.device, operation, verdict))
+            for operation, verdict in self._ended(closing.first, closing.last)
+        )
+        return payloads(Items(self._facts.session, items))
+
     def _agreed(self, ours: Closing, theirs: Agreement, now: float) -> Actions:
+        self._answered()
         self._closing = None
-        self._is_compared = False
+        self._rounds = 0
         self._wants_close = False
         lease = self._facts.lease
         self._facts = replace(self._facts, agreed=ours.last)
@@ -366,13 +380,13 @@ class Terminal:
         fresh = [
             self._sent(self._entries[seq])
             for seq in unsettled
-            if seq not in self._under_way and seq >= self._expected
+            if seq not in self._under_way and self._is_unknown_there(seq)
         ][: max(free, 0)]
         if fresh:
             change = self._change((*changed, *fresh), is_changed=True)
             return Actions(change, self._told_of(fresh, now), tuple(told))
         sent: tuple[bytes, ...] = ()
-        if unsettled:
+        if unsettled or self._closing is not None:
             self._wait(now)
         elif self._wants_close and not self._agreed_on_all() and not self._differs:
             sent = self._close(now)
@@ -382,13 +396,9 @@ class Terminal:
         if self._closing is None:
             facts = self._facts
             first, last = facts.agreed + 1, facts.next - 1
-            ended = [
-                (entry.operation, entry.verdict)
-                for entry in self._range(first, last)
-                if entry.verdict is not None
-            ]
-            digest = digest_of(self._key, self.device, ended)
+            digest = digest_of(self._key, self.device, self._ended(first, last))
             self._closing = Closing(facts.session, first, last, *digest)
+        self._awaits_agreement = True
         self._wait(now)
         return (encode(self._closing),)
 
@@ -399,8 +409,9 @@ class Terminal:
         seqs = range(self._facts.agreed + 1, self._facts.next)
         return [seq for seq in seqs if (one := self._entries.get(seq)) and not one.is_settled]
 
-    def _range(self, first: int, last: int) -> list[Entry]:
-        return [one for seq in range(first, last + 1) if (one := self._entries.get(seq))]
+    def _ended(self, first: int, last: int) -> list[tuple[Operation, Verdict]]:
+        found = [one for seq in range(first, last + 1) if (one := self._entries.get(seq))]
+        return [(one.operation, one.verdict) for one in found if one.verdict is not None]
 
     def _agreed_on_all(self) -> bool:
         return self._facts.agreed >= self._facts.next - 1
@@ -431,8 +442,9 @@ class Terminal:
         self._under_way.discard(entry.seq)
         return entry
 
-    def _reuse(self, seq: int) -> Verdict:
-        return Verdict(seq, REUSED, "AM05", note=_REUSED_NOTE)
+    def _is_unknown_there(self, seq: int) -> bool:
+        """Tell whether an operation has to be sent; of what is known there the verdict comes."""
+        return seq >= self._expected or self._entries[seq].state is EntryState.QUEUED
 
     def _void(self, seq: int, lost: Entry | None) -> Entry:
         """Make the operation that stands for one that is lost, or that could not be taken."""

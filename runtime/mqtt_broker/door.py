@@ -116,14 +116,22 @@ class Door:
             return
         await self._take_over(connect.username, connection)
         try:
-            await self._broker.external_connected(
-                Incoming(connection, packets.admitted(connect)), Outgoing(connection), LISTENER
-            )
-            if connect.clean:
-                await self._broker.forget(connect.username)
+            # Looked up once more: it may have been turned out while it waited.
+            if connect.username in self._users.names:
+                await self._serve_inside(connect, connection)
         finally:
             del self._inside[connect.username]
             connection.ended.set()
+
+    async def _serve_inside(self, connect: packets.Connect, connection: Connection) -> None:
+        log.debug("client connected", user=connect.username, peer=connection.peer)
+        incoming = Incoming(connection, packets.admitted(connect))
+        try:
+            await self._broker.external_connected(incoming, Outgoing(connection), LISTENER)
+        finally:
+            await self._broker.left(connect.username)
+            if connect.clean:
+                await self._broker.forget(connect.username)
 
     def _admits(self, connect: packets.Connect) -> bool:
         will = connect.will

@@ -44,7 +44,7 @@ class EmbeddedBroker(Broker):
             )
         )
         self._wild: set[str] = set()
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending: dict[str, set[asyncio.Task[None]]] = {}
         self.dropped = 0
 
     async def _authenticate(self, session: Session, _: ListenerConfig) -> bool:
@@ -116,8 +116,9 @@ class EmbeddedBroker(Broker):
             self._drop(session)
             return
         task = asyncio.create_task(self._deliver(handler, session, topic, data, qos, retain))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        tasks = self._sending.setdefault(session.username or "", set())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def _deliver(
         self,
@@ -132,7 +133,7 @@ class EmbeddedBroker(Broker):
         try:
             await handler.mqtt_publish(topic, data, qos, retain=retain)
         except asyncio.CancelledError:
-            # amqtt cancels what waits for an acknowledgement when the connection ends.
+            # The connection has ended, or is ending: amqtt cancels what it waits for.
             self._undelivered(handler, session, topic, data, qos)
         except Exception as error:  # noqa: BLE001 - the task's root, and amqtt names no errors
             log.info("not delivered", user=session.username, cause=repr(error))
@@ -163,6 +164,16 @@ class EmbeddedBroker(Broker):
         if not self.dropped:
             log.warning("message dropped: its reader's queue is full", user=session.username)
         self.dropped += 1
+
+    async def left(self, username: str) -> None:
+        """Take note that a client's connection has ended: what it did not acknowledge is kept."""
+        tasks = self._sending.pop(username, set())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        session = self._sessions.get(username, (None, None))[0]
+        if session is not None:
+            session.inflight_out.clear()  # All of it is among the kept ones now.
 
     async def forget(self, username: str) -> None:
         """Drop a client's session, with its subscriptions and what was kept for it."""

@@ -30,6 +30,9 @@ CURRENCIES: Final = ("PEN", "USD")
 
 AGENT_DATA_MAX: Final = 20
 """Amounts, or rows of a statement, in one verdict: it fits a payload whatever is in it."""
+NOTE_CHARACTERS_MAX: Final = 44
+"""What the switch cuts a note to: so an operation and its verdict stay below 200 bytes, whatever
+is in them. A terminal takes longer ones."""
 _YEAR_9999_S: Final = 253_402_300_799
 Bytes8 = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Sequence = Annotated[int, Meta(ge=1, le=AGENT_SEQUENCE_MAX)]

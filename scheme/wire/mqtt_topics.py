@@ -86,6 +86,17 @@ def readable(username: str) -> tuple[str, ...]:
     return (down(username),)
 
 
+def may_write(username: str, topic: str) -> bool:
+    """Tell whether a client may write to a topic, which is no filter."""
+    is_topic = "+" not in topic and "#" not in topic
+    return is_topic and any(covers(allowed, topic) for allowed in writable(username))
+
+
+def may_read(username: str, wanted: str) -> bool:
+    """Tell whether a client may read a topic, or all that a filter stands for."""
+    return any(covers(allowed, wanted) for allowed in readable(username))
+
+
 def covers(allowed: str, wanted: str) -> bool:
     """Tell whether a filter allows all that a topic or another filter stands for."""
     here, there = allowed.split("/"), wanted.split("/")

@@ -98,8 +98,9 @@ def issuer_fits(
     session = state.session(code)
     if session.blocked or not session.signed_on:
         stand = "blocked" if session.blocked else "not signed on"
-        rule = f"{named_by}: the issuer {code} is {stand}"
-        return _refused(ReasonCode.AB05, rule, ISSUER_UNAVAILABLE)
+        return _refused(
+            ReasonCode.AB05, f"{named_by}: the issuer {code} is {stand}", ISSUER_UNAVAILABLE
+        )
     return None
 
 

@@ -175,7 +175,9 @@ class Iso8583Acceptor:
         if caller is None:
             return
         if caller.pending:
-            rule = f"{caller.pending} requests were sent and not answered: {reason}"
+            count = caller.pending
+            sent = "1 request was" if count == 1 else f"{count} requests were"
+            rule = f"{sent} sent and not answered: {reason}"
             self._links.note(LINK_LOST, caller.code, rule, session=caller)
         if caller.member is not None:
             self._links.lane(caller.code).drop(caller, reason)

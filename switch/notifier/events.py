@@ -49,14 +49,14 @@ class ReturnRow(Struct, frozen=True, gc=False):
 
 
 class AlertRow(Struct, frozen=True, gc=False):
-    """A position, and whether its low watermark was announced."""
+    """A position; ``alerted`` is 1 when its low watermark was announced, else 0."""
 
     ledger: str
     currency: str
     owner: str
     balance_minor: int
     low_minor: int
-    alerted: bool
+    alerted: int
 
 
 class Parties(Struct, frozen=True, gc=False):

@@ -5,14 +5,13 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from scheme.batch import Batch, decode_batch
 from scheme.errors import StoreError
 from switch.notifier.events import UNDECIDED, AlertRow, ReturnRow, TransferRow
 
 _P = ParamSpec("_P")
-_S = TypeVar("_S")
 _T = TypeVar("_T")
 
 _TRANSFER: Final = (
@@ -23,15 +22,13 @@ _STILL_OPEN: Final = ", ".join(f"'{state}'" for state in UNDECIDED)
 _BUSY_S: Final = 1.0
 
 
-def _reading(
-    work: Callable[Concatenate[_S, _P], _T],
-) -> Callable[Concatenate[_S, _P], _T]:
+def _reading(work: Callable[_P, _T]) -> Callable[_P, _T]:
     """Have a failed statement raise StoreError."""
 
     @wraps(work)
-    def call(self: _S, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
-            return work(self, *args, **kwargs)
+            return work(*args, **kwargs)
         except sqlite3.Error as error:
             raise StoreError(f"notices: {error}") from error
 
@@ -113,7 +110,11 @@ class LedgerTail:
             " LEFT JOIN transfers AS t ON t.transfer_id = p.opposite_of ORDER BY o.number DESC",
             (number, limit),
         )
-        returns = [ReturnRow(*row[:4], TransferRow(*row[4:])) for row in rows if row[4] is not None]
+        returns = [
+            ReturnRow(number, return_id, minor, at_ms, TransferRow(*original))
+            for number, return_id, minor, at_ms, *original in rows
+            if original[0] is not None
+        ]
         return returns, rows[-1][0] if rows else number
 
     @_reading
@@ -128,24 +129,26 @@ class LedgerTail:
     @_reading
     def positions(self) -> list[AlertRow]:
         """Return all positions."""
-        rows = self._all(
-            "SELECT ledger, currency, owner, balance, low, alerted FROM positions", ()
-        )
-        return [AlertRow(*row[:5], bool(row[5])) for row in rows]
+        rows = self._all("SELECT ledger, currency, owner, balance, low, alerted FROM positions", ())
+        return [AlertRow(*row) for row in rows]
 
     def _one(self, query: str) -> Any:
-        return self._connection.execute(query).fetchone()[0]
+        row = self._connection.execute(query).fetchone()
+        if row is None:
+            raise sqlite3.DatabaseError("nothing is there yet")
+        return row[0]
 
     def _all(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, values).fetchall()
 
 
 _SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS cursors(name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
-    " WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS cursors(
+        name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS pending(number INTEGER PRIMARY KEY, state TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS alerted(ledger TEXT, currency TEXT, owner TEXT,"
-    " PRIMARY KEY (ledger, currency, owner)) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS alerted(
+        ledger TEXT, currency TEXT, owner TEXT,
+        PRIMARY KEY (ledger, currency, owner)) WITHOUT ROWID""",
 )
 
 AlertKey = tuple[str, str, str]

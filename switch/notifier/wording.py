@@ -215,9 +215,7 @@ class Wording:
 
 
 def _window_closed(batch: Batch, row: BatchRow, at_ms: int) -> Message:
-    told = texts.WINDOW_CLOSED.format(
-        window=batch.batch, amount=_priced(row.net, batch.currency)
-    )
+    told = texts.WINDOW_CLOSED.format(window=batch.batch, amount=_priced(row.net, batch.currency))
     notice = WindowNotice(
         v=VERSION,
         id=f"{batch.batch}:{row.participant}:{WINDOW_CLOSED}",

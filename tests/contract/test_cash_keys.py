@@ -1,7 +1,7 @@
 """One key, one owner, one answer at every repeat: desk, router and cash over one real ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from runtime.files import load_profile
-from scheme.network import Iso8583
+from scheme.network import Iso8583, Participant
 from scheme.wire.iso8583_spec import Fields
 from switch.cash import Cash
+from switch.cash_ports import Cores
 from switch.iso8583_desk import Iso8583Desk
 from tests.support.cash_world import Core, ScriptedCores
 from tests.support.iso8583_mapping import (
@@ -36,17 +37,23 @@ _WITHDRAWAL = "010000"
 class Lane:
     """A clearing house whose desk and cash know of each other, as in the process."""
 
-    def __init__(self, one: World) -> None:
+    def __init__(
+        self,
+        one: World,
+        fleet: Mapping[str, Participant] = FLEET,
+        cores: Cores | None = None,
+    ) -> None:
         self.one = one
+        self.fleet = fleet
         self.core = Core()
         self.tasks: set[asyncio.Task[Any]] = set()
         profile = load_profile("peru")
         self.cash = Cash(
             ledger=one.ledger,
             store=one.store,
-            cores=ScriptedCores(self.core, FLEET, 1000),
+            cores=cores or ScriptedCores(self.core, fleet, 1000),
             outbox=one.house.outbox,
-            fleet=FLEET,
+            fleet=fleet,
             profile=profile,
             clock=one.clock,
             state=lambda: one.house.sessions.state,
@@ -60,7 +67,7 @@ class Lane:
             queries=one.house.verifier,
             cash=self.cash,
             binding=one.house.verifier.binding,
-            fleet=FLEET,
+            fleet=fleet,
             profile=profile,
             clock=one.clock,
             spawn=self.start,
@@ -76,7 +83,7 @@ class Lane:
         return task
 
     async def ask(self, fields: Fields) -> Fields:
-        answer = await self.desk.handle(FLEET[fields["32"]], fields)
+        answer = await self.desk.handle(self.fleet[fields["32"]], fields)
         assert answer is not None
         return answer
 

@@ -21,8 +21,9 @@ from switch.core.cash import CashAnswer, unpack_cash
 from tests.support.cash_world import CashWorld, Core, cash_world
 
 CARD_ONLY = 1
-"""The withdrawal by card; all others type the same one-time code."""
-_WITHDRAWALS = st.integers(1, 3)
+BY_ACCOUNT = 4
+"""Those by card, and at a field agent; all others type the same one-time code."""
+_WITHDRAWALS = st.integers(1, 4)
 _ACTS = st.sampled_from(("00", "00", "00", "51", "silent", "lost"))
 _STEPS = st.one_of(
     st.tuples(st.just("served"), _WITHDRAWALS, _ACTS),
@@ -72,6 +73,8 @@ class _Run:
     failed: BaseException | None = None
 
     def request(self, one: CashWorld, number: int) -> Fields:
+        if number == BY_ACCOUNT:
+            return one.by_account(number)
         return one.request(number) if number == CARD_ONLY else one.cardless(self.code, number)
 
     def ask(self, one: CashWorld, number: int) -> None:
@@ -85,7 +88,8 @@ class _Run:
             self.taken[number] = answer.response_code
 
         self.dispensed.setdefault(number, set()).add(dispensed)
-        self._start(one.reverse(one.reversal(number, dispensed=dispensed)), heard)
+        reversal = one.reversal_of(self.request(one, number), dispensed)
+        self._start(one.reverse(reversal), heard)
 
     def _start(self, work: Any, heard: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -174,7 +178,8 @@ async def _check(one: CashWorld, run: _Run) -> None:
         assert (code == "00") == (one.state(subject) == "APPROVED"), number
     for number, code in run.taken.items():
         assert code in {"00", "25"}, number
-        found = one.store.row_by_key(f"iso:0991:20260115:{number:06}:R{number:011}")
+        acquirer = run.request(one, number)["32"]
+        found = one.store.row_by_key(f"iso:{acquirer}:20260115:{number:06}:R{number:011}")
         assert found is not None
         if found.state == "APPROVED":
             # Told that it was taken back, so one of the reversals counts, and only one.

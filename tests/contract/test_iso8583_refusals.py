@@ -42,7 +42,7 @@ class NoCash:
     async def withdraw(self, acquirer: Participant, fields: Fields) -> CashAnswer:
         raise AssertionError(fields)
 
-    balance = withdraw
+    enquire = withdraw
 
     async def reverse(self, acquirer: Participant, fields: Fields) -> CashAnswer | None:
         return None

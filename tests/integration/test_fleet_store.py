@@ -17,6 +17,9 @@ from participants.core.book import (
     DebitOrder,
     DebitState,
     LaneRequest,
+    RailPayment,
+    RailState,
+    Role,
 )
 from participants.core.payment import Spent
 from participants.store import SqliteBooks
@@ -150,6 +153,66 @@ async def test_movements_tell_each_order_once_by_its_last_change(tmp_path: Path)
     assert books.movements("0971", 0, 1) == all_of_them[:1]
     assert books.movements("0970", 0, 10) == []
     await books.close()
+
+
+def a_payment(books: SqliteBooks, identity: str, **changes: object) -> RailPayment:
+    said: dict[str, object] = {
+        "participant": "0971",
+        "payment_id": identity,
+        "role": Role.DEBTOR,
+        "state": RailState.FINAL,
+        "counterparty": "0992",
+        "cci": CREDITOR_CCI,
+        "amount": 100,
+        "fee": 0,
+        "currency": "604",
+        "rail": "cash",
+        "sequence": books.take_sequence(),
+    }
+    return RailPayment(**(said | changes))  # type: ignore[arg-type]
+
+
+async def test_the_movements_of_an_account_are_those_that_moved_its_balance(
+    tmp_path: Path,
+) -> None:
+    books = opened(tmp_path)
+    posted = credit.posted(an_order(books, "posted"), START, "20260115")
+    changes = [
+        Change(participant="0971", credit=posted),
+        Change(participant="0971", credit=an_order(books, "held")),
+        Change(
+            participant="0971", credit=credit.undone(replace(posted, instruction_id="x"), START)
+        ),
+        Change(participant="0971", debit=a_debit(books)),
+        Change(participant="0971", debit=a_debit(books, state=DebitState.FINAL)),
+        Change(participant="0971", debit=a_debit(books, state=DebitState.FINAL, cci="1" * 20)),
+    ]
+    rails = (
+        a_payment(books, "cash"),
+        a_payment(books, "cash", role=Role.CREDITOR, rail="cash-return", amount=40),
+        a_payment(books, "slow", rail="deferred", state=RailState.PENDING),
+        a_payment(books, "rejected", rail="deferred", state=RailState.REJECTED),
+        a_payment(books, "unapplied", role=Role.CREDITOR, state=RailState.UNAPPLIED),
+        a_payment(books, "theirs", participant="0972"),
+    )
+    changes += [Change(participant="0971", rail_payment=one) for one in rails]
+    for change in changes:
+        books.submit(change)
+    await books.synced()
+
+    found = await books.account_movements("0971", CREDITOR_CCI, 10)
+    youngest = await books.account_movements("0971", CREDITOR_CCI, 2)
+    await books.close()
+
+    told = [(one.role, one.state, one.rail, one.amount) for one in found]
+    assert told == [
+        ("debtor", "PENDING", "deferred", 100),
+        ("creditor", "FINAL", "cash-return", 40),
+        ("debtor", "FINAL", "cash", 100),
+        ("debtor", "FINAL", "tin", 100),
+        ("creditor", "FINAL", "tin", posted.amount),
+    ]
+    assert youngest == found[:2]
 
 
 async def test_of_the_changes_of_a_group_the_last_one_stands(tmp_path: Path) -> None:

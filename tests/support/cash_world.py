@@ -245,19 +245,25 @@ class CashWorld:
 
     def reversal(self, stan: int = 1, dispensed: int | None = None, **changes: str) -> Fields:
         """Return the reversal of a withdrawal."""
-        original = self.request(stan)
-        de90 = f"0200{original['11']}{original['7']}{'0991':0>11}{0:011}"
+        return self.reversal_of(self.request(stan), dispensed, **changes)
+
+    def reversal_of(self, original: Fields, dispensed: int | None = None, **changes: str) -> Fields:
+        """Return the reversal of a request."""
+        stan = int(original["11"])
+        de90 = f"0200{original['11']}{original['7']}{original['32']:0>11}{0:011}"
         fields = {**original, "t": "0420", "11": f"{stan + 500:06}", "90": de90}
         fields |= {name.removeprefix("de"): value for name, value in changes.items()}
         return fields if dispensed is None else fields | {"95": f"{dispensed:012}{0:030}"}
 
     async def withdraw(self, fields: Fields | None = None) -> CashAnswer:
-        """Withdraw, by card if nothing else is said."""
-        return await self.cash.withdraw(self.acquirer, fields or self.request())
+        """Withdraw at DE32's, by card if nothing else is said."""
+        fields = fields or self.request()
+        return await self.cash.withdraw(self.fleet[fields["32"]], fields)
 
     async def reverse(self, fields: Fields | None = None) -> CashAnswer:
         """Take a withdrawal back."""
-        answer = await self.cash.reverse(self.acquirer, fields or self.reversal())
+        fields = fields or self.reversal()
+        answer = await self.cash.reverse(self.fleet[fields["32"]], fields)
         assert answer is not None
         return answer
 

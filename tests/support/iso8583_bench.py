@@ -168,7 +168,7 @@ class ScriptedCash:
         return self.answer
 
     async def enquire(self, acquirer: Participant, fields: Fields) -> CashAnswer:
-        self.asked.append("balance")
+        self.asked.append("enquire")
         return self.answer
 
     async def reverse(self, acquirer: Participant, fields: Fields) -> CashAnswer | None:

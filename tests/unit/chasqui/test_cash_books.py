@@ -72,6 +72,26 @@ def test_a_withdrawal_that_the_ledger_does_not_know_is_told() -> None:
     assert [one.kind for one in found] == [Kind.DIFFERENT]
 
 
+@pytest.mark.parametrize(
+    ("state", "issuer", "different"),
+    [("APPROVED", [TOOK], []), ("APPROVED", [], ["0975"]), ("CANCELLED", [TOOK], ["0975"])],
+)
+def test_of_field_agents_without_a_book_the_issuers_side_alone_is_compared(
+    state: str, issuer: list[tuple[str, int]], different: list[str]
+) -> None:
+    one = Transfer(
+        instruction_id=ID,
+        state=state,
+        debtor_agent="0975",
+        creditor_agent="0992",
+        amount=AMOUNT,
+    )
+    found = compare([one], {"0975": a_book("0975", *issuer)})
+    assert [each.participant for each in found.of_kind(Kind.DIFFERENT)] == different
+    assert found.compared == 1
+    assert found.without_book == {"0992"}
+
+
 def test_a_book_that_cannot_be_seen_is_named() -> None:
     one = Transfer(instruction_id=ID, state="APPROVED", debtor_agent="0975", creditor_agent="0991")
     assert compare([one], {}).without_book == {"0975", "0991"}

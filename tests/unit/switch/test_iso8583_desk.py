@@ -361,8 +361,12 @@ async def test_the_acquirer_may_be_filled_up_with_zeros(bench: Bench) -> None:
     assert bench.orders.taken[0][1].key == key_of(a_transfer(), FLEET[CORE], NOW)
 
 
-@pytest.mark.parametrize(("kind", "asked"), [("010000", "withdraw"), ("310000", "balance")])
-async def test_cash_and_balances_are_the_cash_desks(bench: Bench, kind: str, asked: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "asked"), [("010000", "withdraw"), ("310000", "enquire"), ("380000", "enquire")]
+)
+async def test_cash_and_what_accounts_hold_are_the_cash_desks(
+    bench: Bench, kind: str, asked: str
+) -> None:
     bench.cash.answer = CashAnswer(
         response_code="00", subject="W1", auth="A1B2C3", extra={"54": "9"}
     )

@@ -1,0 +1,262 @@
+"""Carries one terminal's operations out, strictly in order, each to a verdict on disk."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from scheme.clock import Clock, from_ms, to_ms
+from scheme.errors import StoreError
+from scheme.limits import AGENT_BATCH_MAX
+from scheme.network import Participant
+from scheme.profile import AgentRules
+from scheme.reasons import ReasonCode
+from scheme.wire.agent_digest import APPLIED, verdict_mac
+from scheme.wire.agent_payload import Kind, Verdict
+from scheme.wire.iso8583_spec import Fields
+from switch.agent_store import Add, Admit, AgentCommand, AgentStore, Settle
+from switch.agent_turns import Turns
+from switch.core.agent_limits import NO_EFFECT, Effect, Limits, clock_fault, day_of, refused
+from switch.core.agent_requests import (
+    fields_of,
+    form_fault,
+    institution_of,
+    is_outcome,
+    verdict_of,
+)
+from switch.core.agent_session import Place, Session, Waiting
+from switch.flight import NotAccepting, UnknownOutcome
+
+log = structlog.get_logger()
+
+RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
+"""Waits before an operation without an outcome is asked for again; the last one repeats."""
+REVOKED: Final = "62"
+
+Handle = Callable[[Participant, Fields], Awaitable[Fields | None]]
+Tell = Callable[["Terminal", list[Verdict]], None]
+
+
+class Works:
+    """What all terminals share.
+
+    Args:
+        handle: answers a request; None, or an exception, is no outcome.
+        lanes: codes of institutions and directories; all others wait in one line.
+        keys: returns the key of a terminal.
+        tell: sends verdicts that are on disk.
+        note: keeps a finding about an operation that was refused here.
+    """
+
+    def __init__(
+        self,
+        *,
+        handle: Handle,
+        store: AgentStore,
+        limits: Limits,
+        rules: AgentRules,
+        fleet: Mapping[str, Participant],
+        lanes: frozenset[str],
+        clock: Clock,
+        keys: Callable[[str], bytes],
+        tell: Tell,
+        note: Callable[[str, Verdict], None],
+    ) -> None:
+        self.handle = handle
+        self.store = store
+        self.limits = limits
+        self.rules = rules
+        self.fleet = fleet
+        self.lanes = lanes
+        self.clock = clock
+        self.keys = keys
+        self.tell = tell
+        self.note = note
+        self.turns = Turns()
+        self.is_stopping = False
+
+
+class Terminal:
+    """One terminal, and the work that is under way for it.
+
+    An operation is let through (its limits looked at, its money reserved) in the same write that
+    keeps the verdict before it, or itself if nothing is before it. From then on its money may have
+    moved, so that after a crash no limit is looked at again: it is asked for until its outcome is
+    known. The verdict that comes back goes to disk before it leaves.
+    """
+
+    def __init__(self, place: Place, works: Works, session: Session) -> None:
+        self.place = place
+        self.session = session
+        self.is_online = False
+        self.heard_ms = 0
+        self.revoked_ms = 0
+        self.agreed = 0
+        self._works = works
+        self._admitted: Waiting | None = None
+        self._is_busy = False
+        self._task: asyncio.Task[None] | None = None
+        self._may_be_ended = False
+
+    # --- taking up
+
+    def take(self, new: list[Waiting], spawn: Callable[..., object]) -> None:
+        """Put operations that have come in on disk, and carry out those whose turn it is.
+
+        What nothing is before is let through in the very write that keeps it.
+        """
+        for one in new:
+            self.session.take(one)
+        adds = [Add(self.place.device, one) for one in new]
+        if self._is_busy:
+            # Behind the write that is under way; its end looks for what has come meanwhile.
+            self._works.store.write(*adds)
+            return
+        told, decided = self._decide()
+        written = self._works.store.write(*adds, *decided)
+        if decided:
+            self._is_busy = True
+            spawn(self._run(written, told))
+
+    def resume(self, waiting: list[Waiting], spawn: Callable[..., object]) -> None:
+        """Take up what a former process left without a verdict."""
+        for one in waiting:
+            self.session.take(one)
+            if one.is_admitted:
+                self._works.limits.reserve(self.place.agent, one)
+        head = self.session.next_up()
+        if head is not None:
+            self._admitted = head if head.is_admitted else None
+            self._is_busy = True
+            spawn(self._run(self._works.store.write(), []))
+
+    def stop(self) -> "asyncio.Task[None] | None":
+        """End what only waits; return the task to wait for, if one is under way."""
+        if self._task is not None and self._may_be_ended:
+            self._task.cancel()
+        return self._task
+
+    # --- one after the other
+
+    async def _run(self, written: asyncio.Future[None], told: list[Verdict]) -> None:
+        """Work until nothing is left: tell what is on disk, carry the next one out, decide on.
+
+        Args:
+            written: the write of all that was decided so far; told: the verdicts in it.
+        """
+        self._task = asyncio.current_task()
+        try:
+            while True:
+                await written
+                self._tell(told)
+                decided: list[AgentCommand] = []
+                told = []
+                if self._admitted is not None:
+                    verdict = await self._outcome(self._admitted)
+                    decided.append(self._ended(self._admitted, verdict))
+                    told.append(verdict)
+                    self._admitted = None
+                more, further = self._decide()
+                told += more
+                decided += further
+                if not decided:
+                    return
+                written = self._works.store.write(*decided)
+        finally:
+            self._task = None
+            self._is_busy = False
+
+    def _tell(self, told: list[Verdict]) -> None:
+        if told:
+            self.session.settle(told[-1].seq)
+            self._works.tell(self, told)
+
+    def _decide(self) -> tuple[list[Verdict], list[AgentCommand]]:
+        """Decide what nobody has to be asked about, and let one operation through after it."""
+        told: list[Verdict] = []
+        commands: list[AgentCommand] = []
+        works = self._works
+        if works.is_stopping:
+            return told, commands
+        works.limits.on_day(day_of(to_ms(works.clock.now())))
+        while len(told) < AGENT_BATCH_MAX and (waiting := self.session.next_up()) is not None:
+            verdict = self._at_once(waiting)
+            if verdict is None:
+                works.limits.reserve(self.place.agent, waiting)
+                waiting.is_admitted = True
+                self._admitted = waiting
+                commands.append(Admit(self.place.device, waiting.operation.seq))
+                break
+            told.append(verdict)
+            commands.append(self._settled(waiting, verdict, NO_EFFECT))
+        return told, commands
+
+    def _at_once(self, waiting: Waiting) -> Verdict | None:
+        """Return the verdict on what is not let through; None for what is.
+
+        A terminal that is revoked gets nothing done any more, not even what it says it did before:
+        who has its key can say so of anything.
+        """
+        works, operation = self._works, waiting.operation
+        if self.revoked_ms:
+            return self._noted(refused(operation, REVOKED, ReasonCode.DNOR, "device: revoked"))
+        if operation.kind == Kind.VOID:
+            return Verdict(operation.seq, APPLIED)
+        verdict = clock_fault(waiting, works.rules)
+        verdict = verdict or form_fault(operation, works.fleet)
+        verdict = verdict or works.limits.refusal(self.place.agent, waiting)
+        return None if verdict is None else self._noted(verdict)
+
+    def _noted(self, verdict: Verdict) -> Verdict:
+        self._works.note(self.place.device, verdict)
+        return verdict
+
+    def _ended(self, waiting: Waiting, verdict: Verdict) -> Settle:
+        is_applied = verdict.code == APPLIED
+        effect = self._works.limits.end(self.place.agent, waiting, is_applied=is_applied)
+        return self._settled(waiting, verdict, effect)
+
+    def _settled(self, waiting: Waiting, verdict: Verdict, effect: Effect) -> Settle:
+        device = self.place.device
+        proof = verdict_mac(self._works.keys(device), device, waiting.operation, verdict)
+        self.session.decided()
+        return Settle(device, self.place.agent, verdict, proof, effect)
+
+    # --- asking
+
+    async def _outcome(self, waiting: Waiting) -> Verdict:
+        """Ask until there is an outcome; what does not state one is never made into a verdict."""
+        operation, works = waiting.operation, self._works
+        acquirer = works.fleet[self.place.institution]
+        received = from_ms(waiting.received_ms)
+        fields = fields_of(operation, self.place.device, acquirer, received)
+        institution = institution_of(operation)
+        lane = institution if institution in works.lanes else ""
+        tries = 0
+        while True:
+            self._may_be_ended = True
+            async with works.turns.turn(lane, is_live=not operation.offline and not tries):
+                self._may_be_ended = False
+                answer = await self._answer(acquirer, fields)
+            if answer is not None and is_outcome(answer):
+                return verdict_of(operation, answer)
+            self._may_be_ended = True
+            if works.is_stopping:
+                raise asyncio.CancelledError
+            # Without a turn: others go on while this one waits.
+            wait = RETRY_S[min(tries, len(RETRY_S) - 1)]
+            tries += 1
+            await works.clock.sleep_until(works.clock.now() + timedelta(seconds=wait))
+
+    async def _answer(self, acquirer: Participant, fields: Fields) -> Fields | None:
+        try:
+            # A copy: whoever answers may keep it, and the repeat must be the same.
+            return await self._works.handle(acquirer, dict(fields))
+        except (UnknownOutcome, NotAccepting, StoreError) as error:
+            log.info("operation without an outcome", device=self.place.device, cause=repr(error))
+        except Exception:
+            # The root of what is asked for: a bug must not leave the terminal without an answer.
+            log.exception("operation failed", device=self.place.device, trace=fields["11"])
+        return None

@@ -1,0 +1,607 @@
+"""A field agent's terminal: its queue, its limits, and its side of the protocol."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from participants.core import agent_terminal
+from participants.core.agent_book import (
+    NO_TILL,
+    Change,
+    Entry,
+    EntryState,
+    Facts,
+    Lease,
+    TillRow,
+    Wish,
+)
+from participants.core.agent_faults import Faults
+from participants.core.agent_limits import Stop, StopReason
+from participants.core.agent_terminal import Terminal
+from participants.core.agent_told import (
+    Actions,
+    Adopted,
+    Asked,
+    Closed,
+    Faulted,
+    Made,
+    Phase,
+    Renumbered,
+    Settled,
+    Told,
+    Welcomed,
+)
+from scheme.limits import AGENT_QUEUE_MAX, AGENT_RETRY_S
+from scheme.wire.agent_digest import voucher_of
+from scheme.wire.agent_payload import (
+    Agreement,
+    Closing,
+    Fault,
+    Hello,
+    Items,
+    Kind,
+    Missing,
+    Operation,
+    Operations,
+    Verdict,
+    Verdicts,
+    decode_up,
+    encode,
+)
+from tests.support.agent_switch import DEVICE, KEY, AgentSwitch
+
+NOW = 1_800_000_000.0
+IN = Wish(kind=Kind.CASH_IN, minor=2_000, account="97500100000000000101")
+OUT = Wish(kind=Kind.CASH_OUT, minor=5_000, account="97500100000000000101")
+
+
+class World:
+    """A terminal, its disk, and a switch on the other end of a wire that can be spoilt."""
+
+    def __init__(self, switch: AgentSwitch | None = None, *, batch_max: int = 50) -> None:
+        self.switch = switch or AgentSwitch()
+        self.disk: dict[int, Entry] = {}
+        self.facts = Facts()
+        self.told: list[Told] = []
+        self.sent: list[bytes] = []
+        self.now = NOW
+        self.faults = Faults(random.Random(0))
+        self.batch_max = batch_max
+        self.chance = random.Random(7)
+        self.terminal = self.restarted()
+
+    def restarted(self) -> Terminal:
+        self.terminal = Terminal(
+            DEVICE,
+            KEY,
+            chance=self.chance,
+            facts=self.facts,
+            entries=self.disk.values(),
+            batch_max=self.batch_max,
+        )
+        return self.terminal
+
+    def write(self, change: Change | None) -> None:
+        if change is None:
+            return
+        self.facts = change.facts
+        self.disk |= {one.seq: one for one in change.entries}
+        for seq in [one for one in self.disk if one <= change.forget_through]:
+            del self.disk[seq]
+
+    def do(self, actions: Actions) -> None:
+        """Carry actions out, and what the switch answers, until nothing more is said."""
+        self.write(actions.change)
+        self.told += actions.told
+        for payload in self.faults.spoil(actions.payloads):
+            self.sent.append(payload)
+            for answer in self.switch.receive(payload):
+                self.do(self.terminal.receive(answer, self.now))
+
+    def connect(self) -> None:
+        self.do(self.terminal.connected(self.now))
+
+    def make(self, wish: Wish = IN, *, offline: bool = True) -> Entry:
+        made = self.terminal.make(wish, self.now, offline=offline)
+        assert isinstance(made, Made)
+        self.do(made.actions)
+        return made.entry
+
+    def stopped(self, wish: Wish = IN, *, offline: bool = True) -> Stop:
+        stop = self.terminal.make(wish, self.now, offline=offline)
+        assert isinstance(stop, Stop)
+        return stop
+
+    def alone(self) -> None:
+        self.terminal.disconnected()
+
+    def tick(self, seconds: float) -> None:
+        self.now += seconds
+        self.do(self.terminal.tick(self.now))
+
+    def of(self, kind: type[Told]) -> list[Told]:
+        return [one for one in self.told if isinstance(one, kind)]
+
+    def codes(self) -> list[str]:
+        return [one.verdict.code if one.verdict else "" for one in self.terminal.entries]
+
+
+@pytest.fixture
+def world() -> World:
+    """A terminal that had its first session, and is alone now."""
+    world = World()
+    world.connect()
+    world.alone()
+    return world
+
+
+# --- limits
+
+
+def test_a_terminal_that_never_was_connected_does_not_work_alone() -> None:
+    world = World()
+    assert world.stopped() == Stop(StopReason.NO_LEASE)
+    assert world.stopped(offline=False) == Stop(StopReason.NO_LINK)
+
+
+@pytest.mark.parametrize(
+    ("lease", "wish", "stop"),
+    [
+        ({"at": NOW - 101}, IN, Stop(StopReason.HOURS, 100)),
+        ({"at": NOW + 61}, IN, Stop(StopReason.CLOCK)),
+        ({"used_count": 3}, IN, Stop(StopReason.COUNT, 3)),
+        ({"used_minor": (8_001, 0)}, IN, Stop(StopReason.AMOUNT, 10_000, 1_999)),
+        ({"float_minor": (1_999, 0)}, IN, Stop(StopReason.FLOAT, 1_999, 1_999)),
+        ({}, Wish(kind=Kind.BALANCE), Stop(StopReason.NEEDS_LINK)),
+    ],
+)
+def test_each_limit_of_the_lease_stops_it(lease: dict[str, int], wish: Wish, stop: Stop) -> None:
+    world = World()
+    given = {"at": NOW, "offline_s": 100, "count": 3, "minor": (10_000, 0)}
+    world.facts = Facts(lease=Lease(**given | {"float_minor": (50_000, 0)} | lease))  # type: ignore[arg-type]
+    world.restarted()
+    assert world.stopped(wish) == stop
+
+
+def test_at_its_limits_it_still_works(world: World) -> None:
+    world.switch.count, world.switch.minor, world.switch.room = 2, (4_000,), (2_000,)
+    world.connect()
+    world.alone()
+    world.make(Wish(kind=Kind.CASH_OUT, minor=2_000))
+    world.make()
+    assert world.stopped().reason is StopReason.COUNT
+    lease = world.facts.lease
+    assert lease is not None
+    assert (lease.used_count, lease.used_minor, lease.float_minor) == (2, (4_000, 0), (2_000, 0))
+
+
+def test_what_still_waits_is_used_of_the_next_lease(world: World) -> None:
+    world.make()
+    world.connect()
+    world.faults = Faults(random.Random(0), lose=1.0)
+    world.make(offline=False)
+    world.make()
+    hello = world.terminal.connected(world.now)
+    (welcome,) = world.switch.receive(hello.payloads[0])
+    world.write(world.terminal.receive(welcome, world.now).change)
+    assert world.facts.lease is not None
+    assert world.facts.lease.used_count == 1
+
+
+def test_a_full_queue_takes_no_more(world: World) -> None:
+    world.facts = Facts(next=AGENT_QUEUE_MAX + 1, lease=world.facts.lease)
+    world.restarted()
+    assert world.stopped() == Stop(StopReason.FULL, AGENT_QUEUE_MAX)
+
+
+def test_a_rehearsal_of_hours_alone_uses_the_hours_up(world: World) -> None:
+    world.do(world.terminal.backdate(14_401))
+    assert world.stopped().reason is StopReason.HOURS
+    made = world.terminal.make(IN, world.now, offline=True, at=world.now - 60)
+    assert isinstance(made, Made)
+    assert made.entry.operation.at == int(world.now) - 60
+    world.facts = Facts()
+    assert world.restarted().backdate(1).change == Change(Facts())
+
+
+# --- alone, and together again
+
+
+def test_what_is_made_alone_is_queued_with_a_voucher_and_sent_at_the_next_session(
+    world: World,
+) -> None:
+    made = [world.make() for _ in range(60)]
+    assert [one.state for one in world.disk.values()] == [EntryState.QUEUED] * 60
+    assert all(len(voucher_of(one.operation)) == 9 for one in made)
+    world.sent.clear()
+    world.connect()
+    kinds = [type(decode_up(one)) for one in world.sent]
+    assert kinds == [Hello, Operations, Operations, Closing, Hello]
+    assert {one.state for one in world.disk.values()} == {EntryState.APPLIED}
+    assert world.facts.agreed == 60
+    closed = world.of(Closed)[-1]
+    assert isinstance(closed, Closed)
+    assert closed.agrees
+    assert (closed.ours.count, closed.ours.total) == (60, 120_000)
+    assert world.terminal.is_idle
+    assert world.facts.lease is not None
+    assert world.facts.lease.used_count == 0
+
+
+def test_what_is_sent_is_on_disk_as_sent_before_it_leaves(world: World) -> None:
+    world.make()
+    hello = world.terminal.connected(world.now)
+    (welcome, *_) = world.switch.receive(hello.payloads[0])
+    actions = world.terminal.receive(welcome, world.now)
+    assert actions.change is not None
+    assert [one.state for one in actions.change.entries] == [EntryState.SENT]
+    assert isinstance(decode_up(actions.payloads[0]), Operations)
+
+
+def test_live_operations_go_out_alone_and_close_when_asked_to(world: World) -> None:
+    world.connect()
+    world.make(offline=False)
+    world.make(Wish(kind=Kind.BALANCE, account=IN.account), offline=False)
+    assert [one.state for one in world.terminal.entries] == [EntryState.APPLIED] * 2
+    assert world.terminal.is_idle
+    assert not world.switch.closings
+    world.do(world.terminal.push(world.now))
+    assert world.facts.agreed == 2
+    world.do(world.terminal.push(world.now))
+    assert len(world.switch.closings) == 1
+
+
+def test_a_session_counts_on_whatever_happens(world: World) -> None:
+    before = world.facts.session
+    world.connect()
+    world.restarted()
+    world.connect()
+    assert world.facts.session == before + 2
+
+
+@given(seed=st.integers(0, 2**32), kills=st.integers(0, 3))
+@settings(max_examples=25, deadline=None)
+def test_whatever_the_wire_does_each_operation_is_done_once_and_the_books_agree(
+    seed: int, kills: int
+) -> None:
+    world = World(batch_max=3)
+    world.connect()
+    world.alone()
+    chance = random.Random(seed)
+    world.switch.judge = lambda one: Verdict(one.seq, chance.choice(("00", "51")))
+    made = [world.make(chance.choice((IN, OUT))) for _ in range(40)]
+    world.faults = Faults(chance, duplicates=0.3, lose=0.3, shuffle=True)
+    for _ in range(kills):
+        world.connect()
+        world.restarted()
+    world.connect()
+    for _ in range(200):
+        if world.terminal.is_idle:
+            break
+        world.tick(AGENT_RETRY_S[-1])
+    assert world.terminal.is_idle
+    assert world.facts.agreed == 40
+    assert world.switch.done == {one.operation.op_id: 1 for one in made}
+    ours = [one.verdict for one in world.terminal.entries]
+    assert ours == [world.switch.verdicts[seq] for seq in range(1, 41)]
+
+
+# --- silence
+
+
+def test_what_is_not_answered_is_said_again_at_growing_intervals(world: World) -> None:
+    world.make()
+    world.connect()
+    world.alone()
+    world.make()
+    world.faults = Faults(random.Random(0), lose=1.0)
+    world.connect()
+    waits = []
+    for _ in range(7):
+        assert world.terminal.due is not None
+        waits.append(world.terminal.due - world.now)
+        world.tick(waits[-1])
+    assert waits == [*AGENT_RETRY_S, AGENT_RETRY_S[-1], AGENT_RETRY_S[-1]]
+    world.do(world.terminal.tick(world.now))
+    world.faults = Faults(random.Random(0))
+    world.tick(30)
+    assert world.codes() == ["00", "00"]
+    assert world.terminal.due is None
+
+
+def test_a_closing_without_an_answer_is_said_again(world: World) -> None:
+    world.connect()
+    world.make(offline=False)
+    world.faults = Faults(random.Random(0), lose=1.0)
+    world.do(world.terminal.push(world.now))
+    assert world.facts.agreed == 0
+    world.faults = Faults(random.Random(0))
+    world.tick(2)
+    assert world.facts.agreed == 1
+
+
+def test_what_the_clearing_house_knows_is_waited_for_and_not_sent_again(world: World) -> None:
+    world.make()
+    world.faults = Faults(random.Random(0))
+    hello = world.terminal.connected(world.now)
+    (welcome,) = world.switch.receive(hello.payloads[0])
+    sent = world.terminal.receive(welcome, world.now)
+    world.write(sent.change)
+    world.switch.receive(sent.payloads[0])
+    world.restarted()
+    hello = world.terminal.connected(world.now)
+    welcome, verdicts = world.switch.receive(hello.payloads[0])
+    actions = world.terminal.receive(welcome, world.now)
+    assert actions.payloads == ()
+    assert world.terminal.due is not None
+    closing = world.terminal.receive(verdicts, world.now)
+    assert isinstance(decode_up(closing.payloads[0]), Closing)
+
+
+# --- gaps, and what this disk has lost
+
+
+def test_a_gap_is_filled_from_the_queue(world: World) -> None:
+    world.batch_max = 1
+    world.restarted()
+    made = [world.make() for _ in range(3)]
+    world.connect()
+    assert world.terminal.facts == world.facts
+    world.do(world.terminal.receive(encode(Missing(1, ((2, 3),))), world.now))
+    assert world.of(Asked)[-1] == Asked(((2, 3),), 0)
+    again = [decode_up(one) for one in world.sent[-2:]]
+    assert [one.operations for one in again if isinstance(one, Operations)] == [
+        (made[1].operation,),
+        (made[2].operation,),
+    ]
+
+
+def test_a_gap_is_no_matter_while_nobody_is_connected(world: World) -> None:
+    world.make()
+    missing = encode(Missing(1, ((1, 1),)))
+    assert world.terminal.receive(missing, world.now) == Actions()
+
+
+def test_what_was_lost_is_told_as_void_with_one_content_for_ever(world: World) -> None:
+    world.make()
+    world.make()
+    lost = world.disk.pop(1)
+    world.restarted()
+    world.connect()
+    assert world.of(Asked)[-1] == Asked(((1, 1),), 1)
+    void = world.disk[1].operation
+    assert (void.kind, void.minor, void.offline) == (Kind.VOID, 0, False)
+    assert void.op_id != lost.operation.op_id
+    assert world.switch.stored[1] == void
+    assert world.codes() == ["00", "00"]
+    assert world.facts.agreed == 2
+
+
+def test_a_new_disk_begins_where_the_clearing_house_is(world: World) -> None:
+    for _ in range(3):
+        world.make()
+    world.connect()
+    world.disk, world.facts = {}, Facts()
+    world.restarted()
+    world.connect()
+    assert world.of(Renumbered)[-1] == Renumbered(4)
+    assert world.terminal.is_idle
+    assert world.make(offline=False).seq == 4
+    world.do(world.terminal.push(world.now))
+    assert world.facts.agreed == 4
+
+
+def test_a_new_disk_fills_gaps_of_the_old_one_with_voids(world: World) -> None:
+    made = [world.make() for _ in range(3)]
+    world.switch.stored = {1: made[0].operation, 3: made[2].operation}
+    world.disk, world.facts = {}, Facts()
+    world.restarted()
+    world.connect()
+    assert world.facts.next == 4
+    assert world.switch.stored[2].kind == Kind.VOID
+    assert world.of(Renumbered)[-1] == Renumbered(4)
+
+
+def test_a_number_that_an_older_disk_uses_again_is_refused_and_what_it_had_sent_is_not(
+    world: World,
+) -> None:
+    world.make()
+    older = (dict(world.disk), world.facts)
+    world.make()
+    world.connect()
+    world.disk, world.facts = older
+    world.restarted()
+    reused = world.make()
+    assert reused.seq == 2
+    world.connect()
+    assert world.codes() == ["00", "94"]
+    assert world.switch.stored[2].op_id != reused.operation.op_id
+    closed = world.of(Closed)[-1]
+    assert isinstance(closed, Closed)
+    assert not closed.agrees
+    assert world.terminal.is_idle
+
+
+def test_a_verdict_for_what_never_left_is_another_operations(world: World) -> None:
+    made = world.make()
+    stale = encode(Verdicts(1, (Verdict(made.seq, "00"),)))
+    assert world.terminal.receive(stale, world.now) == Actions()
+    assert world.terminal.waiting == 1
+
+
+def test_what_could_not_be_taken_leaves_no_hole(world: World) -> None:
+    made = world.make()
+    wrong = made.operation.__class__(
+        **{name: getattr(made.operation, name) for name in made.operation.__struct_fields__}
+        | {"mac": b"12345678"}
+    )
+    world.disk[1] = Entry(wrong)
+    world.restarted()
+    world.make()
+    world.connect()
+    first, second = world.terminal.entries
+    assert first.given_up == wrong
+    assert first.operation.kind == Kind.VOID
+    assert world.facts.agreed == 2
+    (settled, *_) = world.of(Settled)
+    assert isinstance(settled, Settled)
+    assert settled.entry.verdict == Verdict(1, "63")
+    assert second.state is EntryState.APPLIED
+    # It was cash taken alone, and is to be given back.
+    assert world.terminal.till()[0] == TillRow(taken=4_000, owed=2_000)
+    world.do(world.terminal.receive(encode(Verdicts(1, (Verdict(1, "63"),))), world.now))
+    assert world.codes() == ["00", "00"]
+
+
+# --- closing
+
+
+def test_a_differing_digest_is_compared_item_by_item_and_the_clearing_houses_word_counts(
+    world: World,
+) -> None:
+    world.make(OUT)
+    world.make()
+    hello = world.terminal.connected(world.now)
+    (welcome,) = world.switch.receive(hello.payloads[0])
+    sent = world.terminal.receive(welcome, world.now)
+    world.write(sent.change)
+    (verdicts,) = world.switch.receive(sent.payloads[0])
+    # Its own word, turned on the way.
+    world.switch.verdicts[1] = Verdict(1, "51", "AM04")
+    world.do(world.terminal.receive(verdicts, world.now))
+    assert [type(decode_up(one)) for one in world.sent[-4:]] == [Closing, Items, Closing, Hello]
+    (adopted,) = world.of(Adopted)
+    assert isinstance(adopted, Adopted)
+    assert (adopted.entry.adopted, adopted.before.code) == (True, "00")
+    assert world.codes() == ["51", "00"]
+    assert world.facts.agreed == 2
+    assert world.terminal.till()[0] == TillRow(taken=2_000, paid=5_000, loss=5_000)
+    assert world.terminal.till()[0].cash == -3_000
+
+
+def a_closing(world: World) -> Closing:
+    world.connect()
+    world.make(offline=False)
+    actions = world.terminal.push(world.now)
+    closing = decode_up(actions.payloads[0])
+    assert isinstance(closing, Closing)
+    return closing
+
+
+def an_answer(closing: Closing, *, count: int, last: int | None = None) -> bytes:
+    last = closing.last if last is None else last
+    answer = Agreement(
+        closing.session, closing.first, last, count, closing.total, closing.xor, agrees=False
+    )
+    return encode(answer)
+
+
+def test_what_stays_different_ends_and_is_told(world: World) -> None:
+    closing = a_closing(world)
+    wrong = an_answer(closing, count=closing.count + 1)
+    for _ in range(3):
+        items = world.terminal.receive(wrong, world.now)
+        assert isinstance(decode_up(items.payloads[0]), Items)
+        assert world.terminal.receive(wrong, world.now) == Actions()
+        nothing = encode(Verdicts(closing.session, ()))
+        again = world.terminal.receive(nothing, world.now)
+        assert isinstance(decode_up(again.payloads[0]), Closing)
+    (closed,) = world.terminal.receive(wrong, world.now).told
+    assert isinstance(closed, Closed)
+    assert not closed.agrees
+    assert world.terminal.is_idle
+    assert world.terminal.due is None
+
+
+def test_an_answer_to_another_closing_is_passed_over(world: World) -> None:
+    closing = a_closing(world)
+    other = an_answer(closing, count=closing.count, last=closing.last + 1)
+    assert world.terminal.receive(other, world.now) == Actions()
+    right = world.terminal.receive(an_answer(closing, count=closing.count), world.now)
+    assert [type(one) for one in right.told] == [Closed]
+    assert world.terminal.receive(other, world.now) == Actions()
+
+
+def test_a_verdict_that_comes_again_changes_nothing(world: World) -> None:
+    closing = a_closing(world)
+    again = encode(Verdicts(closing.session, (Verdict(1, "51"),)))
+    assert world.terminal.receive(again, world.now).change is None
+    assert world.codes() == ["00"]
+
+
+def test_old_operations_are_forgotten_and_their_cash_is_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_terminal, "_KEPT", 2)
+    for _ in range(5):
+        world.make()
+    world.connect()
+    assert sorted(world.disk) == [4, 5]
+    assert world.facts.till[0].taken == 6_000
+    assert world.terminal.till()[0].cash == 10_000
+    assert world.restarted().till()[0].cash == 10_000
+
+
+# --- what is said to it
+
+
+def test_what_is_no_message_and_what_is_a_fault_reach_the_user(world: World) -> None:
+    world.connect()
+    broken = world.terminal.receive(b"\x00", world.now).told
+    assert [type(one) for one in broken] == [Faulted]
+    fault = encode(Fault(1, "version", "version: 1, not 2"))
+    told = world.terminal.receive(fault, world.now).told
+    assert told == (Faulted("version", "version: 1, not 2"),)
+    items = encode(Items(1, ()))
+    assert world.terminal.receive(items, world.now) == Actions()
+
+
+def test_a_welcome_to_an_earlier_hello_is_passed_over(world: World) -> None:
+    hello = world.terminal.connected(world.now)
+    (old,) = world.switch.receive(hello.payloads[0])
+    again = world.terminal.connected(world.now)
+    assert world.terminal.receive(old, world.now) == Actions()
+    assert world.terminal.phase is Phase.GREETING
+    (new,) = world.switch.receive(again.payloads[0])
+    assert world.terminal.receive(new, world.now).told == (Welcomed(1, 0),)
+    assert world.terminal.entry(1) is None
+
+
+def test_verdicts_before_the_welcome_leave_the_hello_waiting(world: World) -> None:
+    world.terminal.connected(world.now)
+    due = world.terminal.due
+    world.terminal.receive(encode(Verdicts(1, ())), world.now)
+    assert world.terminal.due == due
+
+
+def test_what_goes_out_after_a_push_while_alone_waits(world: World) -> None:
+    world.make()
+    assert world.terminal.push(world.now) == Actions()
+    assert world.terminal.tick(world.now) == Actions()
+
+
+def test_a_till_counts_nothing_that_was_only_asked_for() -> None:
+    world = World()
+    world.connect()
+    world.switch.judge = lambda one: Verdict(one.seq, "51")
+    world.make(OUT, offline=False)
+    assert world.terminal.till() == NO_TILL
+
+
+# --- faults
+
+
+def test_faults_come_at_their_rates_and_the_same_for_a_seed() -> None:
+    sent = [bytes([one]) for one in range(200)]
+    rates = {"duplicates": 0.1, "lose": 0.05, "shuffle": True}
+    one, two = (Faults(random.Random(3), **rates) for _ in range(2))  # type: ignore[arg-type]
+    assert one.spoil(sent) == two.spoil(sent) != sent
+    assert (one.duplicated > 5, one.lost > 2, one.moved > 100) == (True, True, True)
+    assert Faults(random.Random(3)).spoil(sent) == sent
+
+
+def test_the_journal_of_a_verdict_names_what_was_made() -> None:
+    operation = Operation(1, b"12345678", 1, 5, 0, "", "", 0, offline=True)
+    assert (Entry(operation).seq, Entry(operation).is_settled) == (1, False)
