@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stuck": ("stuck", N_("List what waits for somebody.")),
     "resend": ("stuck", N_("Send owed messages again now.")),
     "notice": ("notices", N_("Send notice 971, 972 or 981.")),
+    "notices": ("notices", N_("Follow what members and institutions are told over MQTT.")),
     "reconcile": ("reconcile", N_("Compare the ledger with itself and with the books.")),
     "iso": ("iso", N_("Explain, send and inspect frames of ISO 8583.")),
     "jws": ("jws", N_("Sign or verify a message with the demo keys.")),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gettext import gettext as _
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from msgspec import structs
@@ -233,7 +233,8 @@ class Country:
 
     def detail(self, instruction_id: str) -> TransferDetail:
         """Return one transfer, or verification, with its timeline."""
-        return self.operator.get(f"/transfers/{instruction_id}", TransferDetail)
+        # What never became a transfer is kept under its key, with what a core has put there.
+        return self.operator.get(f"/transfers/{quote(instruction_id, safe=':')}", TransferDetail)
 
     def with_returns(self, detail: TransferDetail) -> TransferDetail:
         """Return a transfer with what went back of it; only of a posted one anything can."""

@@ -324,6 +324,16 @@ def near_miss(answer: bytes, request: Fields, framed: Framed) -> str:
     return "; ".join(lines)
 
 
+def rule_told(frame: Frame) -> str:
+    """Return the rule that an answer names, as a person is told it; empty without one."""
+    rule = next((row.value for row in frame.rows if row.element == RULE), "")
+    return told(rule, currency=_currency(frame))
+
+
+def _currency(frame: Frame) -> str | None:
+    return next((row.note for row in frame.rows if row.element == "DE49"), None) or None
+
+
 def print_frame(title: str, frame: Frame) -> None:
     """Print a frame as a table, with what is wrong below."""
     kind = _(TYPES[frame.message]) if frame.message in TYPES else ""
@@ -333,7 +343,7 @@ def print_frame(title: str, frame: Frame) -> None:
     if frame.guessed:
         line = _("Read as {form}; guessed: {names}.")
         paragraph(line.format(form=form, names=", ".join(frame.guessed)))
-    currency = next((row.note for row in frame.rows if row.element == "DE49"), None) or None
+    currency = _currency(frame)
     rows = [
         (
             "" if row.at is None else str(row.at),

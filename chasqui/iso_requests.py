@@ -183,6 +183,10 @@ def _holder(wish: Wish, fields: Fields) -> dict[str, str]:
         return {}
     if wish.phone:
         return {"30": wish.one_time_code, "31": wish.phone}
+    if not wish.debtor:
+        raise Misused(
+            _("a card is needed, or a phone (--phone) with its code (--code)"), field="--card"
+        )
     fields["102"] = _account(wish.debtor, "--from")
     return {"01": wish.entity or participant_of(wish.debtor)}
 

@@ -1,6 +1,7 @@
 """The rows by which a frame is explained: names, masked values, and what they mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from gettext import gettext as _
 from typing import Final
 
@@ -96,6 +97,8 @@ TAGS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 _ACCOUNTS: Final = frozenset({"102", "103"})
+_TIME: Final = "12"
+_LEAP_YEAR: Final = 2000
 _OUTSIDE: Final = frozenset({TYPE, BITMAP, SECOND_BITMAP})
 _PERSONAL: Final = frozenset({"2", "48", *_ACCOUNTS, *SECRET})
 
@@ -192,22 +195,29 @@ def _note(key: str, part: Part, fields: Fields) -> str:
             return _(TYPES[value]) if value in TYPES else ""
         case "p" | "1":
             return _elements(value, 64 if key == "1" else 0)
-        case "3":
-            return operation_name(value)
         case "4":
             return amount_text(int(value), CURRENCIES.get(fields.get("49", "604"), "PEN"))
-        case "39":
-            return response_meaning(value)
+        case "12" | "13" | "15":
+            return _moment(key, value)
         case "49":
             return CURRENCIES.get(value, "")
-        case "70":
-            return network_name(value)
         case "90":
             return _original(value)
         case "64" | "128":
             return _("over the {count} bytes before it").format(count=part.at)
         case _:
-            return ""
+            return _MEANINGS[key](value) if key in _MEANINGS else ""
+
+
+def _moment(key: str, value: str) -> str:
+    """Return what is wrong with a date or a time; the table takes any digits."""
+    # The year is not said: the 29th of February may be meant.
+    text = f"{_LEAP_YEAR}0101{value}" if key == _TIME else f"{_LEAP_YEAR}{value}000000"
+    try:
+        datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return _("no time hhmmss") if key == _TIME else _("no date MMDD")
+    return ""
 
 
 def _elements(bitmap: str, before: int) -> str:
@@ -223,6 +233,12 @@ def _original(value: str) -> str:
     )
 
 
+_MEANINGS: Final[Mapping[str, Callable[[str], str]]] = {
+    "3": operation_name,
+    "39": response_meaning,
+    "70": network_name,
+}
+"""What says the meaning of a code, by element."""
 TYPES: Final[Mapping[str, str]] = {
     "0200": N_("request"),
     "0201": N_("request, repeated"),

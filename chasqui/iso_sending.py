@@ -8,7 +8,7 @@ import click
 from msgspec import Struct, structs
 
 from chasqui.exits import ExitCode, Misused, Unknown
-from chasqui.iso_frames import Frame, explained, framed_as, near_miss, print_frame
+from chasqui.iso_frames import Frame, explained, framed_as, near_miss, print_frame, rule_told
 from chasqui.iso_meanings import response_meaning
 from chasqui.iso_requests import RAW, Wish, request_of
 from chasqui.output import as_json, milliseconds, paragraph
@@ -167,6 +167,8 @@ def _print_ending(answer: Frame, took_s: float) -> None:
         code=code or "-", meaning=response_meaning(code), elapsed=milliseconds(took_s * 1000)
     )
     click.secho(line, fg="green" if code == _APPROVED else "red", bold=True)
+    if rule := rule_told(answer):
+        paragraph(_("In detail: {rule}").format(rule=rule))
     # What names a request by its key, as of one that never came, is no transfer to look at.
     if answer.instruction_id and ":" not in answer.instruction_id:
         line = _("Details: chasqui show {subject}")

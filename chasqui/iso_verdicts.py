@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from gettext import gettext as _
 from typing import Final
 
-from chasqui.answers import TimelineRow, TransferDetail
+from chasqui.answers import TimelineRow, Transfer, TransferDetail
 from chasqui.iso_lines import frame_answer, frame_reference, is_frame
 from chasqui.language import N_
+from chasqui.output import local_second
 
 DEBTOR: Final = "debtor"
 """Who decided it where its own debtor's agent took the order back."""
@@ -63,12 +64,20 @@ CASH: Final[Mapping[str, str]] = {
         "refuses to undo what it may have charged."
     ),
 }
+BURIED: Final = N_(
+    "Never executed: at {time} {debtor} took a request back (0420) that had not come here until "
+    "then, STAN {stan}, RRN {rrn}. Should it still come, it is refused; no money moves."
+)
+"""What it means that a reversal came first."""
 _CASH_PREFIX: Final = "W"
+_KEY_PREFIX: Final = "iso"
+_KEY_PARTS: Final = 5
 _ASK_ISSUER: Final = N_(
     "ask {debtor} what it charged under {reference}, and have it give back by hand what its member "
     "did not get; nothing here changes by itself. Until then the books differ by this withdrawal: "
     "chasqui reconcile --books"
 )
+_TOMBSTONE: Final = "TOMBSTONE"
 _DISPUTES: Final = frozenset({"DISPUTED", "DISPUTED_POSTED"})
 _ASK: Final = N_(
     "ask {creditor} what it booked under {reference}. If it credited the account, it takes that "
@@ -98,6 +107,8 @@ def sentence(detail: TransferDetail) -> str | None:
         return None
     if is_cash(one.instruction_id) and one.state in CASH:
         return _(CASH[one.state])
+    if one.state == _TOMBSTONE:
+        return _buried(one)
     if detail.decision.decided_by == DEBTOR and one.state in REVERSED:
         return _(REVERSED[one.state])
     if one.state not in SENTENCES or not is_of_lane(detail):
@@ -125,6 +136,17 @@ def dispute(detail: TransferDetail) -> str | None:
         debtor=one.debtor_agent,
         reference=reference or one.instruction_id,
     )
+
+
+def _buried(one: Transfer) -> str | None:
+    """Return what a reversal was that came before its request; None if nobody reversed it."""
+    # iso:0975:20261123:000123:632813000123, as the clearing house makes the keys of requests.
+    prefix, *rest = one.instruction_id.split(":")
+    if prefix != _KEY_PREFIX or len(rest) != _KEY_PARTS - 1:
+        return None
+    stan, rrn = (text.replace("{", "{{").replace("}", "}}") for text in rest[-2:])
+    said = _(BURIED).replace("{stan}", stan).replace("{rrn}", rrn)
+    return said.replace("{time}", local_second(one.created_at))
 
 
 def is_cash(instruction_id: str) -> bool:

@@ -1,7 +1,7 @@
 """``chasqui iso links`` and ``chasqui iso findings``: who is connected, and what did not fit."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from gettext import gettext as _
 from typing import Final
 
@@ -40,10 +40,17 @@ class LaneRow(Struct, frozen=True, kw_only=True):
     counts: dict[str, int] = {}
 
 
+class CallerRow(LinkRow, frozen=True, kw_only=True):
+    """One open connection on which nobody is signed on; whoever it is may not be known."""
+
+    participant: str = ""
+
+
 class LinksAnswer(Struct, frozen=True, kw_only=True):
     """GET /iso8583/links."""
 
     participants: tuple[LaneRow, ...] = ()
+    not_signed_on: tuple[CallerRow, ...] = ()
     strangers: dict[str, int] = {}
 
 
@@ -52,6 +59,7 @@ class FindingRow(Struct, frozen=True, kw_only=True):
 
     Attributes:
         count: how many there were; the first came at ``first``.
+        mixed: they differ in STAN or RRN.
         address: where its link came from.
         frame: its bytes in hex, masked; empty where none may be shown.
     """
@@ -59,6 +67,7 @@ class FindingRow(Struct, frozen=True, kw_only=True):
     at: str | None = None
     first: str | None = None
     count: int = 1
+    mixed: bool = False
     address: str = ""
     frame: str = ""
     participant: str = ""
@@ -71,8 +80,9 @@ class FindingRow(Struct, frozen=True, kw_only=True):
 
 
 class FindingsAnswer(Struct, frozen=True):
-    """GET /iso8583/findings, the newest first."""
+    """GET /iso8583/findings, the newest first; nothing from before ``since`` is there."""
 
+    since: str | None = None
     findings: tuple[FindingRow, ...] = ()
 
 
@@ -171,7 +181,8 @@ def print_links(answer: LinksAnswer) -> None:
         *(_("Bad MAC"), _("Bad format")),
     )
     table(headings, rows, right="lrlrrrrrr")
-    links = [_link_row(lane, link) for lane in answer.participants for link in lane.links]
+    links = [_link_row(lane.participant, one) for lane in answer.participants for one in lane.links]
+    links += [_caller_row(one) for one in answer.not_signed_on]
     if links:
         click.echo()
         columns = (_("Code"), _("Address"), _("Since"), _("In"), _("Out"), _("Pending"))
@@ -184,9 +195,15 @@ def print_links(answer: LinksAnswer) -> None:
         paragraph(_("Why: chasqui iso findings"))
 
 
-def _link_row(lane: LaneRow, link: LinkRow) -> tuple[str, ...]:
+def _caller_row(one: CallerRow) -> tuple[str, ...]:
+    *shown, key = _link_row(one.participant or "?", one)
+    note = _("not signed on")
+    return (*shown, f"{key}, {note}" if one.key_check_value else note)
+
+
+def _link_row(code: str, link: LinkRow) -> tuple[str, ...]:
     return (
-        lane.participant,
+        code,
         link.address,
         local_second(link.since),
         str(link.received),
@@ -196,14 +213,19 @@ def _link_row(lane: LaneRow, link: LinkRow) -> tuple[str, ...]:
     )
 
 
-def print_findings(rows: Sequence[FindingRow], *, verbose: bool) -> None:
+def print_findings(answer: FindingsAnswer, *, verbose: bool) -> None:
     """Print findings, the newest last, with the near miss and what to do.
 
     Args:
         verbose: with where each came from, and its bytes.
     """
+    rows = answer.findings
     if not rows:
-        click.echo(_("No findings: every frame was sound, and every answer was waited for."))
+        text = _(
+            "No findings since {time}, the start of the clearing house: every frame was sound, "
+            "and every answer was waited for."
+        )
+        paragraph(text.format(time=local_second(answer.since)))
         return
     for row in reversed(rows):
         _print_finding(row, verbose=verbose)
@@ -225,7 +247,8 @@ def _print_finding(row: FindingRow, *, verbose: bool) -> None:
     reference = " ".join(part for part in parts if part)
     head = f"{local_second(row.at)}  {row.participant or '?'}  {kind_name(row.kind)}"
     if row.count > 1:
-        head += " " + _("({count} times)").format(count=row.count)
+        text = _("(one of {count} with other numbers)") if row.mixed else _("({count} times)")
+        head += " " + text.format(count=row.count)
     click.secho(f"{head}  {reference}".rstrip(), bold=True)
     paragraph(f"  {told(row.explanation)}")
     if row.near:

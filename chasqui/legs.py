@@ -1,7 +1,7 @@
 """The legs of a payment, as its payer and the clearing house saw them, in order."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import click
 from msgspec import structs
@@ -15,24 +15,50 @@ _CT5_LOOKS = 5
 _CT5_LOOK_S = 0.1
 
 
-def all_legs(country: Country, payment: Payment) -> tuple[tuple[Leg, ...], TransferDetail | None]:
-    """Return the legs in order, and what the clearing house says of the payment, if anything."""
+_LANE = "iso8583"
+_FRAMES: Mapping[str, tuple[str, str]] = {
+    "AV1": ("0200", "33"),
+    "AV4": ("0210", "33"),
+    "CT1": ("0200", "40"),
+    "CT4": ("0210", "40"),
+}
+"""What an institution of ISO 8583 sends and gets for what it calls by the names of the TIN."""
+
+
+def all_legs(
+    country: Country, payment: Payment, lane: str
+) -> tuple[tuple[Leg, ...], TransferDetail | None]:
+    """Return the legs in order, and what the clearing house says of the payment, if anything.
+
+    Args:
+        lane: of the payer's institution.
+    """
+    told = [_on_the_wire(leg) if lane == _LANE else leg for leg in payment.legs]
     seen: list[Leg] = []
     detail: TransferDetail | None = None
     for subject in (payment.verification_id, payment.instruction_id):
         if subject:
             detail = _detail(country, subject, is_final=payment.state == "FINAL") or detail
             seen += timed_legs(detail.timeline) if detail else []
-    known = {leg.message for leg in seen}
-    own = [leg for leg in payment.legs if leg.message not in known]
-    by_name = {leg.message: leg for leg in payment.legs}
-    merged = [_with_codes(leg, by_name.get(leg.message)) for leg in seen]
+    known = {_name(leg) for leg in seen}
+    own = [leg for leg in told if _name(leg) not in known]
+    by_name = {_name(leg): leg for leg in told}
+    merged = [_with_codes(leg, by_name.get(_name(leg))) for leg in seen]
     # What only the payer saw are the calls of the directory and the QR module: they come first.
     unique = {
         (leg.message, leg.operation, leg.sender, leg.receiver): leg
         for leg in reversed([*own, *merged])
     }
     return tuple(reversed(unique.values())), detail
+
+
+def _on_the_wire(leg: Leg) -> Leg:
+    message, operation = _FRAMES.get(leg.message, (leg.message, leg.operation))
+    return structs.replace(leg, message=message, operation=operation)
+
+
+def _name(leg: Leg) -> tuple[str, str]:
+    return leg.message, leg.operation
 
 
 def _detail(country: Country, subject: str, *, is_final: bool) -> TransferDetail | None:

@@ -49,8 +49,11 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 def is_order(identity: str) -> bool:
-    """Tell whether an id is one of an order: they begin with a letter, as only cash's does too."""
-    return identity[:1].isalpha() and not is_cash(identity)
+    """Tell whether an id is one of an order: they begin with a letter.
+
+    So do those of cash, and the keys under which what never became a transfer is remembered.
+    """
+    return identity[:1].isalpha() and not is_cash(identity) and ":" not in identity
 
 
 def place(country: Country, order: Order, key: str | None) -> PaymentRow:

@@ -9,8 +9,11 @@ from pathlib import Path
 from chasqui.child import Program
 from scheme.network import Fleet, Participant
 
+BROKER = "broker"
+NOTIFIER = "notifier"
 SWITCH = "switch"
 FLEET = "fleet"
+NO_BROKER = "none"
 RUN_FOLDER = "run"
 LOG_FOLDER = "logs"
 _OWNER_ONLY = 0o600
@@ -24,6 +27,8 @@ class Plan:
     Attributes:
         fleet_path, profile: as the children are told.
         drain_s: longest life of an order in flight.
+        broker: kind of the MQTT broker, or ``none``.
+        mqtt_json: say everything of the terminals once more as JSON.
         network_tls: serve the coops' port over https, as the profile or ``tls`` wants.
         latency_ms: median answering time of all institutions, or None for each one's own.
     """
@@ -39,6 +44,10 @@ class Plan:
     operator_port: int
     network_port: int
     iso8583_port: int
+    broker: str
+    mqtt_port: int
+    mqtt_tls_port: int
+    mqtt_json: bool
     network_tls: bool
     wire_log: bool
     tls: bool
@@ -78,6 +87,21 @@ class Plan:
         return f"{self.local_host}:{self.iso8583_port}"
 
     @property
+    def has_broker(self) -> bool:
+        """Whether a broker runs: for field agents, and for notices."""
+        return self.broker != NO_BROKER
+
+    @property
+    def mqtt_address(self) -> str:
+        """Host and port of the broker for this machine; empty if there is none."""
+        return f"127.0.0.1:{self.mqtt_port}" if self.has_broker else ""
+
+    @property
+    def mqtt_tls_address(self) -> str:
+        """Host and port of the broker for all others; empty if there is none."""
+        return f"{self.local_host}:{self.mqtt_tls_port}" if self.has_broker else ""
+
+    @property
     def simulated(self) -> list[Participant]:
         """Participants that the fleet plays."""
         return [one for one in self.fleet.participant if one.simulated and one.port]
@@ -97,17 +121,25 @@ class Plan:
             self.operator_port: "--operator-port",
             **({self.network_port: "--network-port"} if self.network_url else {}),
             **({self.iso8583_port: "--iso8583-port"} if self.iso8583_address else {}),
+            **({self.mqtt_port: "--mqtt-port"} if self.has_broker else {}),
+            **({self.mqtt_tls_port: "--mqtt-tls-port"} if self.has_broker else {}),
             **{one.port: f"{self.fleet_path}: {one.code}: port" for one in self.simulated},
         }
 
     def programs(self) -> list[Program]:
-        """Write the children's settings and return how to run them, the switch first.
+        """Write the children's settings and return how to run them, in the order of stopping.
 
-        The switch stops first: while it drains, the fleet still answers it.
+        The switch stops before the fleet: while it drains, the fleet still answers it. The broker
+        stops last, so that what the others say at their end is still taken.
         """
+        broker = [
+            self._program(NOTIFIER, "switch.notifier", self._notifier(), _DRAIN_MARGIN_S),
+            self._program(BROKER, "runtime.mqtt_broker", self._broker(), _DRAIN_MARGIN_S),
+        ]
         return [
             self._program(SWITCH, "switch", self._switch(), self.drain_s + _DRAIN_MARGIN_S),
             self._program(FLEET, "participants", self._participants(), _DRAIN_MARGIN_S),
+            *(broker if self.has_broker else []),
         ]
 
     def _program(
@@ -122,7 +154,6 @@ class Plan:
         return {
             "home": str(self.home.resolve()),
             "fleet": str(self.fleet_path.resolve()),
-            "profile": self.profile,
             "lifeline": True,
             "log_level": self.log_level,
             "log_file": str(self.log_path(name).resolve()),
@@ -130,11 +161,14 @@ class Plan:
 
     def _switch(self) -> dict[str, object]:
         return self._common(SWITCH) | {
+            "profile": self.profile,
             "host": self.bind,
             "tin_port": self.tin_port,
             "operator_port": self.operator_port,
             "network_port": self.network_port,
             "iso8583_port": self.iso8583_port,
+            "mqtt_port": self.mqtt_port if self.has_broker else 0,
+            "mqtt_json_mirror": self.mqtt_json,
             "token": self.token,
             "tls": self.tls,
             "client_certificates": self.client_certificates,
@@ -143,6 +177,7 @@ class Plan:
 
     def _participants(self) -> dict[str, object]:
         settings = self._common(FLEET) | {
+            "profile": self.profile,
             "switch_url": self.tin_url,
             "network_url": self.network_url,
             "iso8583_address": self.iso8583_address,
@@ -151,6 +186,18 @@ class Plan:
         if self.latency_ms is not None:
             settings["latency_ms"] = self.latency_ms
         return settings
+
+
+    def _broker(self) -> dict[str, object]:
+        return self._common(BROKER) | {
+            "kind": self.broker,
+            "port": self.mqtt_port,
+            "tls_host": self.bind,
+            "tls_port": self.mqtt_tls_port,
+        }
+
+    def _notifier(self) -> dict[str, object]:
+        return self._common(NOTIFIER) | {"mqtt_host": "127.0.0.1", "mqtt_port": self.mqtt_port}
 
 
 def to_toml(settings: Mapping[str, object]) -> str:

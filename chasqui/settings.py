@@ -22,6 +22,8 @@ TIN_PORT = 7080
 OPERATOR_PORT = 7081
 NETWORK_PORT = 7082
 ISO8583_PORT = 7083
+MQTT_PORT = 7084
+MQTT_TLS_PORT = 7085
 TIMEOUT_S = 30.0
 
 
@@ -104,6 +106,8 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fleet: path of the file that declares its institutions and their people.
         iso8583_address: host and port of that lane; empty where nobody speaks it.
+        mqtt_address: host and port of the broker on this machine; empty if there is none.
+        mqtt_tls_address: where others reach it, over TLS.
     """
 
     operator_url: str
@@ -111,6 +115,8 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
     fleet: str
     pid: int
     iso8583_address: str = ""
+    mqtt_address: str = ""
+    mqtt_tls_address: str = ""
 
 
 def whereabouts(home: Path) -> Whereabouts | None:

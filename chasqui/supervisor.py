@@ -45,7 +45,7 @@ class Supervisor:
     """Starts programs, starts them again when they die, and stops them in order.
 
     Args:
-        programs: in the order in which they are stopped.
+        programs: in the order in which they are stopped; they are started in the opposite one.
         say: prints a line to the terminal.
         backoff_s: waits before a dead child is started again; the last one repeats.
         start_s: seconds until everything must be ready.
@@ -106,7 +106,7 @@ class Supervisor:
             StartFailed: the country did not become ready; everything is stopped again.
         """
         try:
-            for program in self._programs:
+            for program in reversed(self._programs):
                 self._children[program.name] = await Child.start(program, self._lifeline)
             if await self._starts(self._until_ready(is_ready)):
                 on_ready()

@@ -74,6 +74,10 @@ LANE = (
     N_("no answer in time"),
     N_("unfit answer: {rule}"),
     N_("the peer does not read what it is sent"),
+    N_("a date MMDD"),
+    N_("a time hhmmss"),
+    N_("{count} requests were sent and not answered: {cause}"),
+    N_("1 request was sent and not answered: {cause}"),
     N_("half a frame, and the rest did not come in time"),
     N_("the peer closed in the middle of a frame"),
     N_("the peer closed"),
@@ -202,6 +206,8 @@ SETTINGS = (
 )
 
 OUR_OWN: Mapping[str, str] = {
+    # Of a used one this is all that is said, so that it cannot be tried out what it was.
+    "used already": N_("unknown: no code for this phone is open, and the last one was used"),
     "the message ends 1 byte before it does": N_("1 byte is missing"),
     "the message ends {count} bytes before it does": N_("{count} bytes are missing"),
     "GET /cash lists them; an immediate transfer is at /transfers/{path}": N_(

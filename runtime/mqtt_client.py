@@ -23,6 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from scheme.errors import NotConnected
 from scheme.limits import (
     AGENT_OUTBOX_MAX,
+    CONNECT_S_MAX,
     MQTT_KEEPALIVE_S,
     MQTT_PUBLISHING_MAX,
     MQTT_RECONNECT_S,
@@ -165,7 +166,7 @@ class MqttClient:
         """Serve one connection and return why it ended."""
         client = self._new()
         try:
-            await _enter(client)
+            await client.enter()
             await self._subscribe(client)
             self._opened(client)
             await self._until_lost(client)
@@ -173,10 +174,10 @@ class MqttClient:
             return _reason(error)
         finally:
             self._closed()
-            await _leave(client)
+            await client.leave()
         return "the connection has ended"
 
-    def _new(self) -> aiomqtt.Client:
+    def _new(self) -> "_Client":
         will = None
         if self._will is not None:
             will = aiomqtt.Will(self._will[0], self._will[1], qos=_QOS, retain=True)
@@ -309,11 +310,59 @@ class MqttClient:
 
 
 class _Client(aiomqtt.Client):
-    """aiomqtt's, but it never asks for a socket that has been closed since.
+    """aiomqtt's, but nothing of its connection outlives it, whenever it is cancelled.
 
-    It asks the loop, one turn later, for the moment when a descriptor can be written; by then the
-    descriptor may be gone, or a connection of somebody else's.
+    Nor does it ask for a socket that has been closed since: it asks the loop, one turn later, for
+    the moment when a descriptor can be written; by then that may be gone, or somebody else's.
     """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._client.connect_timeout = CONNECT_S_MAX
+        self._dialled = asyncio.Event()
+
+    async def enter(self) -> None:
+        """Connect; a cancellation waits for the thread that does it, to close its socket."""
+        entering = asyncio.ensure_future(self.__aenter__())
+        try:
+            await asyncio.shield(entering)
+        except asyncio.CancelledError:
+            dialled = asyncio.ensure_future(self._dialled.wait())
+            both = (entering, dialled)
+            await asyncio.wait(both, timeout=CONNECT_S_MAX, return_when=asyncio.FIRST_COMPLETED)
+            for one in both:
+                one.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+            raise
+
+    async def leave(self) -> None:
+        """Disconnect, also what was only half connected."""
+        greeted = self._connected
+        try:
+            if greeted.done() and not greeted.cancelled() and greeted.exception() is None:
+                self.timeout = _LEAVE_S
+                with suppress(aiomqtt.MqttError):
+                    await self.__aexit__(None, None, None)
+        finally:
+            self._cut()
+
+    def _cut(self) -> None:
+        sock = self._client.socket()
+        if sock is None or sock.fileno() < 0:
+            return
+        self._client.on_socket_unregister_write = None
+        self._client.on_socket_close = None
+        self._loop.remove_writer(sock.fileno())
+        self._loop.remove_reader(sock.fileno())
+        if self._misc_task is not None:
+            self._misc_task.cancel()
+        sock.close()
+
+    def _client_connect(self) -> None:
+        try:
+            super()._client_connect()
+        finally:
+            self._loop.call_soon_threadsafe(self._dialled.set)
 
     def _on_socket_register_write(self, client: Client, userdata: Any, sock: PahoSocket) -> None:
         def ask() -> None:
@@ -357,25 +406,6 @@ async def _lost(client: aiomqtt.Client) -> None:
             raise AssertionError("messages are handed on before they reach this queue")
     except aiomqtt.MqttError as error:
         raise aiomqtt.MqttError("the connection was lost") from error
-
-
-async def _enter(client: aiomqtt.Client) -> None:
-    """Connect; a cancellation waits shortly for the thread that does it, to close its socket."""
-    entering = asyncio.ensure_future(client.__aenter__())
-    try:
-        await asyncio.shield(entering)
-    except asyncio.CancelledError:
-        with suppress(aiomqtt.MqttError, TimeoutError):
-            async with asyncio.timeout(1.0):
-                await entering
-        raise
-
-
-async def _leave(client: aiomqtt.Client) -> None:
-    """Disconnect, also what was only half connected."""
-    client.timeout = _LEAVE_S
-    with suppress(aiomqtt.MqttError):
-        await client.__aexit__(None, None, None)
 
 
 def _reason(error: aiomqtt.MqttError) -> str:

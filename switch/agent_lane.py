@@ -5,6 +5,7 @@ Everything outside is handed in, so tests join the same parts over other ends.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -18,6 +19,7 @@ from scheme.wire.mqtt_topics import SWITCH
 from switch.agent_desk import AgentDesk
 from switch.agent_store import AgentStore
 from switch.agent_wire import AgentWire
+from switch.config import Config
 from switch.core.agent_session import place_of
 from switch.edges.agent_mqtt import AgentMqtt
 from switch.edges.agents_api import Account, AgentsApi
@@ -28,7 +30,7 @@ from switch.wire_log import WireLog
 
 log = structlog.get_logger()
 
-FILE: Final = "agents.db"
+_FILE: Final = "agents.db"
 _LAST_WORDS_S: Final = 1.0
 _LOOK_S: Final = 0.02
 
@@ -43,12 +45,36 @@ class Aliases(Protocol):
         """Return the account behind a phone at an entity, or in a directory."""
 
 
+def open_agents(
+    home: Path,
+    config: Config,
+    stack: AsyncExitStack,
+    *,
+    on_failure: Callable[[BaseException], None],
+) -> AgentStore | None:
+    """Open what field agents said, if there is a broker to hear them by.
+
+    Args:
+        stack: closes it again.
+        on_failure: told once when it could not be written: the process must end.
+
+    Raises:
+        StoreError: it cannot be used.
+    """
+    if not config.mqtt_port:
+        return None
+    store = AgentStore.open(str(home / _FILE), on_failure=on_failure)
+    stack.callback(store.close)
+    stack.push_async_callback(store.drain)
+    return store
+
+
 class AgentLane:
     """The lane of a clearing house that is joined.
 
     Args:
         home: folder of the keys and of the broker's lists.
-        mirrors: say everything once more as JSON.
+        config: where the broker is, and whether everything is said once more as JSON.
         handle: answers what an operation is worded as.
         sign: signs an institution on.
         spawn: starts a task that the process owns.
@@ -62,9 +88,7 @@ class AgentLane:
         store: AgentStore,
         *,
         home: Path,
-        host: str,
-        port: int,
-        mirrors: bool,
+        config: Config,
         fleet: Fleet,
         profile: Profile,
         clock: Clock,
@@ -79,13 +103,13 @@ class AgentLane:
         self._institutions = tuple(groups)
         self._sign = sign
         self._edge = AgentMqtt(
-            host=host,
-            port=port,
+            host=config.mqtt_host,
+            port=config.mqtt_port,
             password=keys.password(SWITCH),
             is_known=lambda device: place_of(device, groups) is not None,
             spawn=spawn,
         )
-        self._wire = AgentWire(wire_log, clock, self._mirror if mirrors else None)
+        self._wire = AgentWire(wire_log, clock, self._mirror if config.mqtt_json_mirror else None)
         self._desk = AgentDesk(
             handle=handle,
             store=store,

@@ -19,25 +19,34 @@ from scheme.errors import StoreError
 from scheme.limits import GROUP_COMMANDS_MAX, LEDGER_QUEUE_MAX
 from scheme.wire.agent_payload import CURRENCIES, Operation, Verdict
 from switch.core.agent_limits import NO_EFFECT, Effect
-from switch.core.agent_session import NO_SESSION, Told, Waiting
+from switch.core.agent_session import Told, Waiting
 
 SCHEMA_VERSION: Final = 1
 _SCHEMA: Final = (
     "CREATE TABLE meta (schema_version INTEGER NOT NULL)",
-    "CREATE TABLE devices (device TEXT PRIMARY KEY, session INTEGER NOT NULL,"
-    " skew_s INTEGER NOT NULL, settled INTEGER NOT NULL, revoked_ms INTEGER NOT NULL,"
-    " heard_ms INTEGER NOT NULL) WITHOUT ROWID",
+    (
+        "CREATE TABLE devices (device TEXT PRIMARY KEY, session INTEGER NOT NULL,"
+        " skew_s INTEGER NOT NULL, settled INTEGER NOT NULL, revoked_ms INTEGER NOT NULL,"
+        " heard_ms INTEGER NOT NULL) WITHOUT ROWID"
+    ),
     # admitted: its money may have moved, so nothing of ours may refuse it any more.
-    "CREATE TABLE operations (device TEXT NOT NULL, seq INTEGER NOT NULL, operation BLOB NOT NULL,"
-    " minor INTEGER NOT NULL, received_ms INTEGER NOT NULL, skew_s INTEGER NOT NULL,"
-    " admitted INTEGER NOT NULL, code TEXT, verdict BLOB, proof BLOB,"
-    " PRIMARY KEY (device, seq)) WITHOUT ROWID",
+    (
+        "CREATE TABLE operations (device TEXT NOT NULL, seq INTEGER NOT NULL,"
+        " operation BLOB NOT NULL, minor INTEGER NOT NULL, received_ms INTEGER NOT NULL,"
+        " skew_s INTEGER NOT NULL, admitted INTEGER NOT NULL, code TEXT, verdict BLOB, proof BLOB,"
+        " PRIMARY KEY (device, seq)) WITHOUT ROWID"
+    ),
     "CREATE INDEX unsettled ON operations (device, seq) WHERE code IS NULL",
-    "CREATE TABLE tills (agent TEXT NOT NULL, currency INTEGER NOT NULL, taken INTEGER NOT NULL,"
-    " paid INTEGER NOT NULL, PRIMARY KEY (agent, currency)) WITHOUT ROWID",
-    "CREATE TABLE offline (agent TEXT NOT NULL, day TEXT NOT NULL, currency INTEGER NOT NULL,"
-    " count INTEGER NOT NULL, minor INTEGER NOT NULL,"
-    " PRIMARY KEY (agent, day, currency)) WITHOUT ROWID",
+    (
+        "CREATE TABLE tills (agent TEXT NOT NULL, currency INTEGER NOT NULL,"
+        " taken INTEGER NOT NULL, paid INTEGER NOT NULL,"
+        " PRIMARY KEY (agent, currency)) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE offline (agent TEXT NOT NULL, day TEXT NOT NULL, currency INTEGER NOT NULL,"
+        " count INTEGER NOT NULL, minor INTEGER NOT NULL,"
+        " PRIMARY KEY (agent, day, currency)) WITHOUT ROWID"
+    ),
 )
 _ADD: Final = "INSERT INTO operations VALUES (?,?,?,?,?,?,0,NULL,NULL,NULL)"
 _ADMIT: Final = "UPDATE operations SET admitted = 1 WHERE device = ? AND seq = ?"
@@ -45,8 +54,9 @@ _SETTLE: Final = (
     "UPDATE operations SET code = ?, verdict = ?, proof = ?"
     " WHERE device = ? AND seq = ? AND code IS NULL"
 )
+# A terminal's row begins without a session (``NO_SESSION``), whatever makes it.
 _SETTLED: Final = (
-    f"INSERT INTO devices VALUES (?,{NO_SESSION},0,?,0,0)"
+    "INSERT INTO devices VALUES (?,-1,0,?,0,0)"
     " ON CONFLICT (device) DO UPDATE SET settled = excluded.settled"
 )
 _GREET: Final = (
@@ -54,7 +64,7 @@ _GREET: Final = (
     " SET session = excluded.session, skew_s = excluded.skew_s, heard_ms = excluded.heard_ms"
 )
 _STAND: Final = (
-    f"INSERT INTO devices VALUES (?,{NO_SESSION},0,1,?,0)"
+    "INSERT INTO devices VALUES (?,-1,0,1,?,0)"
     " ON CONFLICT (device) DO UPDATE SET revoked_ms = excluded.revoked_ms"
 )
 _PUT_TILL: Final = (
@@ -212,6 +222,10 @@ class AgentStore:
         """
         return self._commit.write(*commands)
 
+    def submit(self, *commands: AgentCommand) -> None:
+        """Write commands in one transaction, behind all before; nobody waits for them."""
+        self._commit.submit(*commands)
+
     async def drain(self) -> None:
         """Wait until everything handed over is on disk.
 
@@ -289,14 +303,14 @@ class AgentStore:
                 case Admit(device=device, seq=seq):
                     execute(_ADMIT, (device, seq))
                 case Settle(device=device, verdict=verdict):
-                    row = (verdict.code, _encode(verdict), command.proof, device, verdict.seq)
-                    execute(_SETTLE, row)
+                    told = (verdict.code, _encode(verdict), command.proof)
+                    execute(_SETTLE, (*told, device, verdict.seq))
                     settled[device] = verdict.seq + 1
                     if command.effect != NO_EFFECT:
                         books.setdefault(command.agent, []).append(command.effect)
                 case Greet():
-                    row = (command.device, command.session, command.skew_s, command.heard_ms)
-                    execute(_GREET, row)
+                    opened = (command.session, command.skew_s, command.heard_ms)
+                    execute(_GREET, (command.device, *opened))
                 case Stand():
                     execute(_STAND, (command.device, command.revoked_ms))
         for device, after in settled.items():

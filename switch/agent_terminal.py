@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -85,6 +85,11 @@ class Terminal:
     keeps the verdict before it, or itself if nothing is before it. From then on its money may have
     moved, so that after a crash no limit is looked at again: it is asked for until its outcome is
     known. The verdict that comes back goes to disk before it leaves.
+
+    Attributes:
+        agreed: the last number of a range whose digests agreed.
+        said: what it was told that is not repeated at once, and when.
+        running: the long answers that are being read for it.
     """
 
     def __init__(self, place: Place, works: Works, session: Session) -> None:
@@ -94,41 +99,45 @@ class Terminal:
         self.heard_ms = 0
         self.revoked_ms = 0
         self.agreed = 0
+        self.said: dict[str, tuple[str, datetime]] = {}
+        self.running: set[str] = set()
         self._works = works
         self._admitted: Waiting | None = None
         self._is_busy = False
+        self._is_stuck = False
         self._task: asyncio.Task[None] | None = None
         self._may_be_ended = False
 
     # --- taking up
 
     def take(self, new: list[Waiting], spawn: Callable[..., object]) -> None:
-        """Put operations that have come in on disk, and carry out those whose turn it is.
+        """Put operations that the session has taken on disk; carry out those whose turn it is.
 
         What nothing is before is let through in the very write that keeps it.
         """
-        for one in new:
-            self.session.take(one)
         adds = [Add(self.place.device, one) for one in new]
         if self._is_busy:
-            # Behind the write that is under way; its end looks for what has come meanwhile.
-            self._works.store.write(*adds)
+            # The write goes behind the one under way, whose end looks for what has come meanwhile.
+            self._works.store.submit(*adds)
             return
         told, decided = self._decide()
         written = self._works.store.write(*adds, *decided)
-        if decided:
+        if decided or self._is_stuck or self._admitted is not None:
             self._is_busy = True
             spawn(self._run(written, told))
 
-    def resume(self, waiting: list[Waiting], spawn: Callable[..., object]) -> None:
-        """Take up what a former process left without a verdict."""
-        for one in waiting:
+    def remember(self, left: list[Waiting]) -> None:
+        """Take what a former process left without a verdict; what it let through is reserved."""
+        for one in left:
             self.session.take(one)
             if one.is_admitted:
                 self._works.limits.reserve(self.place.agent, one)
         head = self.session.next_up()
-        if head is not None:
-            self._admitted = head if head.is_admitted else None
+        self._admitted = head if head is not None and head.is_admitted else None
+
+    def resume(self, spawn: Callable[..., object]) -> None:
+        """Carry out what is remembered."""
+        if self.session.next_up() is not None:
             self._is_busy = True
             spawn(self._run(self._works.store.write(), []))
 
@@ -155,15 +164,20 @@ class Terminal:
                 told = []
                 if self._admitted is not None:
                     verdict = await self._outcome(self._admitted)
+                    if verdict is None:
+                        return
                     decided.append(self._ended(self._admitted, verdict))
                     told.append(verdict)
                     self._admitted = None
                 more, further = self._decide()
                 told += more
                 decided += further
-                if not decided:
+                if decided:
+                    written = self._works.store.write(*decided)
+                elif self._is_stuck:
+                    await self._pause(0)
+                else:
                     return
-                written = self._works.store.write(*decided)
         finally:
             self._task = None
             self._is_busy = False
@@ -178,11 +192,18 @@ class Terminal:
         told: list[Verdict] = []
         commands: list[AgentCommand] = []
         works = self._works
-        if works.is_stopping:
+        self._is_stuck = False
+        if works.is_stopping or self._admitted is not None:
             return told, commands
         works.limits.on_day(day_of(to_ms(works.clock.now())))
         while len(told) < AGENT_BATCH_MAX and (waiting := self.session.next_up()) is not None:
-            verdict = self._at_once(waiting)
+            try:
+                verdict = self._at_once(waiting)
+            except StoreError as error:
+                # What its agent did that day cannot be read just now, so nothing is decided.
+                log.warning("operation waits", device=self.place.device, cause=str(error))
+                self._is_stuck = True
+                break
             if verdict is None:
                 works.limits.reserve(self.place.agent, waiting)
                 waiting.is_admitted = True
@@ -226,8 +247,11 @@ class Terminal:
 
     # --- asking
 
-    async def _outcome(self, waiting: Waiting) -> Verdict:
-        """Ask until there is an outcome; what does not state one is never made into a verdict."""
+    async def _outcome(self, waiting: Waiting) -> Verdict | None:
+        """Ask until there is an outcome; what does not state one is never made into a verdict.
+
+        None: the process ends, and the next one asks.
+        """
         operation, works = waiting.operation, self._works
         acquirer = works.fleet[self.place.institution]
         received = from_ms(waiting.received_ms)
@@ -235,20 +259,23 @@ class Terminal:
         institution = institution_of(operation)
         lane = institution if institution in works.lanes else ""
         tries = 0
-        while True:
+        while not works.is_stopping:
             self._may_be_ended = True
             async with works.turns.turn(lane, is_live=not operation.offline and not tries):
                 self._may_be_ended = False
                 answer = await self._answer(acquirer, fields)
             if answer is not None and is_outcome(answer):
                 return verdict_of(operation, answer)
-            self._may_be_ended = True
-            if works.is_stopping:
-                raise asyncio.CancelledError
             # Without a turn: others go on while this one waits.
-            wait = RETRY_S[min(tries, len(RETRY_S) - 1)]
+            await self._pause(tries)
             tries += 1
-            await works.clock.sleep_until(works.clock.now() + timedelta(seconds=wait))
+        return None
+
+    async def _pause(self, tries: int) -> None:
+        wait = timedelta(seconds=RETRY_S[min(tries, len(RETRY_S) - 1)])
+        self._may_be_ended = True
+        await self._works.clock.sleep_until(self._works.clock.now() + wait)
+        self._may_be_ended = False
 
     async def _answer(self, acquirer: Participant, fields: Fields) -> Fields | None:
         try:

@@ -72,12 +72,20 @@ class Turns:
         for is_live in (True, False):
             for name, lane in self._lanes.items():
                 waiting = lane.live if is_live else lane.late
-                while waiting and waiting[0].done():
-                    waiting.popleft()
-                if waiting and lane.busy < self._share:
+                mine = _first_there(waiting) if lane.busy < self._share else None
+                if mine is not None:
                     self._lanes.move_to_end(name)
                     lane.busy += 1
                     self._free -= 1
-                    waiting.popleft().set_result(None)
+                    mine.set_result(None)
                     return True
         return False
+
+
+def _first_there(waiting: "deque[asyncio.Future[None]]") -> "asyncio.Future[None] | None":
+    """Take the first who has not gone meanwhile."""
+    while waiting:
+        mine = waiting.popleft()
+        if not mine.done():
+            return mine
+    return None

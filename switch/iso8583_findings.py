@@ -27,6 +27,7 @@ class Finding(Struct, kw_only=True, gc=False):
     Attributes:
         first_us, at_us: when the first and the last of them came.
         count: how many.
+        is_mixed: they are of several requests; the numbers are those of the one that is shown.
         participant: whose link they came by, or whom they named; empty if nobody.
         is_proved: that participant had signed on on the link.
         address: where the last came from.
@@ -41,6 +42,7 @@ class Finding(Struct, kw_only=True, gc=False):
     first_us: int
     at_us: int
     count: int = 1
+    is_mixed: bool = False
     participant: str
     is_proved: bool = True
     address: str = ""
@@ -108,6 +110,7 @@ class Findings:
         shown, other = (known, found) if is_brief else (found, known)
         shown.first_us, shown.at_us = known.first_us, found.at_us
         shown.count += other.count
+        shown.is_mixed = known.is_mixed or (found.stan, found.rrn) != (known.stan, known.rrn)
         self._rows[key] = shown
 
     def _trim(self) -> None:

@@ -6,7 +6,7 @@ comes closest, and what sets the two apart.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -27,6 +27,7 @@ from scheme.network import Participant
 from scheme.wire.iso8583_explain import nearest
 from scheme.wire.iso8583_secrets import for_log_refused
 from scheme.wire.iso8583_spec import Fields
+from scheme.wire.iso8583_view import masked_frame
 from switch.iso8583_findings import FRAME_BYTES_KEPT_MAX, Finding, Findings
 
 log = structlog.get_logger()
@@ -53,11 +54,22 @@ _STRAY: Final[Mapping[str, str]] = {
 _STRAY_IN_SESSION: Final = "no pending request has its DE7 and DE11"
 
 
+Open = Callable[[], Iterable[tuple[str, Session]]]
+"""Returns links, each with the participant that it has named, or an empty text."""
+
+
+def _none_open() -> Iterable[tuple[str, Session]]:
+    return ()
+
+
 class IsoLinks:
     """The links of every participant of the lane, and the findings.
 
     Args:
         fleet: the registered participants.
+
+    Attributes:
+        not_signed_on: the open links on which nobody is; given by whoever takes links.
     """
 
     def __init__(self, fleet: Mapping[str, Participant], clock: Clock) -> None:
@@ -72,6 +84,8 @@ class IsoLinks:
         self._told: dict[tuple[str, str], tuple[int, int]] = {}
         self.findings = Findings()
         self._taking: tuple[Session | None, bytes] = (None, b"")
+        self._began_us = clock.now_us()
+        self.not_signed_on: Open = _none_open
 
     def lane(self, code: str) -> Multiplexer:
         """Return a participant's links.
@@ -123,6 +137,17 @@ class IsoLinks:
     def view(self) -> Sequence[Mapping[str, Any]]:
         """Return every participant of the lane with its links and counts."""
         return [self._lane_view(code, lane) for code, lane in self.lanes.items()]
+
+    def not_signed_on_view(self) -> Sequence[Mapping[str, Any]]:
+        """Return the open links on which nobody is signed on."""
+        return [
+            {"participant": code, **_link_view(session)} for code, session in self.not_signed_on()
+        ]
+
+    @property
+    def since(self) -> str:
+        """Since when findings are kept: what was before the last start is lost."""
+        return _instant(self._began_us)
 
     def findings_view(self, code: str | None, limit: int) -> Sequence[Mapping[str, Any]]:
         """Return the last findings, the newest first.
@@ -232,6 +257,7 @@ def _finding_view(one: Finding) -> Mapping[str, Any]:
         "at": _instant(one.at_us),
         "first": _instant(one.first_us),
         "count": one.count,
+        "mixed": one.is_mixed,
         "participant": one.participant,
         "address": one.address,
         "kind": one.kind,
@@ -240,7 +266,8 @@ def _finding_view(one: Finding) -> Mapping[str, Any]:
         "rrn": one.rrn,
         "explanation": one.explanation,
         "near": one.near,
-        "frame": one.frame,
+        # At rest it has what the wire log has; people see less of it.
+        "frame": masked_frame(bytes.fromhex(one.frame)).hex().upper(),
     }
 
 

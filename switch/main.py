@@ -33,7 +33,7 @@ from runtime.clock import SystemClock
 from runtime.files import load_country
 from runtime.folder_lock import FolderLock
 from runtime.http_client import AiohttpClient
-from runtime.http_server import GuardedServer, Request, Response
+from runtime.http_server import GuardedServer
 from runtime.signing import SigningPool
 from scheme.batch import Batch
 from scheme.clock import to_ms
@@ -41,10 +41,9 @@ from scheme.errors import ConfigError, StoreError
 from scheme.ledger import Owed, Position
 from scheme.network import Fleet, Participant
 from scheme.profile import Profile
-from switch.agent_lane import FILE as AGENTS_FILE
-from switch.agent_lane import AgentLane
-from switch.agent_store import AgentStore
 from switch.access_network import AccessNetwork, open_directory
+from switch.agent_lane import AgentLane, open_agents
+from switch.agent_store import AgentStore
 from switch.config import LOOPBACK, Config
 from switch.core.records import TransferRecord
 from switch.desk import OperatorDesk
@@ -59,7 +58,7 @@ from switch.keys import Keys
 from switch.movements import movement_of
 from switch.process import Stop, announce, spare_the_collector
 from switch.queries import Queries
-from switch.routes import OperatorEdge, RouteHandler
+from switch.routes import OperatorEdge, RouteHandler, telling
 from switch.slow_rails import SlowRails
 from switch.store import SqliteStore
 from switch.tasks import Tasks
@@ -139,7 +138,7 @@ class SwitchProcess:
         stack.callback(ledger.close)
         store = SqliteStore(path)
         stack.callback(store.close)
-        agents = self._open_agents(stack)
+        agents = open_agents(self._home, config, stack, on_failure=_commit_failed)
         wire_log = WireLog(
             self._home / "wire",
             clock=clock,
@@ -191,15 +190,6 @@ class SwitchProcess:
             clearing=clearing,
             tls=keys.server_tls(config),
         )
-
-    def _open_agents(self, stack: AsyncExitStack) -> AgentStore | None:
-        """Open what field agents said, if there is a broker to hear them by."""
-        if not self._config.mqtt_port:
-            return None
-        store = AgentStore.open(str(self._home / AGENTS_FILE), on_failure=_commit_failed)
-        stack.callback(store.close)
-        stack.push_async_callback(store.drain)
-        return store
 
     async def _serve(self, parts: "_Parts", group: asyncio.TaskGroup) -> None:
         tasks = Tasks(group)
@@ -307,13 +297,10 @@ class SwitchProcess:
     ) -> AgentLane | None:
         if parts.agents is None:
             return None
-        config = self._config
         return AgentLane(
             parts.agents,
             home=self._home,
-            host=config.mqtt_host,
-            port=config.mqtt_port,
-            mirrors=config.mqtt_json_mirror,
+            config=self._config,
             fleet=parts.fleet,
             profile=parts.profile,
             clock=self._clock,
@@ -397,7 +384,7 @@ class SwitchProcess:
                 fleet=parts.members,
             ).routes(),
             **{
-                route: _telling(house, handler)
+                route: telling(house.outbox.look, handler)
                 for route, handler in clearing_routes(parts.clearing, parts.ledger).items()
             },
             **self._file_routes(parts),
@@ -474,18 +461,6 @@ def _count_qr(qr: QrModule, record: TransferRecord, spawn: Callable[..., object]
     if narrative is not None and len(narrative) >= ID_QR_CHARACTERS:
         creditor = record.ct1.creditorCCI or ""
         spawn(qr.paid(narrative, cci=creditor, transfer_id=record.instruction_id))
-
-
-def _telling(house: House, handler: RouteHandler) -> RouteHandler:
-    """Return a handler after which what it made us owe to a participant is delivered."""
-
-    async def handle(request: Request, params: Mapping[str, str]) -> Response:
-        response = await handler(request, params)
-        if "code" in params:
-            house.outbox.look(params["code"])
-        return response
-
-    return handle
 
 
 async def _serve(config: Config) -> None:

@@ -49,6 +49,22 @@ def read_json(request: Request, kind: type[Any]) -> Any:
         raise Problem(400, text, field=field, hint="see /openapi.json") from error
 
 
+def telling(look: Callable[[str], object], handler: RouteHandler) -> RouteHandler:
+    """Return a handler after which what it made us owe to a participant is delivered.
+
+    Args:
+        look: takes up what is owed to one.
+    """
+
+    async def handle(request: Request, params: Mapping[str, str]) -> Response:
+        response = await handler(request, params)
+        if "code" in params:
+            look(params["code"])
+        return response
+
+    return handle
+
+
 class OperatorEdge:
     """Serves the operator port.
 

@@ -229,8 +229,7 @@ def findings(
 
     operator = session.country().operator
     answer = operator.get("/iso8583/findings", FindingsAnswer, participant=participant, limit=limit)
-    rows = answer.findings
     if in_json:
-        as_json(rows)
+        as_json(answer.findings)
     else:
-        print_findings(rows, verbose=verbose)
+        print_findings(answer, verbose=verbose)

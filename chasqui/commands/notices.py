@@ -1,4 +1,4 @@
-"""``chasqui notice 971|972|981``."""
+"""``chasqui notice 971|972|981``, and the group ``chasqui notices``."""
 
 from gettext import gettext as _
 
@@ -6,11 +6,27 @@ import click
 
 from chasqui.answers import Done
 from chasqui.language import N_
-from chasqui.options import Group, argument, json_option, option
+from chasqui.options import Group, ListedGroup, argument, json_option, option
 from chasqui.output import as_json, paragraph
 from chasqui.session import Session, pass_session
 
 _981_CHARACTERS = 140
+COMMANDS: dict[str, tuple[str, str]] = {
+    "member": ("notices_listen", N_("Enrol a member, and say how to read its notices.")),
+    "institution": ("notices_listen", N_("Say how to read the notices of an institution.")),
+    "watch": ("notices_listen", N_("Print notices as they come, until Ctrl-C.")),
+}
+"""Name of each command of ``notices``: its module, and its line in the list."""
+
+
+@click.group(
+    "notices",
+    cls=ListedGroup,
+    listed=COMMANDS,
+    help=N_("Follow what members and institutions are told over MQTT."),
+)
+def notices_command() -> None:
+    """Group the commands of notices over MQTT."""
 
 
 @click.group("notice", cls=Group, help=N_("Send notice 971, 972 or 981."))

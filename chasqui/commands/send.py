@@ -104,7 +104,7 @@ def send_command(
     }
     wish |= {} if amount is None else {"amount": amount}
     wish |= {} if entity is None else {"entity": entity}
-    payment, detail = _pay_at_once(country, hook, wish, idempotency_key)
+    payment, detail = _pay_at_once(country, hook, wish, idempotency_key, agent.lane)
     if in_json:
         as_json(payment)
     else:
@@ -113,7 +113,7 @@ def send_command(
 
 
 def _pay_at_once(
-    country: Country, hook: Api, wish: Mapping[str, object], key: str | None
+    country: Country, hook: Api, wish: Mapping[str, object], key: str | None, lane: str
 ) -> tuple[Payment, TransferDetail | None]:
     """Have the debtor's institution pay, and gather the legs."""
     headers = {"Idempotency-Key": key} if key else {}
@@ -125,7 +125,7 @@ def _pay_at_once(
         raise
     except Failure as failure:
         raise failure.about(FLAGS) from failure
-    legs, detail = all_legs(country, payment)
+    legs, detail = all_legs(country, payment, lane)
     return structs.replace(payment, legs=legs), detail
 
 

@@ -16,11 +16,13 @@ from chasqui.calling import as_called, shortest
 from chasqui.exits import ExitCode, FailedCommit, Failure, Misused, Unknown
 from chasqui.language import N_
 from chasqui.options import command, option
-from chasqui.plan import Plan, write_private
+from chasqui.plan import NO_BROKER, Plan, write_private
 from chasqui.session import Session, pass_session
 from chasqui.settings import (
     COUNTRY_FILE,
     ISO8583_PORT,
+    MQTT_PORT,
+    MQTT_TLS_PORT,
     NETWORK_PORT,
     OPERATOR_PORT,
     TIN_PORT,
@@ -33,6 +35,7 @@ from runtime.folder_lock import FolderLock
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _PORT = click.IntRange(1, 65_535)
+_BROKERS = click.Choice(("embedded", "mosquitto", NO_BROKER))
 _TAIL_LINES = 8
 _READY_S = 1.0
 _PAYER, _PAYEE, _WALLET = "900000101", "900000202", "0901"
@@ -52,6 +55,10 @@ _PAYER, _PAYEE, _WALLET = "900000101", "900000202", "0901"
 @option("--operator-port", type=_PORT, default=OPERATOR_PORT, help=N_("Operator API (7081)."))
 @option("--network-port", type=_PORT, default=NETWORK_PORT, help=N_("Coops' network (7082)."))
 @option("--iso8583-port", type=_PORT, default=ISO8583_PORT, help=N_("ISO 8583 links (7083)."))
+@option("--broker", type=_BROKERS, default="embedded", help=N_("MQTT broker to run."))
+@option("--mqtt-port", type=_PORT, default=MQTT_PORT, help=N_("MQTT, this machine (7084)."))
+@option("--mqtt-tls-port", type=_PORT, default=MQTT_TLS_PORT, help=N_("MQTT over TLS (7085)."))
+@option("--mqtt-json", is_flag=True, help=N_("Say the terminals' messages as JSON too."))
 @option("--bind", default="127.0.0.1", help=N_("Address of the wire; others need a token."))
 @option("--token", default="", help=N_("Secret that unsigned callers must show."))
 @option("--wire-log/--no-wire-log", default=True, help=N_("Keep the bytes of every message."))
@@ -125,10 +132,11 @@ def _beside_settings(ctx: click.Context, session: Session, name: str, value: obj
 
 def _check_ports(plan: Plan) -> None:
     settings = plan.ports()
-    served = [port for port in (plan.tin_port, plan.iso8583_port) if port in settings]
+    bound = (plan.tin_port, plan.iso8583_port, plan.mqtt_tls_port)
+    served = [port for port in bound if port in settings]
     wire = ports.taken(plan.bind, served)
     busy = wire + ports.taken("127.0.0.1", [port for port in settings if port not in served])
-    own = 2 + bool(plan.network_url) + bool(plan.iso8583_address)
+    own = 2 + bool(plan.network_url) + bool(plan.iso8583_address) + 2 * plan.has_broker
     if len(settings) < len(plan.simulated) + own:
         raise Misused(_("Two of the ports are the same: {ports}").format(ports=sorted(settings)))
     if not busy:
@@ -156,6 +164,8 @@ async def _run(session: Session, plan: Plan) -> int:
             fleet=str(plan.fleet_path.resolve()),
             pid=os.getpid(),
             iso8583_address=plan.iso8583_address,
+            mqtt_address=plan.mqtt_address,
+            mqtt_tls_address=plan.mqtt_tls_address,
         )
         write_private(plan.home / COUNTRY_FILE, msgspec.json.encode(told).decode())
         for line in screen(session, plan):
@@ -220,6 +230,7 @@ def screen(session: Session, plan: Plan) -> list[str]:
         (_("Operator API"), f"{plan.operator_url}/openapi.json"),
         *([(_("Coops' network"), f"{plan.network_url}/network/v1/")] if plan.network_url else []),
         *([("ISO 8583", plan.iso8583_address)] if plan.iso8583_address else []),
+        *([("MQTT", _mqtt_addresses(plan))] if plan.has_broker else []),
         (
             _("Institutions"),
             f"127.0.0.1:{min(fleet_ports)}-{max(fleet_ports)}" if fleet_ports else "-",
@@ -244,6 +255,10 @@ def screen(session: Session, plan: Plan) -> list[str]:
         "",
         _("Ctrl-C stops it."),
     ]
+
+
+def _mqtt_addresses(plan: Plan) -> str:
+    return f"{plan.mqtt_address}; TLS {plan.mqtt_tls_address}"
 
 
 def _listening_nowhere(plan: Plan) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from loadtests.bench.child import READY_S_MAX, Child
 from loadtests.bench.operations import Operations
 from loadtests.bench.orders import Debtor, Envelope, Payee, Plain, Signed
 from loadtests.bench.settings_files import write_fleet, write_toml
+from runtime.mqtt_keys import MqttKeys
 from runtime.pki import open_pki
 from scheme.clock import Clock
 from scheme.wire.jws import TrustedCertificate, thumbprint
@@ -29,6 +30,7 @@ class Mode(Struct, frozen=True):
     Attributes:
         lane: on which debtors and creditors speak.
         mac: algorithm of the MACs on the lane of ISO 8583.
+        notices: a broker and the notifier run beside, and some payees want to be told.
     """
 
     name: str
@@ -36,10 +38,12 @@ class Mode(Struct, frozen=True):
     jws: bool = False
     lane: str = TIN
     mac: str = "none"
+    notices: bool = False
 
 
 MODES = (
     Mode("tin", wire_log=True),
+    Mode("tin_notices", wire_log=True, notices=True),
     Mode("tin_nolog", wire_log=False),
     Mode("tin_jws", wire_log=True, jws=True),
     Mode("iso8583", wire_log=True, lane=ISO8583),
@@ -49,7 +53,7 @@ MODES = (
 
 
 class LocalCountry:
-    """Starts a switch and a fleet, and stops them.
+    """Starts a switch and a fleet, with a broker and a notifier if asked for, and stops them.
 
     Args:
         home: empty folder; everything they keep goes there.
@@ -64,13 +68,13 @@ class LocalCountry:
         self._stack = ExitStack()
         ports = free_ports(40)
         self.tin_port, self.operator_port, self._network_port, self.iso8583_port = ports[:4]
-        self._fleet_ports = ports[4:]
+        self._mqtt_port, *self._fleet_ports = ports[4:]
         self.operations = Operations(f"http://127.0.0.1:{self.operator_port}")
         self.switch: Child
         self.fleet: Child
 
     def __enter__(self) -> Self:
-        """Start both and wait until transfers can flow."""
+        """Start them and wait until transfers can flow."""
         self._home.mkdir(parents=True, exist_ok=True)
         fleet_file = self._home / "fleet.toml"
         self._write_fleet(fleet_file)
@@ -90,7 +94,7 @@ class LocalCountry:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop both."""
+        """Stop them."""
         self._stack.close()
 
     def envelopes(self) -> Callable[[str], Envelope]:
@@ -107,6 +111,15 @@ class LocalCountry:
             signers[code] = Signed(identity.key, thumbprint(identity.certificate), peer, now)
         return signers.__getitem__
 
+    def enrol(self, payees: Sequence[Payee]) -> None:
+        """Have some payees told of what they receive."""
+        keys = MqttKeys.open(self._home)
+        folder = self._home / "mqtt"
+        folder.mkdir(exist_ok=True)
+        part = folder / "members.part"
+        part.write_text("".join(f"{keys.member_of(one.cci)}\n" for one in payees))
+        part.replace(folder / "members")
+
     def _write_fleet(self, path: Path) -> None:
         write_fleet(path, FLEET, self._fleet_ports, jws=self._mode.jws, lanes=(TIN,))
 
@@ -116,6 +129,10 @@ class LocalCountry:
         self.fleet = self._start("participants", self._fleet_settings(fleet_file), on_fleet)
         self.switch.ready()
         self.fleet.ready()
+        if self._mode.notices:
+            # Never on the switch's core: what they cost it is what is measured.
+            for package, settings in self._notice_settings(fleet_file).items():
+                self._start(package, settings, on_fleet).ready()
 
     def _start(self, package: str, settings: dict[str, object], core: int | None) -> Child:
         path = self._home / f"{package}.toml"
@@ -137,6 +154,18 @@ class LocalCountry:
             "lifeline": True,
             "log_level": "info",
             "log_file": str(self._home / "switch.log"),
+        }
+
+    def _notice_settings(self, fleet_file: Path) -> dict[str, dict[str, object]]:
+        common = {
+            "home": str(self._home),
+            "fleet": str(fleet_file),
+            "lifeline": True,
+            "log_level": "warning",
+        }
+        return {
+            "runtime.mqtt_broker": common | {"port": self._mqtt_port},
+            "switch.notifier": common | {"mqtt_port": self._mqtt_port},
         }
 
     def _fleet_settings(self, fleet_file: Path) -> dict[str, object]:

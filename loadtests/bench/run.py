@@ -29,6 +29,8 @@ from loadtests.bench.window import WINDOW, WindowFigures, measure_window
 from scheme.clock import Clock
 
 PAYEES_EACH = 50
+ENROLLED = 100
+"""Payees that are told of what they receive, where that is measured."""
 QUIET_S_MAX = 30.0
 
 
@@ -130,9 +132,10 @@ async def _measure(mode: Mode, plan: Plan, home: Path, clock: Clock) -> tuple[Fi
         country = stack.enter_context(LocalCountry(mode, home, cores(), clock))
         relay_traffic, relay = _relay(stack, plan, home, clock)
         operations = country.operations
-        senders = debtors(
-            operations.senders(), operations.payees(PAYEES_EACH), plan.seed, country.envelopes()
-        )
+        payees = operations.payees(PAYEES_EACH)
+        if mode.notices:
+            country.enrol(payees[:: max(1, len(payees) // ENROLLED)][:ENROLLED])
+        senders = debtors(operations.senders(), payees, plan.seed, country.envelopes())
         book = Book()
         traffic = Traffic(country.tin_port, senders, book, clock, in_flight=plan.in_flight)
         await traffic.sign_on()

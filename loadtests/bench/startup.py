@@ -35,10 +35,12 @@ class Startup(Struct, frozen=True):
 
 async def startup(home: Path, clock: Clock) -> Startup:
     """Start the country twice: on an empty folder, which it seeds, and on the seeded one."""
-    tin_port, operator_port, network_port, iso8583_port, *fleet_ports = free_ports(40)
+    tin_port, operator_port, network_port, iso8583_port, *fleet_ports = free_ports(42)
+    mqtt_port, mqtt_tls_port, *fleet_ports = fleet_ports
     command = ["up", "--fleet", str(_fleet(home, fleet_ports)), "--tin-port", str(tin_port)]
     command += ["--operator-port", str(operator_port), "--network-port", str(network_port)]
-    command += ["--iso8583-port", str(iso8583_port)]
+    command += ["--iso8583-port", str(iso8583_port), "--mqtt-port", str(mqtt_port)]
+    command += ["--mqtt-tls-port", str(mqtt_tls_port)]
     operations = Operations(f"http://127.0.0.1:{operator_port}")
     begun = perf_counter()
     with _up(home, command):

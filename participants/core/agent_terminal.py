@@ -54,6 +54,7 @@ BAD_MAC: Final = "63"
 _WINDOW: Final = AGENT_HELD_MAX // 2
 """Operations under way at once: behind a lost one the others must fit what the switch holds."""
 _OP_ID_BYTES: Final = 8
+_SESSION_JUMPS_MAX: Final = 2**30
 _ROUNDS_MAX: Final = 3
 """Comparisons item by item in which nothing changes; then the difference is an operator's."""
 _KEPT: Final = 1000
@@ -236,8 +237,8 @@ class Terminal:
                 return self._asked(message, now)
             case Agreement():
                 return self._compared(message, now)
-            case Fault(code=code, text=text):
-                return Actions(told=(Faulted(code, text),))
+            case Fault():
+                return self._faulted(message, now)
             case _:
                 return Actions()  # Ours are the ones that are compared.
 
@@ -401,6 +402,24 @@ class Terminal:
         self._awaits_agreement = True
         self._wait(now)
         return (encode(self._closing),)
+
+    def _faulted(self, fault: Fault, now: float) -> Actions:
+        told = (Faulted(fault.code, fault.text),)
+        if self._phase is Phase.ALONE:
+            return Actions(told=told)
+        match fault.code:
+            case "session" if self._facts.session < _SESSION_JUMPS_MAX:
+                # A new disk counts from one; where the old one was, nobody says.
+                self._facts = replace(self._facts, session=self._facts.session * 2)
+                return replace(self._greet(now), told=told)
+            case "unknown":
+                self._closing = None
+                self._wait(now)  # Then Hello: it asks for what it lacks.
+            case "version":
+                self._due = None
+            case _:
+                pass  # It comes again when it is due.
+        return Actions(told=told)
 
     # --- small steps
 

@@ -2,17 +2,11 @@
 
 import ssl
 from collections.abc import Callable
-from typing import Final
-
-import msgspec
 
 from runtime.mqtt_client import MqttClient
 from scheme.clock import Clock
 from scheme.wire import mqtt_topics
-from scheme.wire.agent_payload import VERSION
-
-_ONLINE: Final = 1
-_OFFLINE: Final = 0
+from scheme.wire.agent_payload import encode_presence
 
 
 class AgentLink:
@@ -51,7 +45,7 @@ class AgentLink:
             subscriptions=(mqtt_topics.down(device),),
             on_up=self._on_up,
             on_down=on_down,
-            will=(self._state, self._presence(_OFFLINE)),
+            will=(self._state, self._presence(online=False)),
             clean=False,
             tls=tls,
         )
@@ -71,11 +65,11 @@ class AgentLink:
 
     def leave(self) -> None:
         """Say that the terminal goes; a last will is for those that cannot."""
-        self.client.publish(self._state, self._presence(_OFFLINE), retain=True)
+        self.client.publish(self._state, self._presence(online=False), retain=True)
 
     def _on_up(self) -> None:
-        self.client.publish(self._state, self._presence(_ONLINE), retain=True)
+        self.client.publish(self._state, self._presence(online=True), retain=True)
         self._told_up()
 
-    def _presence(self, is_online: int) -> bytes:
-        return msgspec.msgpack.encode((VERSION, is_online, int(self._clock.now().timestamp())))
+    def _presence(self, *, online: bool) -> bytes:
+        return encode_presence(online=online, at=int(self._clock.now().timestamp()))

@@ -1,1 +1,1 @@
-"""The broker as a process: amqtt inside it, or Mosquitto as its child, under one table of rights."""
+"""The broker as a process: amqtt inside it, or Mosquitto as its child, under one table."""

@@ -9,8 +9,7 @@ import structlog
 from amqtt.adapters import ReaderAdapter, WriterAdapter
 
 from runtime.mqtt_broker import packets
-from runtime.mqtt_broker.packets import Head
-from scheme.errors import MalformedMessage
+from runtime.mqtt_broker.packets import Head, MalformedPacket
 from scheme.limits import AGENT_PAYLOAD_BYTES_MAX
 
 log = structlog.get_logger()
@@ -65,7 +64,7 @@ class Connection:
             if head.kind != packets.CONNECT:
                 return None
             connect = packets.parse_connect(data[head.head_bytes :])
-        except (MalformedMessage, OSError, EOFError, TimeoutError):
+        except (MalformedPacket, OSError, EOFError, TimeoutError):
             return None
         self._silence_s = connect.keepalive_s * _GRACE or None
         return connect
@@ -86,7 +85,7 @@ class Connection:
             head.check()
             if head.kind == packets.PUBLISH:
                 _check_payload(head, data)
-        except MalformedMessage as error:
+        except MalformedPacket as error:
             log.warning("client cut off", user=self.username, rule=error.rule)
         except TimeoutError:
             log.info("client silent", user=self.username)
@@ -134,7 +133,7 @@ class Connection:
 
 def _check_payload(head: Head, data: bytes) -> None:
     if packets.payload_bytes(head, data[head.head_bytes :]) > AGENT_PAYLOAD_BYTES_MAX:
-        raise MalformedMessage("a payload too long")
+        raise MalformedPacket("a payload too long")
 
 
 class Incoming(ReaderAdapter):

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 EXIT_CONFIG = 2
 EXIT_BROKER = 1
 _FILES_BESIDE_CONNECTIONS = 64
+_COLLECTOR_THRESHOLDS = (50_000, 20, 100)
 
 
 async def _run(config: Config) -> int:
@@ -63,6 +65,7 @@ async def _serve_embedded(config: Config, users: Users, stop: asyncio.Event) -> 
             _authority, identity = identity_of(config, SystemClock().now())
             context = pki.server_context(identity)
             tls_port = await door.listen(config.tls_host, config.tls_port, context)
+        _spare_the_collector()
         _announce(port=port, tls_port=tls_port)
         return await _until_stopped(door.watch, stop)
     finally:
@@ -83,7 +86,7 @@ async def _serve_mosquitto(config: Config, users: Users, stop: asyncio.Event) ->
         _announce(port=port, tls_port=config.tls_port or None)
         return await _until_stopped(mosquitto.watch, stop)
     except BrokerEnded as ended:
-        log.error("mosquitto ended by itself", cause=ended.cause)
+        log.critical("mosquitto ended by itself", cause=ended.cause)
         _say(event="failed", error=f"mosquitto ended by itself: {ended.cause}")
         return EXIT_BROKER
     finally:
@@ -102,6 +105,13 @@ async def _until_stopped(watch: Callable[[], Awaitable[None]], stop: asyncio.Eve
         await watching
     log.info("stopping")
     return 0
+
+
+def _spare_the_collector() -> None:
+    """Keep sessions, which live long and are many, out of most of the collector's rounds."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTOR_THRESHOLDS)
 
 
 def _announce(*, port: int, tls_port: int | None) -> None:

@@ -66,7 +66,6 @@ class MosquittoFiles:
             "persistent_client_expiration 7d",
             "log_dest stderr",
             "log_type error",
-            "log_type warning",
             "connection_messages false",
             "log_timestamp false",
             "sys_interval 0",

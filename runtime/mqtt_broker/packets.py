@@ -4,7 +4,7 @@ from typing import Final, Self
 
 from msgspec import Struct
 
-from scheme.errors import MalformedMessage
+from scheme.errors import PeerError
 from scheme.limits import AGENT_PAYLOAD_BYTES_MAX
 
 CONNECT: Final = 1
@@ -30,6 +30,18 @@ _CLEAN_FLAG: Final = 0x02
 _RESERVED_FLAG: Final = 0x01
 _PUBLISH_QOS: Final = 0x06
 _QOS_MAX: Final = 1
+
+
+class MalformedPacket(PeerError):
+    """A client breaks a rule of the protocol, or one of ours; its connection ends.
+
+    Args:
+        rule: the rule that was broken, short, without the value received.
+    """
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
 
 
 class Will(Struct, frozen=True):
@@ -73,12 +85,12 @@ class _Fields:
         try:
             return self.data().decode()
         except UnicodeDecodeError as error:
-            raise MalformedMessage("not UTF-8") from error
+            raise MalformedPacket("not UTF-8") from error
 
     def _take(self, length: int) -> bytes:
         end = self._at + length
         if end > len(self._body):
-            raise MalformedMessage("the packet ends too early")
+            raise MalformedPacket("the packet ends too early")
         taken, self._at = self._body[self._at : end], end
         return taken
 
@@ -96,37 +108,37 @@ class Head(Struct, frozen=True):
         """Return the head that data begin with, or None if it is not there yet.
 
         Raises:
-            MalformedMessage: more bytes of length than there may be, or a packet too long.
+            MalformedPacket: more bytes of length than there may be, or a packet too long.
         """
         size = 0
         for place, byte in enumerate(data[1 : 1 + _SIZE_BYTES_MAX]):
             size |= (byte & 0x7F) << 7 * place
             if size > PACKET_BYTES_MAX:
-                raise MalformedMessage("a packet too long")
+                raise MalformedPacket("a packet too long")
             if not byte & 0x80:
                 return cls(data[0] >> 4, data[0] & 0x0F, 2 + place, size)
         if len(data) > _SIZE_BYTES_MAX:
-            raise MalformedMessage("a length without end")
+            raise MalformedPacket("a length without end")
         return None
 
     def check(self) -> None:
-        """Raise MalformedMessage for what no connected client may send."""
+        """Raise MalformedPacket for what no connected client may send."""
         if self.kind not in OF_CLIENTS:
-            raise MalformedMessage("a packet that clients do not send now")
+            raise MalformedPacket("a packet that clients do not send now")
         if self.kind == PUBLISH and (self.flags & _PUBLISH_QOS) >> 1 > _QOS_MAX:
-            raise MalformedMessage("QoS 2 is not served")
+            raise MalformedPacket("QoS 2 is not served")
 
 
 def payload_bytes(head: Head, body: bytes) -> int:
     """Return the length of a published payload.
 
     Raises:
-        MalformedMessage: the packet is too short for its topic.
+        MalformedPacket: the packet is too short for its topic.
     """
     fields = _Fields(body)
     length = head.body_bytes - 2 - len(fields.data()) - (2 if head.flags & _PUBLISH_QOS else 0)
     if length < 0:
-        raise MalformedMessage("the packet ends too early")
+        raise MalformedPacket("the packet ends too early")
     return length
 
 
@@ -134,15 +146,15 @@ def parse_connect(body: bytes) -> Connect:
     """Read a CONNECT packet without its head.
 
     Raises:
-        MalformedMessage: it is none, or says what the standard forbids.
+        MalformedPacket: it is none, or says what the standard forbids.
     """
     fields = _Fields(body)
     if fields.text() != "MQTT":
-        raise MalformedMessage("not MQTT 3.1.1")
+        raise MalformedPacket("not MQTT 3.1.1")
     level, flags = fields.number(1), fields.number(1)
     keepalive_s = fields.number(2)
     if flags & _RESERVED_FLAG:
-        raise MalformedMessage("the reserved flag is set")
+        raise MalformedPacket("the reserved flag is set")
     if level != 4:  # Another version goes on otherwise: nothing after this can be read.
         return Connect(level=level, username="", password="", clean=True, keepalive_s=0)
     fields.data()  # The client id: the user name stands for it.
@@ -153,7 +165,7 @@ def parse_connect(body: bytes) -> Connect:
     username = fields.text() if flags & _USERNAME_FLAG else ""
     password = fields.text() if flags & _PASSWORD_FLAG else ""
     if not fields.is_empty:
-        raise MalformedMessage("more than the packet says")
+        raise MalformedPacket("more than the packet says")
     return Connect(
         level=level,
         username=username,

@@ -31,8 +31,8 @@ CURRENCIES: Final = ("PEN", "USD")
 AGENT_DATA_MAX: Final = 20
 """Amounts, or rows of a statement, in one verdict: it fits a payload whatever is in it."""
 NOTE_CHARACTERS_MAX: Final = 44
-"""What the switch cuts a note to: so an operation and its verdict stay below 200 bytes, whatever
-is in them. A terminal takes longer ones."""
+"""What is sent of a verdict's note: so an operation and its verdict stay below 200 bytes, whatever
+is in them. A longer one is taken all the same."""
 _YEAR_9999_S: Final = 253_402_300_799
 Bytes8 = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Sequence = Annotated[int, Meta(ge=1, le=AGENT_SEQUENCE_MAX)]
@@ -279,7 +279,12 @@ def encode(message: Up | Down) -> bytes:
 
 
 def payloads(message: Operations | Verdicts | Items) -> tuple[bytes, ...]:
-    """Return a list as it is sent: in as many payloads as its length and its bytes ask for."""
+    """Return a list as it is sent: in as many payloads as its length and its bytes ask for.
+
+    Notes of verdicts are cut to ``NOTE_CHARACTERS_MAX``.
+    """
+    if isinstance(message, Verdicts):
+        message = replace(message, verdicts=tuple(map(_brief, message.verdicts)))
     whole = _listed(message)
     sent = encode(message)
     too_many = not isinstance(message, Items) and len(whole) > AGENT_BATCH_MAX
@@ -333,6 +338,12 @@ def as_json(message: Up | Down) -> bytes:
     """Return a message as JSON with names, for people; bytes are hex."""
     named = {"version": VERSION, "message": type(message).__name__, **_named(message)}
     return msgspec.json.encode(named)
+
+
+def _brief(verdict: Verdict) -> Verdict:
+    if len(verdict.note) <= NOTE_CHARACTERS_MAX:
+        return verdict
+    return replace(verdict, note=verdict.note[:NOTE_CHARACTERS_MAX])
 
 
 def _listed(message: Operations | Verdicts | Items) -> tuple[Any, ...]:

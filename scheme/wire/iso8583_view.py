@@ -16,11 +16,13 @@ from scheme.masking import (
     mask_text,
     mask_token,
 )
-from scheme.wire.iso8583_codec import IsoFault, codec
+from scheme.wire.iso8583_codec import Codec, IsoFault, Part, codec
 from scheme.wire.iso8583_spec import SPECS, Fields
-from scheme.wire.iso8583_tlv import decode_tlv
+from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 
 HIDDEN: Final = "****"
+BLANK: Final = "0"
+"""What stands for each hidden character of a frame: any kind of element may hold it."""
 TAGGED: Final = frozenset({"48", "62"})
 """Elements that hold tagged values."""
 SECRET: Final = frozenset({"52", "48.30", "48.40"})
@@ -90,17 +92,71 @@ def masked_message(body: bytes) -> dict[str, Any] | None:
     Returns:
         None if its type cannot be read in any; nothing of it may be shown then.
     """
-    # Variants do not overlap: a digit in ASCII and two of them in a byte begin differently.
-    for name in SPECS:
-        parts = codec(name).walk(body)
-        if parts and not parts[0].rule:
-            break
-    else:
+    told = _walked(body)
+    if told is None:
         return None
     read: Fields = {}
-    for part in parts:
+    for part in told[1]:
         if part.rule:
             break  # What stands behind it may be shifted: a name in the place of a terminal.
         if part.key not in {"p", "1"}:
             read[part.key] = part.value
     return masked_fields(read)
+
+
+def masked_frame(body: bytes) -> bytes:
+    """Return a message's bytes with a zero for every character of what is masked elsewhere.
+
+    Lengths stay, so it is read as before; from the first wrong element on, where a name may stand
+    in the place of a terminal, all is zeros, and so it is if no variant has its type.
+    """
+    shown = bytearray(BLANK.encode() * len(body))
+    spoken, parts = _walked(body) or (None, [])
+    for part in parts:
+        if part.rule:
+            break
+        shown[part.at : part.end] = body[part.at : part.end]
+        blank = _blank(part)
+        if spoken is not None and blank != part.value:
+            raw = _written(spoken, part.key, blank)
+            shown[part.end - len(raw) : part.end] = raw
+    return bytes(shown)
+
+
+def _walked(body: bytes) -> tuple[Codec, list[Part]] | None:
+    """Return the parts of a message and whose they are; None if no variant has its type."""
+    # Variants do not overlap: a digit in ASCII and two of them in a byte begin differently.
+    for name in SPECS:
+        parts = codec(name).walk(body)
+        if parts and not parts[0].rule:
+            return codec(name), parts
+    return None
+
+
+def _blank(part: Part) -> str:
+    """Return the text of a part, as long as it was, with zeros for what is hidden."""
+    if not part.key.isdigit():
+        return part.value
+    if part.key not in TAGGED:
+        return _zeros_unless_shown(part.key, part.value)
+    try:
+        tags = decode_tlv(part.value, part.key)
+    except IsoFault:
+        return BLANK * len(part.value)
+    return encode_tlv(
+        {tag: _zeros_unless_shown(f"{part.key}.{tag}", value) for tag, value in tags.items()}
+    )
+
+
+def _zeros_unless_shown(key: str, value: str) -> str:
+    return value if masked_value(key, value) == value else BLANK * len(value)
+
+
+def _written(spoken: Codec, key: str, text: str) -> bytes:
+    """Return the bytes of an element's text, without the length before it."""
+    kind = spoken.elements[int(key)].kind
+    if (kind == "n" and spoken.spec.digits == "bcd") or (
+        kind == "b" and spoken.spec.binary == "raw"
+    ):
+        return bytes.fromhex(text.zfill(len(text) + len(text) % 2))
+    return text.encode("ascii")

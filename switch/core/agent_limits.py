@@ -189,7 +189,9 @@ class Limits:
                 max(0, rules.offline_minor.get(currency, 0) - tally.minor[number])
                 for number, currency in enumerate(CURRENCIES)
             ),
-            tuple(max(0, self.till(agent, number).float_minor) for number in range(len(CURRENCIES))),
+            tuple(
+                max(0, self.till(agent, number).float_minor) for number in range(len(CURRENCIES))
+            ),
         )
 
     def on_day(self, today: str) -> None:

@@ -58,13 +58,15 @@ class Iso8583Api:
             for row in self._links.view()
         ]
         strangers = dict(sorted(self._links.strangers.items()))
-        return as_json({"participants": rows, "strangers": strangers})
+        waiting = self._links.not_signed_on_view()
+        return as_json({"participants": rows, "not_signed_on": waiting, "strangers": strangers})
 
     async def _list_findings(self, request: Request, _: Mapping[str, str]) -> Response:
         _only(request.query, ("participant", "limit"))
         code = request.query.get("participant") or None
         limit = _limit(request.query.get("limit"))
-        return as_json({"findings": self._links.findings_view(code, limit)})
+        found = self._links.findings_view(code, limit)
+        return as_json({"since": self._links.since, "findings": found})
 
     async def _decode(self, request: Request, _: Mapping[str, str]) -> Response:
         wanted: _Decode = read_json(request, _Decode)

@@ -1,7 +1,7 @@
 """The ISO 8583 port: links in, requests to the desk, answers back on the links they came by."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -98,6 +98,7 @@ class Iso8583Acceptor:
             ConfigError: the address cannot be had.
         """
         self._sessions = sessions
+        self._links.not_signed_on = self._not_signed_on
         self._listening = await listen(self, self._host, self.port)
         self.port = self._listening.sockets[0].getsockname()[1]
         self._spawn(self._watch())
@@ -130,6 +131,9 @@ class Iso8583Acceptor:
             return
         now = asyncio.get_running_loop().time()
         self._callers[link] = Caller(link, self._clock.now_us(), now)
+
+    def _not_signed_on(self) -> Iterable[tuple[str, Caller]]:
+        return [(one.code, one) for one in self._callers.values() if not one.is_signed_on]
 
     def _make_room(self) -> bool:
         """Cut the oldest link that has not signed on: who never does shuts nobody out."""

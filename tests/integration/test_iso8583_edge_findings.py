@@ -1,5 +1,6 @@
 """What does not fit at the ISO 8583 port: counted, kept within bounds, shown without secrets."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ async def test_who_never_signs_on_pushes_out_nothing_and_is_one_row(tmp_path: Pa
         assert flood.first_us <= flood.at_us
 
 
-async def test_a_frame_that_is_shown_has_no_secrets(tmp_path: Path) -> None:
+async def test_a_frame_that_is_shown_has_no_secrets_and_nothing_personal(tmp_path: Path) -> None:
     async with edge(tmp_path) as world:
         stranger = await world.raw()
         secrets = {"52": "1122334455667788", "48": encode_tlv({"30": "424242", "04": "NOMBRE"})}
@@ -85,7 +86,10 @@ async def test_a_frame_that_is_shown_has_no_secrets(tmp_path: Path) -> None:
         (row,) = world.links.findings_view(None, 50)
         shown = ASCII.decode(bytes.fromhex(row["frame"]))
         assert (shown["11"], shown["52"]) == ("000005", "0" * 16)
-        assert decode_tlv(shown["48"], 48) == {"30": "000000", "04": "NOMBRE"}
+        assert decode_tlv(shown["48"], 48) == {"30": "000000", "04": "000000"}
+        assert (shown["102"], shown["103"]) == ("0" * 20, "0" * 20)
+        (kept,) = world.links.findings
+        assert b"NOMBRE" in bytes.fromhex(kept.frame)
 
 
 async def test_a_request_without_an_outcome_is_not_answered(tmp_path: Path) -> None:
@@ -156,3 +160,47 @@ async def test_a_flood_of_strays_is_counted_whole_and_told_in_part(
         assert row.count == strays
     told = capsys.readouterr().out.count("frame did not fit")
     assert told == TOLD_PER_SECOND_MAX
+
+
+async def test_strays_of_several_requests_say_that_one_of_them_is_shown(tmp_path: Path) -> None:
+    async with edge(tmp_path, clock=ManualClock(START)) as world:
+        link = await world.raw()
+        await sign_on(link)
+        for stan in (7, 7):
+            link.send(ASCII.encode(brief_answer(a_transfer("0991", stan), "00")))
+        await until(lambda: world.counts("0991").get("unmatched") == 2)
+        (row,) = world.links.findings_view(None, 50)
+        assert (row["count"], row["mixed"], row["stan"]) == (2, False, "000007")
+        link.send(ASCII.encode(brief_answer(a_transfer("0991", 8), "00")))
+        await until(lambda: world.counts("0991").get("unmatched") == 3)
+        (row,) = world.links.findings_view(None, 50)
+        assert (row["count"], row["mixed"], row["stan"]) == (3, True, "000008")
+        assert world.links.since == START.isoformat()
+
+
+async def test_a_link_that_is_not_signed_on_is_listed_with_whom_it_named(tmp_path: Path) -> None:
+    async with edge(tmp_path) as world:
+        link = await world.raw()
+        await until(lambda: len(world.links.not_signed_on_view()) == 1)
+        assert world.links.not_signed_on_view()[0]["participant"] == ""
+        await sign_on(link)
+        assert world.links.not_signed_on_view() == []
+        off = {"t": "0800", "7": "0115151500", "11": "000002", "32": "0991", "70": "002"}
+        link.send(ASCII.encode(off))
+        assert (await answer_of(link))["39"] == "00"
+        (row,) = world.links.not_signed_on_view()
+        assert (row["participant"], row["received"]) == ("0991", 2)
+
+
+async def test_one_request_that_a_link_took_with_it_is_one(tmp_path: Path) -> None:
+    async with edge(tmp_path) as world:
+        link = await world.raw()
+        await sign_on(link)
+        asking = asyncio.ensure_future(ask_core(world, "0991", 5))
+        assert (await answer_of(link))["t"] == "0200"
+        link.close()
+        with pytest.raises(NoAnswer):
+            await asking
+        await until(lambda: world.counts("0991").get("link_lost") == 1)
+        (found,) = world.links.findings
+        assert found.explanation.startswith("1 request was sent and not answered: ")

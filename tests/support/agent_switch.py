@@ -1,18 +1,20 @@
 """A small clearing house for terminals: it keeps what it was told and answers like the real one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from scheme.wire.agent_digest import digest_of, is_genuine, verdict_mac
 from scheme.wire.agent_payload import (
     Agreement,
     Closing,
+    Down,
     Hello,
     Items,
     Kind,
     Missing,
     Operation,
     Operations,
+    Up,
     Verdict,
     Verdicts,
     Welcome,
@@ -56,17 +58,18 @@ class AgentSwitch:
         return len(self.verdicts) + 1
 
     def receive(self, payload: bytes) -> list[bytes]:
-        message = decode_up(payload)
+        return [encode(one) for one in self._answers(decode_up(payload))]
+
+    def _answers(self, message: Up) -> Sequence[Down]:
         match message:
             case Hello():
-                answers = self._hello(message)
+                return self._hello(message)
             case Operations():
-                answers = self._operations(message)
+                return self._operations(message)
             case Closing():
-                answers = [self._closing(message)]
+                return [self._closing(message)]
             case Items():
-                answers = self._items(message)
-        return [encode(one) for one in answers]
+                return self._items(message)
 
     def _hello(self, hello: Hello) -> list[Welcome | Verdicts | Missing]:
         self.session = hello.session

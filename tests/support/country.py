@@ -134,6 +134,7 @@ class Country:
         home: its folder, made here.
         timers: changes to the profile's timers; rules: to its other sections.
         institutions: lines of the fleet file, by code.
+        broker: kind of the MQTT broker that ``up`` starts.
     """
 
     def __init__(
@@ -144,11 +145,13 @@ class Country:
         rules: Mapping[str, Any] | None = None,
         institutions: Mapping[str, str] = INSTITUTIONS,
         customers: int = 20,
+        broker: str = "none",
     ) -> None:
         self.home = home
         home.mkdir(parents=True)
-        ports = free_ports(4 + len(institutions))
+        ports = free_ports(6 + len(institutions))
         self.tin_port, self.operator_port, self.network_port, self.iso8583_port, *fleet = ports
+        self.mqtt_port, self.mqtt_tls_port, *fleet = fleet
         self.ports = dict(zip(institutions, fleet, strict=True))
         self.profile = home / "hurried.toml"
         self.fleet_file = home / "fleet.toml"
@@ -158,6 +161,8 @@ class Country:
             f'[up]\nprofile = "hurried.toml"\ntin_port = {self.tin_port}\n'
             f"operator_port = {self.operator_port}\nnetwork_port = {self.network_port}\n"
             f"iso8583_port = {self.iso8583_port}\n"
+            f"broker = \"{broker}\"\nmqtt_port = {self.mqtt_port}\n"
+            f"mqtt_tls_port = {self.mqtt_tls_port}\n"
             "latency_ms = 0.0\n"
         )
         self.operations = Operations(f"http://127.0.0.1:{self.operator_port}")

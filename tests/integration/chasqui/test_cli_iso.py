@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from runtime.iso8583_speech import KEY_CHANGE, Speech, network_request
+from scheme.wire.iso8583_codec import codec
 from tests.support.fake_country import (
     INSTRUCTION,
     VERIFICATION,
     Chasqui,
     FakeCountry,
     a_participant,
+    a_payment,
     a_row,
     a_transfer,
 )
@@ -136,6 +138,29 @@ def test_links_are_listed_with_what_did_not_fit(chasqui: Chasqui, country: FakeC
     assert json.loads(chasqui("iso", "links", "--json")[1])["participants"][0]["pending"] == 1
 
 
+def test_links_that_are_not_signed_on_are_listed_too(
+    chasqui: Chasqui, country: FakeCountry
+) -> None:
+    link = LANE["links"][0]  # type: ignore[index]
+    waiting = [
+        link | {"participant": "0976"},
+        link | {"participant": "", "key_check_value": "", "address": "127.0.0.1:50002"},
+    ]
+    lane = LANE | {"links": []}
+    answer = {"participants": [lane], "not_signed_on": waiting, "strangers": {}}
+    country.on("GET", "/iso8583/links", answer)
+
+    lines = chasqui("iso", "links")[1].splitlines()
+
+    known, unknown = (
+        next(line for line in lines if address in line)
+        for address in ("127.0.0.1:50001", "127.0.0.1:50002")
+    )
+    assert (known[:4], known.endswith("A1B2C3, not signed on")) == ("0976", True)
+    assert (unknown[:1], unknown.endswith(" not signed on")) == ("?", True)
+    assert max(map(len, lines[: lines.index(unknown)])) <= 80
+
+
 def test_nobody_may_speak_it(chasqui: Chasqui, country: FakeCountry) -> None:
     country.on("GET", "/iso8583/links", {"participants": [], "strangers": {}})
 
@@ -168,6 +193,9 @@ def test_findings_have_their_frames_on_demand(chasqui: Chasqui, country: FakeCou
     brief, whole = chasqui("iso", "findings")[1], chasqui("iso", "findings", "-v")[1]
 
     assert "(3 times)" in brief
+    country.on("GET", "/iso8583/findings", {"findings": [crowded | seen | {"mixed": True}]})
+    assert "(one of 3 with other numbers)" in chasqui("iso", "findings")[1]
+    country.on("GET", "/iso8583/findings", {"findings": [crowded | seen]})
     assert "30323130" not in brief
     assert "Frame, masked: 30323130" in whole
     assert "raise links_max" in brief
@@ -193,9 +221,11 @@ def test_what_is_owed_to_a_core_without_a_link_is_not_said_to_be_sent(
 
 
 def test_no_findings_are_good_news(chasqui: Chasqui, country: FakeCountry) -> None:
-    country.on("GET", "/iso8583/findings", {"findings": []})
+    since = "2026-01-15T15:18:30+00:00"
+    country.on("GET", "/iso8583/findings", {"since": since, "findings": []})
 
-    assert "No findings" in chasqui("iso", "findings")[1]
+    assert "No findings since 01-15 10:18:30, the start" in chasqui("iso", "findings")[1]
+    assert "desde 01-15 10:18:30" in chasqui("--lang", "es", "iso", "findings")[1]
     assert chasqui("iso", "findings", "--json")[1].strip() == "[]"
 
 
@@ -218,8 +248,6 @@ def test_both_wires_stand_in_one_timeline(chasqui: Chasqui, country: FakeCountry
 
 
 def test_a_payment_shows_both_frames_of_a_core(chasqui: Chasqui, country: FakeCountry) -> None:
-    from tests.support.fake_country import a_payment
-
     verified = [frame_row("0200", "CCE", "0971", **{"3": "330000"})]
     ordered = [a_row("CT1", "0970", "0998"), frame_row("0200", "CCE", "0971", **{"3": "400000"})]
     ordered.append(frame_row("0210", "0971", "CCE", **{"3": "400000", "39": "00"}))
@@ -254,3 +282,60 @@ def test_the_mac_of_a_key_change_is_checked_under_the_key_encrypting_key(
     speech.adopt(bytes(16))
     later = speech.write({"t": "0200", "3": "400000", "11": "000123"})
     assert "session key" in chasqui(*words, later.hex())[1]
+
+
+@pytest.mark.parametrize("has_wire_log", [True, False])
+def test_a_payer_of_this_lane_is_shown_with_the_frames_that_it_sent(
+    chasqui: Chasqui, country: FakeCountry, has_wire_log: bool
+) -> None:
+    payer = "97500100000000010197"
+    core = a_participant("0975", country.url, lane="iso8583")
+    country.on("GET", "/participants", {"participants": [core]})
+    legs = [
+        {"message": "prxy.003", "from": "0975", "to": "0998", "ms": 1.2},
+        {"message": "AV1", "from": "0975", "to": "CCE"},
+        {"message": "AV4", "from": "CCE", "to": "0975", "response_code": "00"},
+        {"message": "CT1", "from": "0975", "to": "CCE"},
+        {"message": "CT4", "from": "CCE", "to": "0975", "response_code": "00"},
+    ]
+    country.on("POST", "/control/payments", a_payment(legs=legs))
+    if has_wire_log:
+        for subject, kind in ((VERIFICATION, "330000"), (INSTRUCTION, "400000")):
+            rows = [
+                frame_row("0200", "0975", "CCE", **{"3": kind}),
+                frame_row("0210", "CCE", "0975", **{"3": kind, "39": "00"}),
+            ]
+            country.on("GET", f"/transfers/{subject}", {"timeline": rows})
+
+    words = ("--from", payer, "--to", "97100220030040050213", "--amount", "1", "--json")
+    code, out, _ = chasqui("send", *words)
+
+    told = [(leg["message"], leg["operation"]) for leg in json.loads(out)["legs"]]
+    assert code == 0
+    assert told == [
+        ("prxy.003", ""), ("0200", "33"), ("0210", "33"), ("0200", "40"), ("0210", "40"),
+    ]  # fmt: skip
+
+
+def test_what_a_reversal_buried_can_be_looked_at(chasqui: Chasqui, country: FakeCountry) -> None:
+    key = "iso:0975:20260115:000123:601510000123"
+    buried = a_transfer(instruction_id=key, state="TOMBSTONE", debtor_agent="0975", amount=0)
+    decision = {"rule": "tombstone", "decided_by": "clearing_house"}
+    answer = {"transfer": buried, "timeline": [], "entries": [], "owed": [], "decision": decision}
+    country.on("GET", f"/transfers/{key}", answer)
+
+    code, out, _ = chasqui("show", key)
+
+    assert code == 0
+    assert "0975 took a request back (0420)" in " ".join(out.split())
+
+
+def test_a_date_that_is_none_is_remarked(chasqui: Chasqui) -> None:
+    fields = {"t": "0200", "11": "000123", "12": "246000", "13": "1399"}
+    out = chasqui("iso", "decode", codec("ascii-1987").encode(fields).hex())[1]
+
+    assert "no date MMDD" in out
+    assert "no time hhmmss" in out
+    sound = codec("ascii-1987").encode(fields | {"12": "235959", "13": "0229"}).hex()
+    assert "no date" not in chasqui("iso", "decode", sound)[1]
+    assert "no time" not in chasqui("iso", "decode", sound)[1]

@@ -110,6 +110,17 @@ def test_a_sign_on_that_is_refused_says_why_and_what_to_do(chasqui: Chasqui, hom
     assert "links_max" in err
 
 
+def test_a_refusal_ends_with_its_rule(chasqui: Chasqui, home: Path) -> None:
+    def refuse(request: Fields) -> list[Fields]:
+        return [brief_answer(request, "30", "DE13: a date MMDD")]
+
+    with running(home, refuse):
+        code, out, _ = chasqui(*VERIFY)
+
+    assert code == 1
+    assert "In detail: DE13: a date MMDD" in out.partition("30 format error, after")[2]
+
+
 def test_a_key_is_no_transfer_to_look_at(chasqui: Chasqui, home: Path) -> None:
     def unknown(request: Fields) -> list[Fields]:
         return [{**brief_answer(request, "25"), "62": encode_tlv({"01": "iso:0975:1123:1:2"})}]

@@ -164,13 +164,13 @@ async def test_a_newcomer_takes_the_place_and_the_last_will_is_told(broker: Brok
     will = aiomqtt.Will(mqtt_topics.state(DEVICE), b"gone", 1, retain=True)
     async with broker.client("switch") as switch:
         await switch.hear(mqtt_topics.ALL_STATES)
-        async with broker.client(DEVICE, will=will) as first:
-            async with broker.client(DEVICE) as second:
-                await first.lost()
-                await switch.until(b"gone")
-                await second.hear(mqtt_topics.down(DEVICE))
-                await switch.say(mqtt_topics.down(DEVICE), b"here")
-                assert (await second.next())[1] == b"here"
+        async with broker.client(DEVICE, will=will) as first, broker.client(DEVICE) as second:
+            await first.lost()
+            await switch.until(b"gone")
+            await second.hear(mqtt_topics.down(DEVICE))
+            await switch.say(mqtt_topics.down(DEVICE), b"here")
+            assert (await second.next())[1] == b"here"
+            await second.say(mqtt_topics.state(DEVICE), b"", retain=True)
 
 
 async def test_the_revoked_are_cut_off_and_stay_out(broker: BrokerProcess) -> None:

@@ -104,7 +104,9 @@ def test_what_is_no_element_is_refused(word: str) -> None:
         (a_wish(stan="abc"), "--stan"),
         (a_wish(stan="1234567"), "--stan"),
         (a_wish("withdraw", card="97097x"), "--card"),
-        (a_wish("balance", debtor=""), "--from"),
+        (a_wish("balance", debtor=""), "--card"),
+        (a_wish("withdraw", debtor=""), "--card"),
+        (a_wish("withdraw", debtor="123"), "--from"),
     ],
 )
 def test_what_is_missing_is_told_with_its_flag(wish: Wish, flag: str) -> None:

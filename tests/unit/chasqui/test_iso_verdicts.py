@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from chasqui.answers import Decision, TimelineRow, Transfer, TransferDetail
 from chasqui.iso_lines import frame_answer, frame_title
@@ -95,3 +96,23 @@ def test_an_answer_is_told_with_its_meaning() -> None:
     assert frame_answer({"39": "51"}) == "51 not enough funds"
     assert frame_answer({"39": "Z9"}) == "Z9"
     assert frame_answer(None) == ""
+
+
+def test_a_reversal_that_came_first_is_told_with_its_request_and_its_time() -> None:
+    detail = a_detail("TOMBSTONE", identity="iso:0975:20261123:000123:632813000123")
+    assert detail.transfer is not None
+    line = structs.replace(
+        detail.transfer, debtor_agent="0975", created_at="2026-01-15T15:18:30+00:00"
+    )
+
+    told = verdict(structs.replace(detail, transfer=line, decision=Decision("tombstone", "")))
+
+    assert "at 01-15 10:18:30 0975 took a request back (0420) that had not come" in told[0]
+    assert "STAN 000123, RRN 632813000123" in told[0]
+    assert "it is refused" in told[0]
+
+
+def test_an_order_that_was_only_asked_about_keeps_its_sentence() -> None:
+    detail = structs.replace(a_detail("TOMBSTONE"), decision=Decision("tombstone", ""))
+
+    assert "somebody asked about it" in verdict(detail)[0]

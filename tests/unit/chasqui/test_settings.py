@@ -77,7 +77,7 @@ def test_the_file_that_init_writes_is_good_as_it_is_and_with_every_line_taken_in
     assert read_settings(a_file(tmp_path, text), commands=COMMANDS, must_exist=True).tables
     settings = read_settings(a_file(tmp_path, taken_in), commands=COMMANDS, must_exist=True)
     assert settings.config.lang == "es"
-    assert len(tomllib.loads(taken_in)["up"]) == 11
+    assert len(tomllib.loads(taken_in)["up"]) == 15
 
 
 def test_a_running_country_is_found_by_the_file_it_wrote(tmp_path: Path) -> None:

@@ -212,3 +212,11 @@ def test_in_english_nothing_changes(template: str, monkeypatch: pytest.MonkeyPat
     sample = template.replace("{", "").replace("}", "")
 
     assert told(sample) == sample
+
+
+def test_of_a_code_that_was_never_issued_it_is_not_said_that_it_was_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LANGUAGE", "en")
+    assert told("DE48.30: used already").startswith("DE48.30: unknown: no code for this phone")
+    assert told("1 request was sent and not answered: the peer closed")

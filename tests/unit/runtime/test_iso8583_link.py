@@ -242,3 +242,14 @@ def test_more_bytes_are_waited_for_until_a_framing_is_certain() -> None:
         known = [recognise(stream[:size]) for size in range(1, len(stream))]
         assert {one for one in known if one is not None} == {framing}
         assert known[0] is None
+
+
+@pytest.mark.parametrize("head", [b"\0\0", b"0000"])
+async def test_a_first_length_of_nothing_is_wrong_at_once(head: bytes) -> None:
+    link, owner, transport = a_link()
+
+    for at in range(len(head)):
+        link.data_received(head[at : at + 1])
+
+    assert [one.partition(": ")[0] for one in owner.faults] == ["length"]
+    assert transport.ended == "cut"

@@ -25,6 +25,18 @@ def test_alike_ones_are_one_row_with_what_the_last_one_was() -> None:
     (row,) = findings
     assert (row.count, row.first_us, row.at_us) == (3, 1, 3)
     assert (row.stan, row.frame) == ("000003", "03")
+    assert row.is_mixed
+
+
+def test_the_same_one_again_is_told_from_several() -> None:
+    findings = Findings()
+    for at_us in (1, 2):
+        findings.add(found("0975", "DE4: digits", at_us, stan="000001", rrn="R1"))
+    assert [(row.count, row.is_mixed) for row in findings] == [(2, False)]
+    findings.add(found("0975", "DE4: digits", 3, stan="000001", rrn="R2"), is_brief=True)
+    assert [(row.count, row.is_mixed, row.rrn) for row in findings] == [(3, True, "R1")]
+    findings.add(found("0975", "DE4: digits", 4, stan="000001", rrn="R1"))
+    assert [row.is_mixed for row in findings] == [True]
 
 
 def test_one_that_was_not_looked_at_closely_only_counts() -> None:

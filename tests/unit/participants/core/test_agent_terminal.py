@@ -554,8 +554,34 @@ def test_what_is_no_message_and_what_is_a_fault_reach_the_user(world: World) -> 
     fault = encode(Fault(1, "version", "version: 1, not 2"))
     told = world.terminal.receive(fault, world.now).told
     assert told == (Faulted("version", "version: 1, not 2"),)
+    assert world.terminal.due is None
     items = encode(Items(1, ()))
     assert world.terminal.receive(items, world.now) == Actions()
+    busy = encode(Fault(1, "busy", "later"))
+    assert world.terminal.receive(busy, world.now).payloads == ()
+    world.alone()
+    assert world.terminal.receive(fault, world.now).told == told
+
+
+def test_a_new_disk_finds_the_session_that_its_clearing_house_is_at(world: World) -> None:
+    world.terminal.connected(world.now)
+    before = world.facts.session
+    again = world.terminal.receive(encode(Fault(2, "session", "newer")), world.now)
+    hello = decode_up(again.payloads[0])
+    assert isinstance(hello, Hello)
+    assert hello.session == 2 * (before + 1) + 1
+    assert again.change is not None
+    assert again.change.facts.session == hello.session
+
+
+def test_a_closing_of_what_is_unknown_there_begins_again_with_hello(world: World) -> None:
+    closing = a_closing(world)
+    fault = encode(Fault(closing.session, "unknown", "last: no verdict"))
+    assert world.terminal.receive(fault, world.now).payloads == ()
+    world.tick(2)
+    kinds = [type(decode_up(one)) for one in world.sent[-2:]]
+    assert kinds == [Hello, Closing]
+    assert world.facts.agreed == 1
 
 
 def test_a_welcome_to_an_earlier_hello_is_passed_over(world: World) -> None:

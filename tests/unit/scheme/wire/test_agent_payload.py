@@ -17,6 +17,7 @@ from scheme.errors import MalformedMessage
 from scheme.limits import AGENT_BATCH_MAX, AGENT_PAYLOAD_BYTES_MAX
 from scheme.wire.agent_payload import (
     AGENT_DATA_MAX,
+    NOTE_CHARACTERS_MAX,
     Agreement,
     Closing,
     Down,
@@ -307,7 +308,7 @@ def test_a_batch_holds_as_many_as_the_limit_and_not_one_more() -> None:
 
 def _long_verdict(seq: int) -> Verdict:
     row = Row(253_402_300_799, -(10**12), "\N{GRINNING FACE}" * 40)
-    note = "\N{GRINNING FACE}" * 140
+    note = "\N{GRINNING FACE}" * NOTE_CHARACTERS_MAX
     return Verdict(10**11 - seq, "00", "AC01", "x" * 40, note, (row,) * AGENT_DATA_MAX)
 
 
@@ -321,6 +322,13 @@ def test_a_list_goes_out_in_payloads_that_can_be_taken() -> None:
     listed = [decode_up(body) for body in payloads(Items(17, items))]
     assert tuple(one for part in listed for one in part.items) == items  # type: ignore[union-attr]
     assert payloads(Items(17, ())) == (encode(Items(17, ())),)
+
+
+def test_a_note_is_cut_before_it_is_sent_and_taken_whole() -> None:
+    short = Verdict(1, "30", "FF02", "", "x" * NOTE_CHARACTERS_MAX)
+    longer = replace(short, note=short.note + "y")
+    assert payloads(Verdicts(17, (longer,))) == (encode(Verdicts(17, (short,))),)
+    assert decode_down(encode(Verdicts(17, (longer,)))) == Verdicts(17, (longer,))
 
 
 def test_a_list_of_two_hundred_operations_is_sent_in_as_few_batches_as_possible() -> None:

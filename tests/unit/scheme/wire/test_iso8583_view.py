@@ -6,8 +6,8 @@ import pytest
 
 from scheme.wire.iso8583_codec import codec
 from scheme.wire.iso8583_spec import SPECS
-from scheme.wire.iso8583_tlv import encode_tlv
-from scheme.wire.iso8583_view import HIDDEN, masked_fields, masked_message
+from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
+from scheme.wire.iso8583_view import HIDDEN, masked_fields, masked_frame, masked_message
 
 FIELDS = {
     "t": "0200",
@@ -75,3 +75,46 @@ def test_tags_that_cannot_be_told_apart_are_hidden_together() -> None:
 @pytest.mark.parametrize("body", [b"", b"SOCIA PRUEBA 900000101", b"\xff" * 40])
 def test_of_what_is_no_message_nothing_is_shown(body: bytes) -> None:
     assert masked_message(body) is None
+
+
+@pytest.mark.parametrize("spec", sorted(SPECS))
+def test_a_frame_that_is_shown_is_as_long_and_reads_as_before_without_personal_data(
+    spec: str,
+) -> None:
+    body = codec(spec).encode(FIELDS)
+
+    shown = masked_frame(body)
+
+    assert len(shown) == len(body)
+    read = codec(spec).decode(shown)
+    assert not _tells(shown)
+    hidden = {key for key in FIELDS if read[key] != FIELDS[key]}
+    assert hidden == {"2", "43", "48", "52", "102"}
+    tags = decode_tlv(read["48"], 48)
+    assert tags == decode_tlv(FIELDS["48"], 48) | {
+        "03": "0" * 9,
+        "04": "0" * 17,
+        "06": "0" * 8,
+        "14": "0" * 14,
+        "30": "0" * 8,
+    }
+
+
+@pytest.mark.parametrize("spec", sorted(SPECS))
+def test_no_cut_frame_is_shown_with_more_than_the_whole(spec: str) -> None:
+    body = codec(spec).encode(FIELDS)
+    for length in range(len(body)):
+        shown = masked_frame(body[:length])
+        assert len(shown) == length
+        assert not _tells(shown), length
+
+
+def test_of_what_cannot_be_told_apart_only_the_length_is_shown() -> None:
+    assert masked_frame(b"SOCIA PRUEBA 900000101") == b"0" * 22
+    body = codec("ascii-1987").encode({"t": "0200", "48": "SOCIA PRUEBA"})
+    assert codec("ascii-1987").decode(masked_frame(body))["48"] == "0" * 12
+
+
+def _tells(shown: bytes) -> bool:
+    told = (shown, shown.hex().encode())
+    return any(one.encode() in text for one in PERSONAL for text in told)

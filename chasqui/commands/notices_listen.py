@@ -1,0 +1,207 @@
+"""``chasqui notices``: what members and institutions are told over MQTT."""
+
+import asyncio
+import os
+import shlex
+from collections.abc import Callable
+from contextlib import suppress
+from gettext import gettext as _
+from pathlib import Path
+
+import click
+import msgspec
+from msgspec import Struct
+
+from chasqui.calling import shortest
+from chasqui.exits import Misused
+from chasqui.language import N_
+from chasqui.options import argument, command, json_option, option
+from chasqui.output import as_json, local_second, paragraph, visible
+from chasqui.payer import cci_of, phone_of
+from chasqui.plan import write_private
+from chasqui.session import Session, pass_session
+from chasqui.settings import MQTT_PORT, whereabouts
+from scheme.wire.mqtt_topics import INSTITUTION_PREFIX, institution
+
+_FOLDER = "mqtt"
+_CODE_DIGITS = 4
+
+
+class EnrolledAnswer(Struct, frozen=True):
+    """Answer of POST /notices/members."""
+
+    member: str
+    topic: str
+    username: str
+
+
+class NoticeRow(Struct, frozen=True):
+    """What every notice says for people, whoever it is for."""
+
+    at: str
+    es: str
+    en: str
+
+
+class Listener(Struct, frozen=True, kw_only=True):
+    """Somebody who may read notices, and all that a client of MQTT needs for it.
+
+    Attributes:
+        password_file: readable by its owner only.
+    """
+
+    username: str
+    topic: str
+    host: str
+    port: int
+    password_file: str
+
+    @property
+    def line(self) -> str:
+        """The command that prints the notices with Mosquitto's own client."""
+        words = ["mosquitto_sub", "-h", self.host, "-p", str(self.port), "-u", self.username]
+        told = f'"$(cat {shlex.quote(self.password_file)})"'
+        rest = ["-i", self.username, "-q", "1", "-t", self.topic]
+        return f"{shlex.join(words)} -P {told} {shlex.join(rest)}"
+
+
+@command(
+    "member",
+    help=N_(
+        "Enrol a member, and say how to read its notices.\n\n"
+        "From then on every debit, credit and rejection of the account is published."
+    ),
+)
+@argument("account", metavar="PHONE|CCI")
+@json_option
+@pass_session
+def member_command(session: Session, *, account: str, in_json: bool) -> None:
+    """Enrol and print the line to run."""
+    _say(_member(session, account), in_json=in_json)
+
+
+@command("institution", help=N_("Say how to read the notices of an institution."))
+@argument("code")
+@json_option
+@pass_session
+def institution_command(session: Session, *, code: str, in_json: bool) -> None:
+    """Print the line to run."""
+    _say(_institution(session, code), in_json=in_json)
+
+
+@command(
+    "watch",
+    help=N_(
+        "Print notices as they come, until Ctrl-C.\n\n"
+        "A phone or CCI is enrolled first; a code of four digits is an institution."
+    ),
+)
+@argument("whose", metavar="PHONE|CCI|CODE")
+@option("--count", type=click.IntRange(min=1), metavar="NUMBER", help=N_("End after so many."))
+@option("--json", "in_json", is_flag=True, help=N_("Print each notice as it came, one a line."))
+@pass_session
+def watch_command(session: Session, *, whose: str, count: int | None, in_json: bool) -> None:
+    """Subscribe and print."""
+    is_code = len(whose) == _CODE_DIGITS and whose.isdigit()
+    listener = _institution(session, whose) if is_code else _member(session, whose)
+    note = _("Waiting for notices of {name}. Ctrl-C ends it.").format(name=listener.username)
+    click.echo(note, err=True)
+    password = Path(listener.password_file).read_text(encoding="ascii")
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_watch(listener, password, count, _raw if in_json else _worded))
+
+
+async def _watch(
+    listener: Listener, password: str, count: int | None, show: Callable[[bytes], None]
+) -> None:
+    from runtime.mqtt_client import MqttClient  # Late: no other command needs it.
+
+    done = asyncio.Event()
+    seen = 0
+
+    def take(_topic: str, payload: bytes) -> None:
+        nonlocal seen
+        if not done.is_set():
+            show(payload)
+            seen += 1
+        if seen == count:
+            done.set()
+
+    client = MqttClient(
+        host=listener.host,
+        port=listener.port,
+        username=listener.username,
+        password=password,
+        client_id=f"{listener.username}-watch",
+        on_message=take,
+        on_up=lambda: click.echo(_("Connected."), err=True),
+        on_down=lambda reason: click.echo(
+            _("Not connected: {cause}").format(cause=reason), err=True
+        ),
+        subscriptions=(listener.topic,),
+    )
+    running = asyncio.create_task(client.run())
+    await done.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def _raw(payload: bytes) -> None:
+    click.echo(visible(payload.decode(errors="replace")))
+
+
+def _worded(payload: bytes) -> None:
+    try:
+        notice = msgspec.json.decode(payload, type=NoticeRow)
+    except msgspec.DecodeError:
+        _raw(payload)
+        return
+    is_spanish = os.environ.get("LANGUAGE", "").startswith("es")
+    click.echo(f"{local_second(notice.at)}  {visible(notice.es if is_spanish else notice.en)}")
+
+
+def _member(session: Session, account: str) -> Listener:
+    cci, phone = cci_of(account), phone_of(account)
+    if cci is None and phone is None:
+        raise Misused(
+            _("{text!r} is neither a phone (9 digits) nor a CCI (20 digits).").format(text=account),
+            _("Find accounts with: chasqui customers"),
+        )
+    body = {"cci": cci} if cci is not None else {"phone": phone}
+    enrolled = session.country().operator.post("/notices/members", body, EnrolledAnswer)
+    return _listener(session, enrolled.username, enrolled.topic)
+
+
+def _institution(session: Session, code: str) -> Listener:
+    one = session.country().participant(code)
+    return _listener(session, INSTITUTION_PREFIX + one.code, institution(one.code))
+
+
+def _listener(session: Session, username: str, topic: str) -> Listener:
+    """Return who listens, with the password in a private file of the home."""
+    from runtime.mqtt_keys import MqttKeys  # Late: as above.
+
+    told = whereabouts(session.home)
+    if told is not None and not told.mqtt_address:
+        raise Misused(
+            _("The running country has no broker."),
+            _("Start it with one: chasqui up --broker embedded"),
+        )
+    host, _colon, port = (told.mqtt_address if told else "").rpartition(":")
+    path = session.home / _FOLDER / f"{username}.password"
+    write_private(path, MqttKeys.open(session.home).password(username))
+    return Listener(
+        username=username,
+        topic=topic,
+        host=host or "127.0.0.1",
+        port=int(port) if port.isdigit() else MQTT_PORT,
+        password_file=shortest(path),
+    )
+
+
+def _say(listener: Listener, *, in_json: bool) -> None:
+    if in_json:
+        as_json({**msgspec.to_builtins(listener), "command": listener.line})
+        return
+    paragraph(_("Read the notices with Mosquitto's client, or any other of MQTT:"))
+    click.echo(listener.line)
