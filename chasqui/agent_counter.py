@@ -160,10 +160,9 @@ class Counter:
     async def wait(self, awaited: Awaitable[object], seconds: float) -> bool:
         """Wait for something for a while; tell whether it came. What breaks meanwhile is raised."""
         waited: asyncio.Future[object] = asyncio.ensure_future(awaited)
+        either: list[asyncio.Future[object]] = [waited, *self._running]  # type: ignore[list-item]
         try:
-            await asyncio.wait(
-                {waited, *self._running}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             for task in self._running:
                 if task.done():
                     task.result()
@@ -265,4 +264,4 @@ def _quiet() -> Iterator[None]:
 
 
 def _nobody(*_names: object) -> WrappedLogger:
-    return structlog.testing.ReturnLogger()
+    return structlog.ReturnLogger()

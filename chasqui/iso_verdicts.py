@@ -65,7 +65,7 @@ CASH: Final[Mapping[str, str]] = {
     ),
 }
 BURIED: Final = N_(
-    "Never executed: at {time} {debtor} took a request back (0420) that had not come here until "
+    "Never executed: at {time}, {debtor} took back (0420) a request that had not come here until "
     "then, STAN {stan}, RRN {rrn}. Should it still come, it is refused; no money moves."
 )
 """What it means that a reversal came first."""
@@ -78,6 +78,8 @@ _ASK_ISSUER: Final = N_(
     "chasqui reconcile --books"
 )
 _TOMBSTONE: Final = "TOMBSTONE"
+_NEVER_CAME: Final = "tombstone"
+"""The rule of a tombstone for what was not refused, as it was not there."""
 _DISPUTES: Final = frozenset({"DISPUTED", "DISPUTED_POSTED"})
 _ASK: Final = N_(
     "ask {creditor} what it booked under {reference}. If it credited the account, it takes that "
@@ -136,6 +138,14 @@ def dispute(detail: TransferDetail) -> str | None:
         debtor=one.debtor_agent,
         reference=reference or one.instruction_id,
     )
+
+
+def is_buried(detail: TransferDetail) -> bool:
+    """Tell whether a reversal came before its request, which was then never refused."""
+    one = detail.transfer
+    if one is None or one.state != _TOMBSTONE or detail.decision.rule != _NEVER_CAME:
+        return False
+    return _buried(one) is not None
 
 
 def _buried(one: Transfer) -> str | None:

@@ -72,7 +72,12 @@ def verdict(detail: TransferDetail) -> list[str]:
         _sentence(one, detail).format(
             creditor=one.creditor_agent or "?", debtor=one.debtor_agent or "?"
         ),
-        *reason_lines(one.reason_code, own_rule(detail.decision.rule), one.currency),
+        # A reversal was no refusal: its reason is for the request, should that still come.
+        *(
+            ()
+            if iso_verdicts.is_buried(detail)
+            else reason_lines(one.reason_code, own_rule(detail.decision.rule), one.currency)
+        ),
         *_next(one, detail),
     ]
 

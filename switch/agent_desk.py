@@ -6,10 +6,11 @@ A revoked terminal is refused everything, also what it says it did before (code 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from itertools import islice
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 import structlog
 
@@ -52,6 +53,7 @@ from switch.core.iso8583_codes import DUPLICATE
 
 log = structlog.get_logger()
 
+Work = Callable[[], Awaitable[None]]
 BAD_MAC: Final = "63"
 AGAIN_S: Final = 2.0
 """Seconds in which a terminal is asked for its gaps, or told all its verdicts, only once."""
@@ -174,9 +176,9 @@ class AgentDesk:
             case Operations():
                 self._operations(terminal, message)
             case Closing():
-                self._once(terminal, "closing", self._replies.agree(terminal, message))
+                self._once(terminal, "closing", partial(self._replies.agree, terminal, message))
             case Items():
-                self._once(terminal, "items", self._replies.compare(terminal, message))
+                self._once(terminal, "items", partial(self._replies.compare, terminal, message))
             case _:
                 assert_never(message)
 
@@ -210,7 +212,7 @@ class AgentDesk:
             self._find(device, f"next: numbers below {session.expected} are in use")
         greet = Greet(device, hello.session, session.skew_s, now_ms)
         written = self._store.write(*((greet,) if is_changed else ()))
-        self._spawn(self._rooted(terminal, "", self._welcome(terminal, hello, written)))
+        self._spawn(self._rooted(terminal, "", partial(self._welcome, terminal, hello, written)))
 
     async def _welcome(
         self, terminal: Terminal, hello: Hello, written: asyncio.Future[None]
@@ -234,7 +236,8 @@ class AgentDesk:
         self._replies.say(terminal.place.device, welcome)
         self._ask_missing(terminal)
         if self._may_say(terminal, "verdicts", f"{hello.session}:{hello.first}"):
-            self._once(terminal, "verdicts", self._replies.say_again(terminal, hello.first))
+            again = partial(self._replies.say_again, terminal, hello.first)
+            self._once(terminal, "verdicts", again)
 
     def _operations(self, terminal: Terminal, message: Operations) -> None:
         session, device = terminal.session, terminal.place.device
@@ -337,17 +340,15 @@ class AgentDesk:
         terminal.said[what] = (detail, now)
         return True
 
-    def _once(self, terminal: Terminal, what: str, work: Coroutine[Any, Any, None]) -> None:
-        """Begin a long answer, unless the terminal is being given one of its kind already."""
-        if what in terminal.running:
-            work.close()  # It asks again.
-            return
-        terminal.running.add(what)
-        self._spawn(self._rooted(terminal, what, work))
+    def _once(self, terminal: Terminal, what: str, work: Work) -> None:
+        """Begin a long answer, unless one of its kind is under way: the terminal asks again."""
+        if what not in terminal.running:
+            terminal.running.add(what)
+            self._spawn(self._rooted(terminal, what, work))
 
-    async def _rooted(self, terminal: Terminal, what: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _rooted(self, terminal: Terminal, what: str, work: Work) -> None:
         try:
-            await work
+            await work()
         except StoreError as error:
             # No answer: the terminal asks again.
             log.warning("not read", device=terminal.place.device, cause=str(error))

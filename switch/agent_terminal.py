@@ -174,7 +174,7 @@ class Terminal:
                 decided += further
                 if decided:
                     written = self._works.store.write(*decided)
-                elif self._is_stuck:
+                elif self._is_stuck and not self._works.is_stopping:
                     await self._pause(0)
                 else:
                     return
@@ -272,6 +272,8 @@ class Terminal:
         return None
 
     async def _pause(self, tries: int) -> None:
+        if self._works.is_stopping:
+            return  # Whoever stops has looked already for what only waits.
         wait = timedelta(seconds=RETRY_S[min(tries, len(RETRY_S) - 1)])
         self._may_be_ended = True
         await self._works.clock.sleep_until(self._works.clock.now() + wait)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -20,6 +20,7 @@ from scheme.wire.iso8583_secrets import for_log
 from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import decode_tlv
 from switch.core.iso8583_messages import HOUSE as FORWARDER
+from switch.core.iso8583_requests import original_key_of
 from switch.flight import NotAccepting, UnknownOutcome
 from switch.iso8583_links import BROKEN, LINK_LOST, REFUSED, SLOW, IsoLinks
 from switch.iso8583_sessions import NETWORK, Caller, SessionDesk
@@ -35,6 +36,8 @@ _WATCH_S: Final = 0.5
 _ECHO_LOOKS: Final = 4
 _CLOSING_S: Final = 0.05
 _INSTRUCTION_TAG: Final = "01"
+_REVERSALS: Final = frozenset({"0420", "0421"})
+_OF_A_KEY: Final = frozenset({"13", "37", "90"})
 _ANOTHERS: Final = "DE39:"
 _FOUND: Final[Mapping[str, str]] = {FORMAT_ERROR: BAD_FORMAT, NOT_PERMITTED: REFUSED}
 
@@ -274,10 +277,13 @@ class Iso8583Acceptor:
     ) -> None:
         """Put a request and what it got into the wire log."""
         assert caller.speech is not None
+        assert caller.member is not None
         spoken = caller.speech.codec
         fields, body = request
         answer, sent = reply
         subject = _subject(answer or {}) or _subject(fields)
+        if not subject and fields["t"] in _REVERSALS:
+            subject = _key_of_original(fields, caller.member, self._clock.now())
         shown = for_log(spoken, fields, body)
         self._log.write(began_us, subject, fields["t"], caller.code, HOUSE, shown)
         now_us = self._clock.now_us()
@@ -340,6 +346,16 @@ class Iso8583Acceptor:
 def _subject(fields: Fields) -> str:
     """Return the instructionId a message names, or nothing."""
     return _private(fields).get(_INSTRUCTION_TAG, "")
+
+
+def _key_of_original(fields: Fields, sender: Participant, now: datetime) -> str:
+    """Return the key under which is remembered that a reversal came first, or nothing."""
+    if not fields.keys() >= _OF_A_KEY:
+        return ""
+    try:
+        return original_key_of(fields, sender, now)
+    except MalformedMessage:
+        return ""
 
 
 def _private(fields: Fields) -> Mapping[str, str]:

@@ -73,13 +73,17 @@ class NotifierProcess:
         """Follow the ledger until cancelled.
 
         Raises:
-            StoreError: its own file cannot be used.
+            StoreError: its own file cannot be used, or the ledger is not one that it knows.
         """
         with closing(NoticeBook(self._home / NOTICES_FILE)) as book:
             announce()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._client.run())
-                group.create_task(self._follow(book))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._client.run())
+                    group.create_task(self._follow(book))
+            except ExceptionGroup as failures:
+                known, _ = failures.split(StoreError)
+                raise (failures if known is None else known.exceptions[0]) from failures
 
     async def _follow(self, book: NoticeBook) -> None:
         with closing(await self._ledger()) as tail:

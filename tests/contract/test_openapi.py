@@ -30,12 +30,14 @@ from switch.core.cash import CashState
 from switch.core.payment import PaymentState
 from switch.core.transfer import TransferState
 from switch.desk import OperatorDesk
+from switch.edges.agents_api import AgentDesk, AgentsApi, Link
 from switch.edges.cash_api import CashApi
 from switch.edges.iso8583_api import Iso8583Api
 from switch.edges.operator_api import OperatorApi
 from switch.edges.routing_api import RoutingApi
 from switch.iso8583_links import IsoLinks
 from switch.movements import movement_of
+from switch.mqtt_users import MqttUsers
 from switch.ports import Delivery
 from switch.queries import Queries
 from switch.routes import OperatorEdge, Routes
@@ -155,6 +157,7 @@ async def a_country(folder: Path, peers: ScriptedPeers | None = None) -> AsyncIt
             **_file_routes(made, folder),
             **_iso8583_routes(made),
             **_cash_routes(made),
+            **_agents_routes(folder),
             **directory_routes(directory, lambda: (Mismatch("900000101", "0970", 0),)),
         }
         yield Country(OperatorEdge(routes, hosts=frozenset({"198.51.100.7"})), routes, made)
@@ -183,6 +186,17 @@ def _iso8583_routes(made: World) -> Routes:
 def _cash_routes(made: World) -> Routes:
     # What they answer is held against the document in test_cash_api.
     return CashApi(cast(CodeBook, None), made.store).routes()
+
+
+def _agents_routes(folder: Path) -> Routes:
+    # What they answer is held against the document in test_agents_api.
+    return AgentsApi(
+        cast(AgentDesk, None),
+        cast(Link, None),
+        users=MqttUsers(folder),
+        accounts_of=lambda _, __: (),
+        member_of=str,
+    ).routes()
 
 
 def fits(response: Response, operation: tuple[str, str], status: int) -> Any:

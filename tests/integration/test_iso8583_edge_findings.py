@@ -204,3 +204,21 @@ async def test_one_request_that_a_link_took_with_it_is_one(tmp_path: Path) -> No
         await until(lambda: world.counts("0991").get("link_lost") == 1)
         (found,) = world.links.findings
         assert found.explanation.startswith("1 request was sent and not answered: ")
+
+
+async def test_a_reversal_that_came_first_stands_in_the_timeline_of_its_key(
+    tmp_path: Path,
+) -> None:
+    async with edge(tmp_path, clock=ManualClock(START)) as world:
+
+        async def unknown(_: Participant, fields: Fields) -> Fields:
+            return brief_answer(fields, "25")
+
+        world.answer = unknown
+        client = await world.signed_on("0991")
+        original = f"0200{7:06}0115151500{991:011}{0:011}"
+        await client.ask(a_transfer("0991", 9, t="0420", **{"90": original}), answer_s=5)
+        key = "iso:0991:20260115:000007:000000000009"
+        await until(lambda: world.counts("0991").get("answered") == 1)
+        kept = await world.wire_log.find(frozenset({key}), since_us=0)
+        assert [one.name for one in kept] == ["0420", "0430"]

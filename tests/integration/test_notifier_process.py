@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from runtime.mqtt_broker.door import Door
 from runtime.mqtt_broker.users import Users
 from runtime.mqtt_client import MqttClient
 from runtime.mqtt_keys import MqttKeys
+from scheme.errors import StoreError
 from switch.notifier.config import NotifierConfig
 from switch.notifier.main import NotifierProcess
 from tests.conftest import PATH
@@ -60,7 +62,7 @@ class Home:
 
     def settings(self, name: str, **more: object) -> Path:
         path = self.folder / f"{name}.toml"
-        told = {"home": str(self.folder), "fleet": str(self.fleet), "lifeline": True, **more}
+        told = {"home": str(self.folder), "fleet": str(self.fleet), "lifeline": True} | more
         path.write_text(
             "".join(f"{k} = {msgspec.json.encode(v).decode()}\n" for k, v in told.items())
         )
@@ -185,7 +187,7 @@ async def test_a_credit_is_on_the_phone_within_a_second_and_a_kill_loses_none(ho
             for number in range(5):
                 await home.post(f"soon-{number}")
                 posted = time.monotonic()
-                await phone.until(lambda n=number: phone.has_all([f"soon-{n}"]))
+                await phone.until(partial(phone.has_all, [f"soon-{number}"]))
                 waits.append(phone.at[f"soon-{number}:credit"] - posted)
             assert max(waits) < SOON_S
 
@@ -271,3 +273,25 @@ async def test_a_broker_restarted_in_mid_batch_loses_no_notice(home: Home) -> No
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
     assert_repeats_are_equal(phone)
+
+
+async def test_a_file_of_its_own_that_is_none_ends_it_in_words(home: Home) -> None:
+    (home.folder / "notices.db").write_bytes(b"no database" * 1000)
+    config = NotifierConfig(home=str(home.folder), fleet=str(home.fleet), mqtt_port=1)
+
+    with pytest.raises(StoreError, match="not a database"):
+        await NotifierProcess(config).run()
+
+
+async def test_it_waits_for_a_ledger_that_the_switch_has_yet_to_make(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fleet.toml").write_text(FLEET)
+    config = NotifierConfig(home=str(tmp_path), fleet=str(tmp_path / "fleet.toml"), mqtt_port=1)
+
+    following = asyncio.create_task(NotifierProcess(config).run())
+    await asyncio.sleep(0.05)
+    assert '"event":"ready"' in capsys.readouterr().out
+    assert not following.done()
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)

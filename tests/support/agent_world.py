@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import apsw
 from msgspec.structs import replace
 
 from runtime.clock import ManualClock
 from runtime.files import load_profile
 from scheme.clock import to_ms
+from scheme.errors import StoreError
 from scheme.network import AgentGroup, Fleet, Participant
 from scheme.profile import Profile
 from scheme.wire.agent_digest import digest_of, sealed
@@ -149,7 +151,7 @@ class AgentWorld:
 
     Attributes:
         told: everything that was sent, by terminal; verdicts: the last of each number.
-        failures: what the store gave up for.
+        failures: what the store gave up for; bugs: what a task ended with.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class AgentWorld:
         self.told: dict[str, list[Down]] = defaultdict(list)
         self.verdicts: dict[str, dict[int, Verdict]] = defaultdict(dict)
         self.failures: list[BaseException] = []
+        self.bugs: list[BaseException] = []
         self.is_deaf = False
         self.mirrored: list[tuple[str, str, bytes]] = []
         self._path = str(path)
@@ -219,8 +222,10 @@ class AgentWorld:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.failures.append(error)
+        error = None if task.cancelled() else task.exception()
+        # A disk that is gone says so in its own way, which is not sqlite3's.
+        if error is not None and not isinstance(error, apsw.Error):
+            self.bugs.append(error)
 
     def _heard(self, device: str, payload: bytes) -> None:
         message = decode_down(payload)
@@ -271,6 +276,8 @@ class AgentWorld:
         """Wait for something that needs no clock to be moved."""
         async with asyncio.timeout(_WAIT_S):
             while not holds():
+                if self.failures:
+                    raise StoreError("the disk is gone") from self.failures[0]
                 await asyncio.sleep(0.0005)
 
     async def quiet(self) -> None:
@@ -282,14 +289,15 @@ class AgentWorld:
 
     def check_books(self) -> None:
         """Money moved once for each approval that was told, and for nothing else."""
-        approved = {
-            (device, seq)
+        approved = sorted(
+            f"{seq:06}:{device[5:9]}0{device[-1]}000000"
             for device, verdicts in self.verdicts.items()
             for seq, one in verdicts.items()
-            if one.code == "00" and one.reference
-        }
-        assert len(self.house.moved) == len(approved)
-        assert len(set(self.house.asked)) >= len(approved)
+            # A void has no reference, and a balance has data.
+            if one.code == "00" and one.reference and not one.data
+        )
+        assert sorted(key.split(":", 2)[2] for key in self.house.moved) == approved
+        assert not self.bugs
 
 
 @asynccontextmanager

@@ -327,7 +327,7 @@ def test_what_a_reversal_buried_can_be_looked_at(chasqui: Chasqui, country: Fake
     code, out, _ = chasqui("show", key)
 
     assert code == 0
-    assert "0975 took a request back (0420)" in " ".join(out.split())
+    assert "0975 took back (0420) a request" in " ".join(out.split())
 
 
 def test_a_date_that_is_none_is_remarked(chasqui: Chasqui) -> None:

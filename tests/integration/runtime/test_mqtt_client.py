@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from runtime.mqtt_keys import MqttKeys
 from scheme.errors import NotConnected
 from scheme.wire.mqtt_topics import ALL_STATES, ALL_UP, down, state, up
 from tests.support.country import free_ports
+from tests.support.iso8583_edge import until
 from tests.support.mqtt import WAIT_S, BrokerProcess
 
 DEVICE, OTHER = "0992-0001-1", "0992-0002-1"
@@ -54,12 +55,6 @@ class Running:
 
     def _up(self) -> None:
         self.ups += 1
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -102,14 +102,18 @@ def test_a_reversal_that_came_first_is_told_with_its_request_and_its_time() -> N
     detail = a_detail("TOMBSTONE", identity="iso:0975:20261123:000123:632813000123")
     assert detail.transfer is not None
     line = structs.replace(
-        detail.transfer, debtor_agent="0975", created_at="2026-01-15T15:18:30+00:00"
+        detail.transfer,
+        debtor_agent="0975",
+        created_at="2026-01-15T15:18:30+00:00",
+        reason_code="DS24",
     )
 
     told = verdict(structs.replace(detail, transfer=line, decision=Decision("tombstone", "")))
 
-    assert "at 01-15 10:18:30 0975 took a request back (0420) that had not come" in told[0]
+    assert "at 01-15 10:18:30, 0975 took back (0420) a request that had not come" in told[0]
     assert "STAN 000123, RRN 632813000123" in told[0]
     assert "it is refused" in told[0]
+    assert not any("DS24" in line for line in told), "that time ran out is not what happened"
 
 
 def test_an_order_that_was_only_asked_about_keeps_its_sentence() -> None:
