@@ -15,7 +15,6 @@ from chasqui.session import Session
 from chasqui.settings import MQTT_PORT, whereabouts
 from participants.agent_queue import AgentQueue, QueueTaken, queue_path
 from participants.agents.field_agent import FieldAgent
-from participants.core.agent_faults import Faults
 from participants.core.agent_terminal import Terminal
 from participants.core.agent_told import Phase, Told
 from participants.links.agent_mqtt import AgentLink
@@ -48,8 +47,11 @@ def broker_address(session: Session) -> tuple[str, int]:
     return (host, int(port)) if host and port.isdigit() else ("127.0.0.1", MQTT_PORT)
 
 
-def known_device(session: Session, device: str | None) -> str:
+def known_device(session: Session, device: str | None, *, field: str = "--device") -> str:
     """Return a terminal of the fleet; without a name, the first one.
+
+    Args:
+        field: what was typed, for messages.
 
     Raises:
         Misused: there is none of that name.
@@ -61,7 +63,7 @@ def known_device(session: Session, device: str | None) -> str:
         raise Misused(
             _("There is no terminal {device}.").format(device=device or "-"),
             _("There are: {codes}").format(codes=", ".join(devices) or "-"),
-            field="--device",
+            field=field,
         )
     assert device is not None, "None is in no list"
     return device
@@ -83,7 +85,6 @@ class Counter:
         device: str,
         queue: AgentQueue,
         *,
-        faults: Faults | None,
         batch_max: int,
         on_told: Callable[[Told], None],
         on_wire: Callable[[bool, bytes], None],
@@ -107,7 +108,6 @@ class Counter:
             self.terminal,
             queue=queue,
             clock=self.clock,
-            faults=faults,
             on_told=on_told,
             on_wire=on_wire,
         )
@@ -216,7 +216,6 @@ def opened(
     session: Session,
     device: str,
     *,
-    faults: Faults | None = None,
     batch_max: int = AGENT_BATCH_MAX,
     on_told: Callable[[Told], None] = lambda _told: None,
     on_wire: Callable[[bool, bytes], None] = lambda _is_up, _payload: None,
@@ -236,12 +235,11 @@ def opened(
     except StoreError as error:
         raise Misused(str(error)) from error
     try:
-        with _quiet():
+        with quiet():
             yield Counter(
                 session,
                 device,
                 queue,
-                faults=faults,
                 batch_max=batch_max,
                 on_told=on_told,
                 on_wire=on_wire,
@@ -253,7 +251,7 @@ def opened(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the log of the parts that processes share out of what the command prints."""
     before = structlog.get_config()
     structlog.configure(logger_factory=_nobody, cache_logger_on_first_use=False)

@@ -12,7 +12,7 @@ from chasqui.output import amount_text, local_ms, paragraph, table
 from chasqui.verdicts import reason_lines
 from participants.core.agent_book import Entry, EntryState
 from scheme.wire.agent_digest import voucher_of
-from scheme.wire.agent_payload import CASH_TAKEN, CURRENCIES, Kind
+from scheme.wire.agent_payload import CASH_TAKEN, CURRENCIES, Kind, Row
 
 
 class ReceiptRow(Struct, frozen=True, kw_only=True):
@@ -77,7 +77,9 @@ def print_receipt(device: str, entry: Entry) -> ExitCode:
                 "No verdict came: hand nothing over. It is asked for again by the next session."
             )
             click.secho(text, fg="yellow", bold=True)
-            click.echo(as_called(_("Ask now: chasqui agent sync")))
+            click.echo(
+                as_called(_("Ask now: chasqui agent sync --device {device}").format(device=device))
+            )
             return ExitCode.UNKNOWN
         case EntryState.APPLIED:
             _print_applied(entry, row)
@@ -91,7 +93,11 @@ def print_voucher(row: ReceiptRow) -> None:
     """Print what the customer of an operation made alone is handed."""
     text = _("Made without the clearing house, at the agent's own risk. Voucher: {voucher}")
     click.secho(text.format(voucher=row.voucher), fg="yellow", bold=True)
-    click.echo(as_called(_("It waits to be sent: chasqui agent sync")))
+    click.echo(
+        as_called(
+            _("It waits to be sent: chasqui agent sync --device {device}").format(device=row.device)
+        )
+    )
 
 
 def print_refusal(row: ReceiptRow) -> None:
@@ -127,11 +133,11 @@ def _print_balance(row: ReceiptRow) -> None:
 
 
 def _print_statement(row: ReceiptRow) -> None:
-    moves = [one for one in row.data if isinstance(one, tuple)]
+    moves = [one for one in row.data if isinstance(one, Row)]
     if not moves:
         click.echo(_("No movements."))
         return
     cells = [
-        (local_ms(at * 1000), amount_text(minor, row.currency), text) for at, minor, text in moves
+        (local_ms(one.at * 1000), amount_text(one.minor, row.currency), one.text) for one in moves
     ]
     table((_("When"), _("Amount"), _("What")), cells, right="lrl")

@@ -86,14 +86,14 @@ class Journal:
     """Gathers what a terminal tells, and prints what a person should know at once.
 
     Args:
-        says: whether anything is printed.
+        says: whether anything is printed meanwhile.
     """
 
     def __init__(self, device: str, *, says: bool) -> None:
         self.device = device
         self.bytes = ByteCounter(device)
         self.is_whole = False
-        self._says = says
+        self.says = says
         self._settled: dict[int, Entry] = {}
         self._asked: list[tuple[int, int]] = []
         self._lost = 0
@@ -148,7 +148,7 @@ class Journal:
         )
 
     def _say(self, text: str) -> None:
-        if self._says:
+        if self.says:
             paragraph(text)
 
 
@@ -231,7 +231,11 @@ def _print_digests(result: SessionResult) -> None:
     if result.waiting:
         text = _("{count} operations have no verdict yet.").format(count=result.waiting)
         click.secho(text, fg="yellow", bold=True)
-        click.echo(as_called(_("Ask again: chasqui agent sync")))
+        click.echo(
+            as_called(
+                _("Ask again: chasqui agent sync --device {device}").format(device=result.device)
+            )
+        )
     click.echo()
 
 

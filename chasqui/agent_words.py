@@ -48,23 +48,23 @@ _CODES: Final[Mapping[str, str]] = {
 _STOPS: Final[Mapping[StopReason, tuple[str, str]]] = {
     StopReason.NO_LEASE: (
         N_("The terminal never was in session, so it has no limits to work alone by."),
-        N_("Connect it once: chasqui agent sync"),
+        N_("Connect it once: chasqui agent sync --device {device}"),
     ),
     StopReason.HOURS: (
         N_("The terminal has been alone for more than {span}: it takes nothing more."),
-        N_("Connect it: chasqui agent sync"),
+        N_("Connect it: chasqui agent sync --device {device}"),
     ),
     StopReason.CLOCK: (
         N_("The terminal's clock was set back: it takes nothing alone."),
-        N_("Set the clock, then connect it: chasqui agent sync"),
+        N_("Set the clock, then connect it: chasqui agent sync --device {device}"),
     ),
     StopReason.COUNT: (
         N_("The terminal has made the {limit} operations that it may make alone."),
-        N_("Connect it: chasqui agent sync"),
+        N_("Connect it: chasqui agent sync --device {device}"),
     ),
     StopReason.AMOUNT: (
         N_("Alone, the terminal may still move {left} of {most}."),
-        N_("Connect it: chasqui agent sync"),
+        N_("Connect it: chasqui agent sync --device {device}"),
     ),
     StopReason.FLOAT: (
         N_("The agent's float lets it take in {left} more."),
@@ -80,7 +80,7 @@ _STOPS: Final[Mapping[StopReason, tuple[str, str]]] = {
     ),
     StopReason.FULL: (
         N_("The terminal's queue is full: {limit} operations."),
-        N_("Connect it: chasqui agent sync"),
+        N_("Connect it: chasqui agent sync --device {device}"),
     ),
 }
 _FAULTS: Final[Mapping[str, str]] = {
@@ -103,10 +103,10 @@ def code_meaning(code: str) -> str:
     return _(known) if known else response_meaning(code)
 
 
-def stop_failure(stop: Stop, currency: int) -> Refused:
+def stop_failure(stop: Stop, currency: int, device: str) -> Refused:
     """Return a terminal's own no as a failure with what to do next."""
     text, hint = _STOPS[stop.reason]
-    return Refused(_(text).format_map(_slots(stop, currency)), _(hint))
+    return Refused(_(text).format_map(_slots(stop, currency)), _(hint).format(device=device))
 
 
 def stop_text(stop: Stop, currency: int) -> str:

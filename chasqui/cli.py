@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "route": ("route", N_("Explain which rail would carry a payment.")),
     "payments": ("payments", N_("List orders of the deferred and LBTR rails.")),
     "cash": ("cash", N_("Withdraw and hand in cash at machines and agents.")),
+    "agent": ("agent", N_("Play terminals of field agents, and look at them.")),
     "lookup": ("lookup", N_("Show where a phone can be paid.")),
     "transfers": ("transfers", N_("List transfers.")),
     "show": ("show", N_("Show everything about one transfer.")),

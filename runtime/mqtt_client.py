@@ -17,8 +17,6 @@ import aiomqtt
 import structlog
 from aiomqtt.exceptions import MqttConnectError
 from aiomqtt.types import PahoSocket
-from paho.mqtt.client import Client
-from paho.mqtt.reasoncodes import ReasonCode
 
 from scheme.errors import NotConnected
 from scheme.limits import (
@@ -35,8 +33,11 @@ _ANSWER_S: Final = 10.0
 """Seconds that the broker has to accept a client or a subscription."""
 _LEAVE_S: Final = 0.1
 _QOS: Final = 1
-_GRANTED: Final = range(_QOS + 1)
+_GRANTED: Final = (0, _QOS)
+_PAHO_IS_FINE: Final = 0
 _PUBACK_BYTES: Final = 4
+_PING_LOOK_S: Final = MQTT_KEEPALIVE_S / 8
+"""Seconds between two looks whether a ping is due, or was not answered."""
 _UNACKNOWLEDGED_S: Final = 2.0 * MQTT_KEEPALIVE_S
 """A broker that answers pings, but has not acknowledged for so long, is left."""
 _SILENT: Final = logging.getLogger("chasqui.mqtt")
@@ -206,8 +207,7 @@ class MqttClient:
         wanted = [(one, _QOS) for one in self._subscriptions]
         codes = await client.subscribe(wanted)
         for (topic, _), code in zip(wanted, codes, strict=True):
-            granted = code.value if isinstance(code, ReasonCode) else code
-            if granted not in _GRANTED:
+            if code not in _GRANTED:
                 raise aiomqtt.MqttError(f"subscription refused: {topic}")
 
     def _opened(self, client: aiomqtt.Client) -> None:
@@ -358,13 +358,18 @@ class _Client(aiomqtt.Client):
             self._misc_task.cancel()
         sock.close()
 
+    async def _misc_loop(self) -> None:
+        # aiomqtt looks every second, which thousands of clients in one process would feel.
+        while self._client.loop_misc() == _PAHO_IS_FINE:  # noqa: ASYNC110 - paho tells nobody
+            await asyncio.sleep(_PING_LOOK_S)
+
     def _client_connect(self) -> None:
         try:
             super()._client_connect()
         finally:
             self._loop.call_soon_threadsafe(self._dialled.set)
 
-    def _on_socket_register_write(self, client: Client, userdata: Any, sock: PahoSocket) -> None:
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: PahoSocket) -> None:
         def ask() -> None:
             if sock.fileno() >= 0:
                 self._loop.add_writer(sock.fileno(), write)

@@ -208,6 +208,10 @@ class AgentDesk:
         is_changed = session.greet(hello, now_ms // 1000)
         if is_new and abs(session.skew_s) > self._rules.skew_s:
             self._find(device, f"now: the terminal's clock is {session.skew_s:+} s off")
+        if hello.first > session.expected:
+            # Every verdict is on disk before it is told: this disk is older than the terminal's.
+            lost = f"{session.expected} to {hello.first - 1}"
+            self._find(device, f"first: it has verdicts of {lost}, which are not known here")
         if hello.next < session.expected:
             self._find(device, f"next: numbers below {session.expected} are in use")
         greet = Greet(device, hello.session, session.skew_s, now_ms)

@@ -127,12 +127,16 @@ class Verifier:
         self._unquoted.drop(instruction)
         return True
 
-    async def query(self, av1: AV1) -> Answer:
-        """Return the answer to a query: new, in flight, or given within a binding's life."""
+    async def query(self, av1: AV1, also: str = "") -> Answer:
+        """Return the answer to a query: new, in flight, or given within a binding's life.
+
+        Args:
+            also: what tells queries of another wire apart that have moment and trace in common.
+        """
         refusal = rules.debtor_registered(av1.debtorParticipantCode, self._fleet)
         if refusal is not None:
             return self._refused(av1, refusal)
-        key = self._issuer.query_key(av1)
+        key = self._issuer.query_key(av1) + also
         content = query_content(av1)
         flight = self._flights.get(key)
         if flight is not None:

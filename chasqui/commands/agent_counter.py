@@ -152,7 +152,7 @@ def _operate(
     with opened(session, name) as counter:
         made = asyncio.run(_made(counter, wish, offline=offline))
     if isinstance(made, Stop):
-        raise stop_failure(made, wish.currency)
+        raise stop_failure(made, wish.currency, name)
     if in_json:
         as_json(receipt_row(name, made))
         ctx.exit(_EXITS[made.state.value])

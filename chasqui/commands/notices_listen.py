@@ -17,7 +17,7 @@ from chasqui.exits import Misused
 from chasqui.language import N_
 from chasqui.options import argument, command, json_option, option
 from chasqui.output import as_json, local_second, paragraph, visible
-from chasqui.payer import cci_of, phone_of
+from chasqui.payer import cci_of, find_account
 from chasqui.plan import write_private
 from chasqui.session import Session, pass_session
 from chasqui.settings import MQTT_PORT, whereabouts
@@ -25,6 +25,12 @@ from scheme.wire.mqtt_topics import INSTITUTION_PREFIX, institution
 
 _FOLDER = "mqtt"
 _CODE_DIGITS = 4
+_ARGUMENT = "PHONE|CCI"
+_UNSAID_FAILURES = 2
+"""The broker looks for who was enrolled a few times a second: it may be asked too soon."""
+_entity_option = option(
+    "--entity", metavar="CODE", help=N_("Where the account of the phone is kept.")
+)
 
 
 class EnrolledAnswer(Struct, frozen=True):
@@ -72,12 +78,13 @@ class Listener(Struct, frozen=True, kw_only=True):
         "From then on every debit, credit and rejection of the account is published."
     ),
 )
-@argument("account", metavar="PHONE|CCI")
+@argument("account", metavar=_ARGUMENT)
+@_entity_option
 @json_option
 @pass_session
-def member_command(session: Session, *, account: str, in_json: bool) -> None:
+def member_command(session: Session, *, account: str, entity: str | None, in_json: bool) -> None:
     """Enrol and print the line to run."""
-    _say(_member(session, account), in_json=in_json)
+    _say(_member(session, account, entity), in_json=in_json)
 
 
 @command("institution", help=N_("Say how to read the notices of an institution."))
@@ -97,17 +104,22 @@ def institution_command(session: Session, *, code: str, in_json: bool) -> None:
     ),
 )
 @argument("whose", metavar="PHONE|CCI|CODE")
+@_entity_option
 @option("--count", type=click.IntRange(min=1), metavar="NUMBER", help=N_("End after so many."))
 @option("--json", "in_json", is_flag=True, help=N_("Print each notice as it came, one a line."))
 @pass_session
-def watch_command(session: Session, *, whose: str, count: int | None, in_json: bool) -> None:
+def watch_command(
+    session: Session, *, whose: str, entity: str | None, count: int | None, in_json: bool
+) -> None:
     """Subscribe and print."""
+    from chasqui.agent_counter import quiet  # Late: what stands beside it is heavy.
+
     is_code = len(whose) == _CODE_DIGITS and whose.isdigit()
-    listener = _institution(session, whose) if is_code else _member(session, whose)
+    listener = _institution(session, whose) if is_code else _member(session, whose, entity)
     note = _("Waiting for notices of {name}. Ctrl-C ends it.").format(name=listener.username)
     click.echo(note, err=True)
     password = Path(listener.password_file).read_text(encoding="ascii")
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), quiet():
         asyncio.run(_watch(listener, password, count, _raw if in_json else _worded))
 
 
@@ -117,7 +129,7 @@ async def _watch(
     from runtime.mqtt_client import MqttClient  # Late: no other command needs it.
 
     done = asyncio.Event()
-    seen = 0
+    seen = failures = 0
 
     def take(_topic: str, payload: bytes) -> None:
         nonlocal seen
@@ -127,6 +139,17 @@ async def _watch(
         if seen == count:
             done.set()
 
+    def on_up() -> None:
+        nonlocal failures
+        failures = _UNSAID_FAILURES
+        click.echo(_("Connected."), err=True)
+
+    def on_down(reason: str) -> None:
+        nonlocal failures
+        failures += 1
+        if failures == _UNSAID_FAILURES + 1:
+            click.echo(_("Not connected: {cause}").format(cause=reason), err=True)
+
     client = MqttClient(
         host=listener.host,
         port=listener.port,
@@ -134,10 +157,8 @@ async def _watch(
         password=password,
         client_id=f"{listener.username}-watch",
         on_message=take,
-        on_up=lambda: click.echo(_("Connected."), err=True),
-        on_down=lambda reason: click.echo(
-            _("Not connected: {cause}").format(cause=reason), err=True
-        ),
+        on_up=on_up,
+        on_down=on_down,
         subscriptions=(listener.topic,),
     )
     running = asyncio.create_task(client.run())
@@ -160,15 +181,14 @@ def _worded(payload: bytes) -> None:
     click.echo(f"{local_second(notice.at)}  {visible(notice.es if is_spanish else notice.en)}")
 
 
-def _member(session: Session, account: str) -> Listener:
-    cci, phone = cci_of(account), phone_of(account)
-    if cci is None and phone is None:
-        raise Misused(
-            _("{text!r} is neither a phone (9 digits) nor a CCI (20 digits).").format(text=account),
-            _("Find accounts with: chasqui customers"),
-        )
-    body = {"cci": cci} if cci is not None else {"phone": phone}
-    enrolled = session.country().operator.post("/notices/members", body, EnrolledAnswer)
+def _member(session: Session, account: str, entity: str | None) -> Listener:
+    country = session.country()
+    # Looked for where people are paid from and to: not everybody's phone is in a directory.
+    cci = (
+        cci_of(account)
+        or find_account(country, account, agent=entity, currency=None, label=_ARGUMENT)[2]
+    )
+    enrolled = country.operator.post("/notices/members", {"cci": cci}, EnrolledAnswer)
     return _listener(session, enrolled.username, enrolled.topic)
 
 

@@ -40,10 +40,12 @@ class Link(Protocol):
 class FieldAgent:
     """One terminal.
 
+    Attributes:
+        faults: what spoils its payloads, in a rehearsal.
+
     Args:
         terminal: as it was left.
         queue: where its operations are kept.
-        faults: what spoils its payloads, in a rehearsal.
         on_told: told what the person at the counter should hear, after it is on disk.
         on_wire: told of each payload, first whether it went up.
     """
@@ -54,14 +56,13 @@ class FieldAgent:
         *,
         queue: Queue,
         clock: Clock,
-        faults: Faults | None = None,
         on_told: Callable[[Told], None] = lambda _: None,
         on_wire: Callable[[bool, bytes], None] = lambda _is_up, _payload: None,
     ) -> None:
         self.terminal = terminal
         self._queue = queue
         self._clock = clock
-        self._faults = faults
+        self.faults: Faults | None = None
         self._on_told = on_told
         self._on_wire = on_wire
         self._link: Link | None = None
@@ -161,7 +162,7 @@ class FieldAgent:
     def _send(self, payloads: Sequence[bytes]) -> None:
         if self._link is None:
             return
-        for payload in payloads if self._faults is None else self._faults.spoil(payloads):
+        for payload in payloads if self.faults is None else self.faults.spoil(payloads):
             self._on_wire(True, payload)
             self._link.send(payload)
 

@@ -64,14 +64,19 @@ def offline_stop(lease: Lease | None, wish: Wish, now: int) -> Stop | None:
 
 def used(lease: Lease, operation: Operation) -> Lease:
     """Return a lease after an operation that was made alone."""
-    number, minor = operation.currency, operation.minor
-    taken = minor if operation.kind in CASH_TAKEN else -minor
     return replace(
-        lease,
+        moved(lease, operation),
         used_count=lease.used_count + 1,
-        used_minor=_plus(lease.used_minor, number, minor),
-        float_minor=_plus(lease.float_minor, number, -taken),
+        used_minor=_plus(lease.used_minor, operation.currency, operation.minor),
     )
+
+
+def moved(lease: Lease, operation: Operation) -> Lease:
+    """Return a lease after cash changed hands: taken it leaves less float, paid out more."""
+    if operation.kind not in MOVES_MONEY:
+        return lease
+    taken = operation.minor if operation.kind in CASH_TAKEN else -operation.minor
+    return replace(lease, float_minor=_plus(lease.float_minor, operation.currency, -taken))
 
 
 def lease_of(welcome: Welcome, now: int, waiting: Iterable[Entry]) -> Lease:

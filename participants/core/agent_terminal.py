@@ -12,7 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from participants.core.agent_book import Change, Entry, EntryState, Facts, TillRow, Wish, till_of
-from participants.core.agent_limits import Stop, StopReason, lease_of, offline_stop, used
+from participants.core.agent_limits import Stop, StopReason, lease_of, moved, offline_stop, used
 from participants.core.agent_told import (
     Actions,
     Adopted,
@@ -459,6 +459,9 @@ class Terminal:
         entry = replace(entry, state=state, verdict=verdict, adopted=adopted)
         self._entries[entry.seq] = entry
         self._under_way.discard(entry.seq)
+        lease = self._facts.lease
+        if lease is not None and state is EntryState.APPLIED and not entry.operation.offline:
+            self._facts = replace(self._facts, lease=moved(lease, entry.operation))
         return entry
 
     def _is_unknown_there(self, seq: int) -> bool:

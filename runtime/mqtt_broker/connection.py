@@ -30,6 +30,7 @@ class Connection:
 
     Attributes:
         username: of the client that was let in.
+        task: serves it.
         ended: set once nothing of it is served any more.
     """
 
@@ -44,6 +45,9 @@ class Connection:
         self._may_read = may_read
         self._silence_s: float | None = None
         self.username = ""
+        task = asyncio.current_task()
+        assert task is not None
+        self.task = task
         self.ended = asyncio.Event()
 
     @property
@@ -60,9 +64,7 @@ class Connection:
         """Return the first packet, if a client says in time and soundly who it is."""
         try:
             async with asyncio.timeout(CONNECT_S):
-                head, data = await self._packet()
-            if head.kind != packets.CONNECT:
-                return None
+                head, data = await self._packet(Head.check_first)
             connect = packets.parse_connect(data[head.head_bytes :])
         except (MalformedPacket, OSError, EOFError, TimeoutError):
             return None
@@ -81,8 +83,7 @@ class Connection:
         try:
             await self._may_read()
             async with asyncio.timeout(self._silence_s):
-                head, data = await self._packet()
-            head.check()
+                head, data = await self._packet(Head.check)
             if head.kind == packets.PUBLISH:
                 _check_payload(head, data)
         except MalformedPacket as error:
@@ -95,10 +96,11 @@ class Connection:
             return data
         return b""
 
-    async def _packet(self) -> tuple[Head, bytes]:
+    async def _packet(self, check: Callable[[Head], None]) -> tuple[Head, bytes]:
         start = await self._reader.readexactly(2)
         while (head := Head.of(start)) is None:
             start += await self._reader.readexactly(1)
+        check(head)
         return head, start + await self._reader.readexactly(head.body_bytes)
 
     def write(self, data: bytes) -> None:

@@ -18,7 +18,8 @@ log = structlog.get_logger()
 
 _BACKLOG = 1024
 _HANDSHAKE_S = 10.0
-_HELD_UP_S = 0.005
+_HELD_UP_S = 0.002
+_LEAVING_S = 2.0
 _LEVEL = 4
 
 
@@ -84,8 +85,7 @@ class Door:
             log.info("user turned out", user=username)
             connection = self._inside.get(username)
             if connection is not None:
-                connection.abort()
-                await connection.ended.wait()
+                await self._put_out(connection)
             await self._broker.forget(username)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -145,14 +145,24 @@ class Door:
     async def _take_over(self, username: str, connection: Connection) -> None:
         """Take a user's place; whoever has it goes first, with its last will."""
         while (before := self._inside.get(username)) is not None:
-            before.abort()
-            await before.ended.wait()
+            await self._put_out(before)
         connection.username = username
         self._inside[username] = connection
 
+    async def _put_out(self, connection: Connection) -> None:
+        """Cut a client off and wait until nothing of it is served any more."""
+        connection.abort()
+        try:
+            async with asyncio.timeout(_LEAVING_S):
+                await connection.ended.wait()
+        except TimeoutError:
+            log.exception("connection does not end", user=connection.username)
+            connection.task.cancel()
+            await connection.ended.wait()
+
     async def _may_read(self, connection: Connection) -> None:
-        # amqtt's queue tells nobody that it has emptied.
-        while self._broker.will_wait(connection.username):  # noqa: ASYNC110
+        # amqtt tells nobody that it is ready, or that its queue has emptied.
+        while not self._broker.may_be_read(connection.username):  # noqa: ASYNC110
             await asyncio.sleep(_HELD_UP_S)
 
 

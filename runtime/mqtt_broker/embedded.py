@@ -44,6 +44,7 @@ class EmbeddedBroker(Broker):
             )
         )
         self._wild: set[str] = set()
+        self._serving: set[str] = set()
         self._sending: dict[str, set[asyncio.Task[None]]] = {}
         self.dropped = 0
 
@@ -77,7 +78,11 @@ class EmbeddedBroker(Broker):
         """Do nothing: amqtt would send every client what anybody else has subscribed to."""
 
     async def _publish_session_retained_messages(self, session: Session) -> None:
-        """Send what was kept while the client was away, without waiting for its answers."""
+        """Send what was kept while the client was away, without waiting for its answers.
+
+        Called once a connection is ready: until then amqtt would send again what it just sent.
+        """
+        self._serving.add(session.username or "")
         for kept in _emptied(session):
             self._send(session, kept.topic, kept.data, kept.qos or 0)
 
@@ -108,7 +113,7 @@ class EmbeddedBroker(Broker):
         retain: bool = False,
     ) -> None:
         handler = self._get_handler(session)
-        if session.transitions.state != "connected" or handler is None:
+        if handler is None or session.username not in self._serving:
             if qos and not session.clean_session:
                 self._keep(session, topic, data, qos)
             return
@@ -167,6 +172,7 @@ class EmbeddedBroker(Broker):
 
     async def left(self, username: str) -> None:
         """Take note that a client's connection has ended: what it did not acknowledge is kept."""
+        self._serving.discard(username)
         tasks = self._sending.pop(username, set())
         for task in tasks:
             task.cancel()
@@ -179,10 +185,16 @@ class EmbeddedBroker(Broker):
         """Drop a client's session, with its subscriptions and what was kept for it."""
         await self._cleanup_session(username)
 
-    def will_wait(self, username: str) -> bool:
-        """Tell whether a client has more messages taken in than are handed on."""
+    def may_be_read(self, username: str) -> bool:
+        """Tell whether a client's next packet is to be taken in now.
+
+        Not before its connection is ready, for amqtt would miss an end that comes earlier, and wait
+        for it for ever; nor while more of its messages wait inside than it may have there.
+        """
+        if username not in self._serving:
+            return False
         session = self._sessions.get(username, (None, None))[0]
-        return session is not None and session.delivered_message_queue.qsize() > _AHEAD_MAX
+        return session is None or session.delivered_message_queue.qsize() <= _AHEAD_MAX
 
     async def _start_listeners(self) -> None:
         """Open no port: the door has them."""

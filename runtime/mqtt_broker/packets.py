@@ -121,6 +121,11 @@ class Head(Struct, frozen=True):
             raise MalformedPacket("a length without end")
         return None
 
+    def check_first(self) -> None:
+        """Raise MalformedPacket for what no client may begin with."""
+        if self.kind != CONNECT:
+            raise MalformedPacket("the first packet is no CONNECT")
+
     def check(self) -> None:
         """Raise MalformedPacket for what no connected client may send."""
         if self.kind not in OF_CLIENTS:

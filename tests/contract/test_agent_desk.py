@@ -100,6 +100,47 @@ async def test_what_a_hello_leaves_out_is_a_gap(tmp_path: Path) -> None:
         await world.hello(session=2, first=4, next=5)
         await world.quiet()
         assert world.messages(Missing) == [Missing(2, ((1, 3),))]
+        # No verdict is told before it is on disk: this disk was taken from an older copy.
+        assert [one.rule.split(":")[0] for one in world.desk.findings()] == ["first"]
+
+
+async def test_a_terminal_that_would_use_numbers_again_is_found(tmp_path: Path) -> None:
+    async with agent_world(tmp_path) as world:
+        await world.sends(an_operation(1), an_operation(2))
+        await world.answered([1, 2])
+        await world.hello(session=2, first=2, next=2)
+        assert [one.rule.split(":")[0] for one in world.desk.findings()] == ["next"]
+
+
+async def test_while_the_disk_cannot_be_read_nothing_is_guessed(tmp_path: Path) -> None:
+    async with agent_world(tmp_path) as world:
+        await world.sends(an_operation(1))
+        await world.answered([1])
+        count, tomorrow = len(world.told[DEVICE]), NOW_S + DAY_S
+        await world.clock.advance(timedelta(days=1))
+        with world.unreadable():
+            await world.sends(an_operation(1))
+            await world.says(Hello(2, 1, 3, tomorrow))
+            await world.says(Closing(1, 1, 1, 1, 1, bytes(8)))
+            # What its agent did on the new day is on the disk too.
+            await world.sends(an_operation(2, offline=True, at=tomorrow), session=2)
+            await world.quiet()
+            assert len(world.told[DEVICE]) == count
+            await world.clock.advance(timedelta(seconds=1))
+        await world.clock.advance(timedelta(seconds=1))
+        assert await world.answered([2]) == ["00"]
+        world.check_books()
+
+
+async def test_while_the_disk_is_behind_nothing_new_is_taken(tmp_path: Path) -> None:
+    async with agent_world(tmp_path) as world:
+        with world.overloaded():
+            await world.sends(an_operation(1))
+            await world.says(Hello(2, 1, 2, NOW_S))
+            assert [one.code for one in world.messages(Fault)] == ["busy", "busy"]
+            assert world.desk.devices("", 1)[0].session == 1
+        await world.sends(an_operation(1))
+        assert await world.answered([1]) == ["00"]
 
 
 async def test_a_number_used_again_with_other_content_is_refused_and_the_first_stands(

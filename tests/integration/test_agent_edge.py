@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -39,8 +42,9 @@ from switch.edges.agent_mqtt import AgentMqtt
 from switch.iso8583_desk import Iso8583Desk
 from switch.queries import Queries
 from switch.wire_log import WireLog
+from tests.support.country import free_ports
 from tests.support.iso8583_edge import until
-from tests.support.mqtt import BrokerProcess, Client
+from tests.support.mqtt import FLEET, ROOT, WAIT_S, BrokerProcess, Client
 from tests.support.switch_world import START, World, fleet, quiet, world
 
 DEVICE, OTHER = "0992-0001-1", "0992-0002-1"
@@ -370,3 +374,46 @@ async def test_what_came_before_a_restart_of_the_lane_is_answered_after_it(
             await device.say(up(DEVICE), lane.hello(2))
             assert (await lane.heard(device, Verdicts)).verdicts == (first,)
             assert lane.world.balance("0971") == before
+
+
+def test_a_switch_without_its_broker_serves_and_ends_like_any_other(tmp_path: Path) -> None:
+    told, code, log = _run_switch(tmp_path)
+    assert told["event"] == "ready"
+    assert code == 0
+    assert (tmp_path / "agents.db").exists()
+    away = [one for one in log if one["event"] == "broker away"]
+    assert [one["user"] for one in away] == ["switch"]  # Said once, not at every attempt.
+
+
+def test_a_list_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mqtt").write_text("a file")
+    told, code, _ = _run_switch(tmp_path)
+    assert (told["event"], code) == ("failed", 2)
+    assert "mqtt: cannot be used" in told["error"]
+
+
+def _run_switch(home: Path) -> tuple[dict[str, Any], int, list[dict[str, Any]]]:
+    """Start a switch whose broker is away, end it, and return its word, exit code and log."""
+    (home / "fleet.toml").write_text(FLEET)
+    settings = {"home": str(home), "fleet": str(home / "fleet.toml"), "mqtt_port": free_ports(1)[0]}
+    settings |= dict.fromkeys(("tin_port", "operator_port", "network_port", "iso8583_port"), 0)
+    settings |= {"log_file": str(home / "switch.log")}
+    config = home / "switch.toml"
+    config.write_text("".join(f"{key} = {json.dumps(one)}\n" for key, one in settings.items()))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "switch", "--config", str(config)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    told, log = json.loads(process.stdout.readline()), home / "switch.log"
+    if told["event"] == "ready":
+        until = time.monotonic() + WAIT_S
+        while "broker away" not in log.read_text() and time.monotonic() < until:
+            time.sleep(0.02)
+        process.terminate()
+    code = process.wait(20)
+    process.stdout.close()
+    lines = log.read_text().splitlines()
+    return told, code, [json.loads(line) for line in lines]

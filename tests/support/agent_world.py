@@ -1,9 +1,10 @@
 """Field agents' desk over its real store, with a scripted clearing house behind it."""
 
 import asyncio
+import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -146,6 +147,11 @@ class ScriptedHouse:
         return answer
 
 
+class _Unreadable:
+    def execute(self, *_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+
 class AgentWorld:
     """A desk that can lose its process, and terminals that remember what they were told.
 
@@ -234,6 +240,26 @@ class AgentWorld:
         self.told[device].append(message)
         if isinstance(message, Verdicts):
             self.verdicts[device].update((one.seq, one) for one in message.verdicts)
+
+    @contextmanager
+    def unreadable(self) -> Iterator[None]:
+        """Let every read of the disk fail."""
+        reader = self.store._reader
+        self.store._reader = _Unreadable()
+        try:
+            yield
+        finally:
+            self.store._reader = reader
+
+    @contextmanager
+    def overloaded(self) -> Iterator[None]:
+        """Let as much wait for the disk as may."""
+        commit = self.store._commit
+        most, commit._queue_max = commit._queue_max, 0
+        try:
+            yield
+        finally:
+            commit._queue_max = most
 
     # --- what terminals do
 

@@ -111,7 +111,7 @@ class ScriptedQueries:
         self.error: Exception | None = None
         self.gate: asyncio.Event | None = None
 
-    async def query(self, av1: AV1) -> Answer:
+    async def query(self, av1: AV1, also: str = "") -> Answer:
         self.asked.append(av1)
         if self.gate is not None:
             await self.gate.wait()

@@ -54,15 +54,17 @@ class BrokerProcess:
         fleet.write_text(FLEET)
         settings = {"home": str(home), "fleet": str(fleet), "kind": kind, "port": port}
         settings |= {"tls_port": free_ports(1)[0] if tls else 0}
-        settings |= {"log_file": str(home / "broker.log")}
+        settings |= {"log_file": str(home / "broker.log"), "lifeline": True}
         config.write_text("".join(f"{key} = {json.dumps(settings[key])}\n" for key in settings))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "runtime.mqtt_broker", "--config", str(config)],
             cwd=ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         assert self.process.stdout is not None
+        self.said = ""
         self.told: dict[str, Any] = json.loads(self.process.stdout.readline() or "{}")
 
     @property
@@ -91,11 +93,18 @@ class BrokerProcess:
         self.process.terminate()
         return self.ended()
 
+    def orphan(self) -> None:
+        """Let it see its parent gone."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
     def ended(self) -> int:
         """Return the exit code."""
         code = self.process.wait(WAIT_S)
         assert self.process.stdout is not None
+        self.said = self.process.stdout.read()
         self.process.stdout.close()
+        self.orphan()
         return code
 
 

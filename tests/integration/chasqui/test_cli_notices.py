@@ -15,6 +15,7 @@ from runtime.mqtt_keys import MqttKeys
 from tests.support.fake_country import Chasqui, FakeCountry
 
 MEMBER = "0123456789ab"
+CCI = "97000110020030040142"
 ENROLLED = {"member": MEMBER, "topic": f"cq1/m/{MEMBER}/n", "username": f"m-{MEMBER}"}
 NOTICE = {
     "v": 1,
@@ -38,12 +39,14 @@ def test_a_member_is_enrolled_and_the_line_to_run_is_printed(
 ) -> None:
     home = tmp_path / "home"
     country.on("POST", "/notices/members", ENROLLED)
+    account = {"phone": "900000101", "cci": CCI, "name": "SOCIA UNO", "participant": "0970"}
+    country.on("GET", "/control/accounts", {"accounts": [account], "next": None})
     told_whereabouts(home, "127.0.0.1:17084")
 
-    code, out, _err = chasqui("notices", "member", "900 000 101")
+    code, out, _err = chasqui("notices", "member", "900 000 101", "--entity", "0970")
 
     assert code == ExitCode.DONE
-    assert country.last("/notices/members").body == {"phone": "900000101"}
+    assert country.last("/notices/members").body == {"cci": CCI}
     file = home / "mqtt" / f"m-{MEMBER}.password"
     assert (
         f'mosquitto_sub -h 127.0.0.1 -p 17084 -u m-{MEMBER} -P "$(cat {file})" -i m-{MEMBER}'
@@ -58,10 +61,10 @@ def test_a_cci_is_sent_as_one_and_json_says_everything(
 ) -> None:
     country.on("POST", "/notices/members", ENROLLED)
 
-    code, out, _err = chasqui("notices", "member", "97000110020030040142", "--json")
+    code, out, _err = chasqui("notices", "member", CCI, "--json")
 
     assert code == ExitCode.DONE
-    assert country.last("/notices/members").body == {"cci": "97000110020030040142"}
+    assert country.last("/notices/members").body == {"cci": CCI}
     told = json.loads(out)
     assert (told["topic"], told["port"]) == (f"cq1/m/{MEMBER}/n", 7084)
     assert told["command"].startswith("mosquitto_sub ")
@@ -82,6 +85,7 @@ def test_what_is_neither_phone_nor_cci_is_refused(chasqui: Chasqui) -> None:
 
     assert code == ExitCode.USAGE
     assert "neither a phone" in err
+    assert "PHONE|CCI" in err
 
 
 def test_a_country_without_a_broker_says_how_to_have_one(chasqui: Chasqui, tmp_path: Path) -> None:

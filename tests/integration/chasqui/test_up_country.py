@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chasqui.exits import ExitCode
+from runtime.mqtt_keys import MqttKeys
 
 ROOT = Path(__file__).resolve().parents[3]
 PAYER, PAYEE = "900000101", "97100220030040050213"
@@ -34,7 +35,7 @@ class Country:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.tin, self.operator, *self.fleet = free_ports(4)
+        self.tin, self.operator, self.mqtt, self.mqtt_tls, *self.fleet = free_ports(6)
         home.mkdir()
         (home / "fleet.toml").write_text(
             "".join(
@@ -46,6 +47,7 @@ class Country:
         )
         (home / "chasqui.toml").write_text(
             f"[up]\ntin_port = {self.tin}\noperator_port = {self.operator}\nlatency_ms = 0.0\n"
+            f"mqtt_port = {self.mqtt}\nmqtt_tls_port = {self.mqtt_tls}\n"
         )
         self.process: subprocess.Popen[str] | None = None
 
@@ -92,12 +94,13 @@ def country(tmp_path: Path) -> Iterator[Country]:
         country.process.communicate(timeout=10)
 
 
-def test_a_country_starts_pays_survives_a_killed_fleet_and_stops_in_order(
+def test_a_country_starts_pays_survives_killed_processes_and_stops_in_order(
     country: Country,
 ) -> None:
     screen = country.up()
     assert f"http://127.0.0.1:{country.operator}/openapi.json" in "\n".join(screen)
     assert [line.split()[-1] for line in screen if "Listen nowhere" in line] == ["0985"]
+    assert any(f"127.0.0.1:{country.mqtt}; TLS" in line for line in screen)
 
     paid = country.call("send", "--from", PAYER, "--to", PAYEE, "--amount", "25.50", "--json")
     document = json.loads(paid.stdout)
@@ -105,11 +108,16 @@ def test_a_country_starts_pays_survives_a_killed_fleet_and_stops_in_order(
     assert [leg["message"] for leg in document["legs"]][:4] == ["AV1", "AV2", "AV3", "AV4"]
     assert document["response_code"] == "00"
 
-    fleet = json.loads((country.home / "run" / "country.json").read_text())
-    assert fleet["pid"] == country.process.pid if country.process else False
+    told = json.loads((country.home / "run" / "country.json").read_text())
+    assert told["pid"] == country.process.pid if country.process else False
+    assert told["mqtt_address"] == f"127.0.0.1:{country.mqtt}"
     _kill_child(country, "participants")
+    _kill_child(country, "runtime.mqtt_broker")
     deadline = time.monotonic() + START_S
     while country.call("reconcile", "--books").returncode != ExitCode.DONE:
+        assert time.monotonic() < deadline
+
+    while not _is_let_in("watch", country):
         assert time.monotonic() < deadline
 
     second = country.call("up")
@@ -119,6 +127,7 @@ def test_a_country_starts_pays_survives_a_killed_fleet_and_stops_in_order(
     code, rest = country.down()
     assert code == ExitCode.DONE
     assert "fleet died (killed by SIGKILL)" in rest
+    assert "broker died (killed by SIGKILL)" in rest
     assert "Stopped." in rest
 
 
@@ -156,6 +165,19 @@ def test_a_wrong_setting_stops_the_start_with_file_or_key(
     assert result.returncode == ExitCode.USAGE
     assert complaint in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def _is_let_in(username: str, country: Country) -> bool:
+    """Tell whether the broker takes a client with its first packet."""
+    secret = MqttKeys.open(country.home).password(username)
+    texts = b"".join(len(one).to_bytes(2, "big") + one.encode() for one in ("x", username, secret))
+    body = b"\x00\x04MQTT\x04\xc2\x00\x00" + texts
+    try:
+        with socket.create_connection(("127.0.0.1", country.mqtt), timeout=1.0) as client:
+            client.sendall(bytes([0x10, len(body)]) + body)
+            return client.recv(4) == b"\x20\x02\x00\x00"
+    except OSError:
+        return False
 
 
 def _kill_child(country: Country, module: str) -> None:

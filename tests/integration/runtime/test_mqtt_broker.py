@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import aiomqtt
+import psutil
 import pytest
 
 from runtime.pki import client_context
@@ -254,15 +255,18 @@ async def test_tls_is_of_the_home_s_authority(broker: BrokerProcess) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_broker_killed_comes_back_on_its_port(tmp_path: Path, kind: str) -> None:
-    first = BrokerProcess(tmp_path, kind)
+    home = tmp_path / "a home"
+    home.mkdir()
+    first = BrokerProcess(home, kind)
     async with first.client(DEVICE) as device:
         first.kill()
         await device.lost()
-    second = BrokerProcess(tmp_path, kind, port=first.port)
+    second = BrokerProcess(home, kind, port=first.port)
     assert second.told["event"] == "ready", second.told
     async with second.client(DEVICE) as device:
         await device.say(mqtt_topics.up(DEVICE), b"hello")
-    assert second.stop() == 0
+    second.orphan()
+    assert second.ended() == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -273,3 +277,12 @@ def test_a_taken_port_is_said(tmp_path: Path, kind: str) -> None:
     assert one.told["event"] == "failed"
     assert str(port) in one.told["error"]
     assert one.ended() == 2
+
+
+@pytest.mark.needs_mosquitto
+def test_a_mosquitto_that_ends_by_itself_ends_its_process(tmp_path: Path) -> None:
+    one = BrokerProcess(tmp_path, "mosquitto")
+    [child] = psutil.Process(one.process.pid).children()
+    child.kill()
+    assert one.ended() == 1
+    assert "mosquitto ended by itself" in one.said

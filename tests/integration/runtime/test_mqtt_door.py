@@ -19,8 +19,9 @@ from scheme.wire import mqtt_topics
 from tests.support.mqtt import FLEET, WAIT_S
 
 KEYS = MqttKeys(bytes(32))
-DEVICE = "0992-0001-1"
+DEVICE, OTHER_DEVICE = "0992-0001-1", "0992-0001-2"
 QUEUE = 5
+CONNECTIONS = 12
 ACCEPTED, REFUSED = b"\x20\x02\x00\x00", b"\x20\x02\x00\x05"
 
 
@@ -101,7 +102,7 @@ class House:
 @pytest.fixture
 async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     monkeypatch.setattr(embedded, "MQTT_QUEUED_PER_CLIENT_MAX", QUEUE)
-    door = Door(Users(tmp_path, Fleet.parse(FLEET), KEYS), connections_max=3)
+    door = Door(Users(tmp_path, Fleet.parse(FLEET), KEYS), connections_max=CONNECTIONS)
     await door.start()
     one = House(door, await door.listen("127.0.0.1", 0))
     yield one
@@ -165,12 +166,11 @@ async def test_a_client_silent_for_longer_than_it_promised_is_cut_off(
 
 
 async def test_one_connection_too_many_is_closed(house: House) -> None:
-    for device in ("0992-0001-1", "0992-0001-2", "0992-0002-1"):
-        last = await house.inside(device)
+    first, *_ = [await house.raw() for _ in range(CONNECTIONS)]
     assert await (await house.raw()).packet() == b""
 
-    await house.gone(last)
-    await house.inside("0992-0002-2")
+    await house.gone(first)
+    await house.inside(DEVICE)
 
 
 async def test_a_taken_port_is_said(house: House) -> None:
@@ -182,10 +182,12 @@ async def test_no_more_is_kept_for_a_client_that_is_away_than_the_limit(house: H
     device, switch = await house.inside(DEVICE, clean=False), await house.inside("switch")
     await device.subscribe(mqtt_topics.down(DEVICE))
     await house.gone(device)
+    other = await house.inside(OTHER_DEVICE)
+    await other.subscribe(mqtt_topics.down(OTHER_DEVICE))
     for number in range(QUEUE + 3):
         switch.publish(mqtt_topics.down(DEVICE), b"%d" % number)
-    switch.send(12)
-    await switch.packet()
+    switch.publish(mqtt_topics.down(OTHER_DEVICE), b"after all of them")
+    await other.payloads(1, acknowledge=True)
 
     device = await house.inside(DEVICE, clean=False)
     got = await device.payloads(QUEUE, acknowledge=True)
@@ -206,6 +208,20 @@ async def test_what_was_not_acknowledged_comes_again_and_is_bounded(house: House
     assert await device.payloads(QUEUE, acknowledge=True) == first
     device.send(12)
     assert await device.packet() == b"\xd0\x00"
+
+
+async def test_what_comes_while_a_client_reconnects_comes_once_and_in_order(house: House) -> None:
+    device, switch = await house.inside(DEVICE, clean=False), await house.inside("switch")
+    await device.subscribe(mqtt_topics.down(DEVICE))
+    for round_ in range(10):
+        await house.gone(device)
+        sent = [b"%d-%d" % (round_, number) for number in range(QUEUE)]
+        for one in sent:
+            switch.publish(mqtt_topics.down(DEVICE), one)
+        device = await house.inside(DEVICE, clean=False)
+        assert await device.payloads(QUEUE, acknowledge=True) == sent
+        device.send(12)
+        assert await device.packet() == b"\xd0\x00"
 
 
 async def test_a_subscription_ends_with_a_clean_session(house: House) -> None:
@@ -233,3 +249,16 @@ async def test_a_stranger_is_refused_and_disturbs_nobody(house: House) -> None:
     assert await stranger.packet() == REFUSED
     device.send(12)
     assert await device.packet() == b"\xd0\x00"
+
+
+@pytest.mark.parametrize("last", [b"", b"\xe0\x00", b"\xf0\x00", b"\x30\xff\xff\x7f"])
+async def test_who_leaves_as_soon_as_it_is_in_can_come_again(house: House, last: bytes) -> None:
+    for _ in range(10):
+        client = await house.raw()
+        client.connect(DEVICE, clean=False)
+        client.writer.write(last)
+        if not last:
+            client.writer.close()
+    client = await house.inside(DEVICE, clean=False)
+    client.send(12)
+    assert await client.packet() == b"\xd0\x00"

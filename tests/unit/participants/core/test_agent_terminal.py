@@ -247,6 +247,8 @@ def test_live_operations_go_out_alone_and_close_when_asked_to(world: World) -> N
     assert [one.state for one in world.terminal.entries] == [EntryState.APPLIED] * 2
     assert world.terminal.is_idle
     assert not world.switch.closings
+    assert world.terminal.facts.lease is not None
+    assert world.terminal.facts.lease.float_minor[0] == world.switch.room[0] - IN.minor
     world.do(world.terminal.push(world.now))
     assert world.facts.agreed == 2
     world.do(world.terminal.push(world.now))

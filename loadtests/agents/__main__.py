@@ -1,0 +1,7 @@
+"""``python -m loadtests.agents``."""
+
+import sys
+
+from loadtests.agents.main import main
+
+sys.exit(main())

@@ -1,0 +1,439 @@
+"""Field agents on the command line: a real broker, and a small clearing house behind it."""
+
+import asyncio
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from chasqui.exits import ExitCode
+from participants.agent_queue import AgentQueue, queue_path
+from runtime.mqtt_client import MqttClient
+from scheme.wire import mqtt_topics
+from scheme.wire.agent_payload import (
+    Agreement,
+    Closing,
+    Missing,
+    Operations,
+    Row,
+    Verdict,
+    Verdicts,
+)
+from tests.support.agent_switch import DEVICE, AgentSwitch
+from tests.support.country import free_ports
+from tests.support.fake_country import Chasqui, FakeCountry, a_participant
+from tests.support.mqtt import BrokerProcess, list_users
+
+CCI = "97500100000000000101"
+OTHER = "0992-0002-1"
+
+
+class House(threading.Thread):
+    """The clearing house's client of the broker, on a loop of its own."""
+
+    def __init__(self, broker: BrokerProcess) -> None:
+        super().__init__(daemon=True)
+        self.broker = broker
+        self.switch: AgentSwitch | None = None
+        self.is_there = threading.Event()
+        self.loop = asyncio.new_event_loop()
+
+    def run(self) -> None:
+        self.client = MqttClient(
+            host="127.0.0.1",
+            port=self.broker.port,
+            username=mqtt_topics.SWITCH,
+            password=self.broker.keys.password(mqtt_topics.SWITCH),
+            on_message=self._take,
+            on_up=self.is_there.set,
+            subscriptions=(mqtt_topics.ALL_UP,),
+        )
+        self.task = self.loop.create_task(self.client.run())
+        with suppress(asyncio.CancelledError):
+            self.loop.run_until_complete(self.task)
+        self.loop.close()
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.task.cancel)
+        self.join()
+
+    def _take(self, topic: str, payload: bytes) -> None:
+        if self.switch is not None:
+            for answer in self.switch.receive(payload):
+                self.client.publish(mqtt_topics.down(mqtt_topics.device_of(topic)), answer)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    broker = BrokerProcess(tmp_path_factory.mktemp("agents"), "embedded")
+    house = House(broker)
+    house.start()
+    assert house.is_there.wait(5)
+    yield house
+    house.stop()
+    broker.stop()
+
+
+@pytest.fixture
+def home(house: House, country: FakeCountry, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = house.broker.home
+    shutil.rmtree(home / "agents", ignore_errors=True)
+    (home / "chasqui.toml").write_text("timeout_s = 2\n")
+    monkeypatch.setenv("CHASQUI_HOME", str(home))
+    where_is_the_broker(home, f"127.0.0.1:{house.broker.port}")
+    everyone = [
+        a_participant("0975", country.url, lane="iso8583"),
+        a_participant("0992", lane="mqtt", kind="acquirer"),
+        a_participant("0971", f"{country.url}/nowhere"),
+    ]
+    country.on("GET", "/participants", {"participants": everyone})
+    people = {"name": "SOCIA", "participant": "0975", "phone": "999000111", "currency": "PEN"}
+    accounts = {"accounts": [people | {"cci": CCI}], "next": None}
+    country.on("GET", "/control/accounts", accounts)
+    return home
+
+
+@pytest.fixture
+def switch(house: House, home: Path) -> Iterator[AgentSwitch]:
+    house.switch = AgentSwitch(key=house.broker.keys.device_key(DEVICE))
+    yield house.switch
+    house.switch = None
+
+
+def where_is_the_broker(home: Path, address: str) -> None:
+    (home / "run").mkdir(exist_ok=True)
+    told = {"operator_url": "", "tin_url": "", "fleet": str(home / "fleet.toml"), "pid": 1}
+    (home / "run" / "country.json").write_text(json.dumps(told | {"mqtt_address": address}))
+
+
+# --- at the counter
+
+
+def test_a_live_operation_has_a_receipt(chasqui: Chasqui, switch: AgentSwitch) -> None:
+    code, out, _err = chasqui("agent", "in", "--to", CCI, "--amount", "20")
+    assert code == ExitCode.DONE
+    assert f"{DEVICE}, operation 1: cash in, S/ 20.00, 975*************0101" in out
+    assert "Taken: S/ 20.00." in out
+    assert "show T1" in out
+    assert switch.stored[1].minor == 2_000
+
+
+def test_a_phone_is_paid_where_it_is_said(chasqui: Chasqui, switch: AgentSwitch) -> None:
+    chasqui("agent", "transfer", "--to", "999 000 111", "--entity", "0901", "--amount", "5")
+    chasqui("agent", "out", "--account", "999000111", "--amount", "5")
+    kept = switch.stored
+    assert (kept[1].account, kept[1].entity) == ("999000111", "0901")
+    assert (kept[2].account, kept[2].entity) == (CCI, "")
+    code, _out, err = chasqui("agent", "in", "--to", CCI, "--entity", "0901", "--amount", "5")
+    assert code == ExitCode.USAGE
+    assert "--entity: it goes with a phone" in err
+
+
+def test_a_refusal_says_why(chasqui: Chasqui, switch: AgentSwitch) -> None:
+    switch.judge = lambda one: Verdict(one.seq, "51", "AM09", note="minor: more than the float")
+    code, out, _err = chasqui("agent", "out", "--account", CCI, "--amount", "5")
+    assert code == ExitCode.REFUSED
+    assert "Refused: 51 not enough funds." in out
+    assert "Reason AM09" in out
+
+
+def test_a_balance_and_a_statement_are_printed(chasqui: Chasqui, switch: AgentSwitch) -> None:
+    data: list[tuple[Any, ...]] = [(12_345, 12_000), (Row(1_768_482_600, -500, "RETIRO"),), ()]
+    switch.judge = lambda one: Verdict(one.seq, "00", data=data[one.seq - 1])
+    _code, balance, _err = chasqui("agent", "balance", "--account", CCI)
+    _code, statement, _err = chasqui("agent", "statement", "--account", CCI)
+    _code, empty, _err = chasqui("agent", "statement", "--account", CCI)
+    assert "Available: S/ 123.45; on the books: S/ 120.00." in balance
+    assert "-S/ 5.00  RETIRO" in statement
+    assert "No movements." in empty
+
+
+def test_what_is_made_offline_is_queued_with_a_voucher_and_synced(
+    chasqui: Chasqui, switch: AgentSwitch
+) -> None:
+    assert chasqui("agent", "sync")[0] == ExitCode.DONE
+    code, out, _err = chasqui("agent", "pay", "--to", CCI, "--amount", "5", "--offline")
+    assert code == ExitCode.DONE
+    assert "Voucher: " in out
+    assert not switch.stored
+    asked = ("agent", "contribute", "--to", CCI, "--amount", "5", "--offline", "--json")
+    code, out, _err = chasqui(*asked)
+    row = json.loads(out)
+    assert (row["state"], len(row["voucher"]), row["seq"]) == ("QUEUED", 9, 2)
+    switch.judge = lambda one: Verdict(one.seq, "00" if one.seq == 1 else "14", "AC01")
+    code, out, _err = chasqui("agent", "sync")
+    assert code == ExitCode.DONE
+    assert "The digests agree: the session is closed." in out
+    assert "to be given back: S/ 5.00." in out
+    assert "Bytes per operation" in out
+    assert "no such account or card" in out
+
+
+def test_a_terminal_stops_at_its_limits_and_says_what_to_do(
+    chasqui: Chasqui, switch: AgentSwitch
+) -> None:
+    code, _out, err = chasqui("agent", "in", "--to", CCI, "--amount", "5", "--offline")
+    assert code == ExitCode.REFUSED
+    assert "never was in session" in err
+    assert f"agent sync --device {DEVICE}" in err
+    switch.minor = (400, 0)
+    chasqui("agent", "sync")
+    code, _out, err = chasqui("agent", "out", "--account", CCI, "--amount", "5", "--offline")
+    assert "may still move S/ 4.00 of S/ 4.00" in err
+
+
+def test_no_verdict_in_time_hands_nothing_over(chasqui: Chasqui, house: House, home: Path) -> None:
+    class Slow(AgentSwitch):
+        is_slow = True
+
+        def _operations(self, message: Operations) -> list[Verdicts | Missing]:
+            answers = super()._operations(message)
+            return [] if self.is_slow else answers
+
+    (home / "chasqui.toml").write_text("timeout_s = 0.4\n")
+    house.switch = switch = Slow(key=house.broker.keys.device_key(DEVICE))
+    code, out, _err = chasqui("agent", "out", "--account", CCI, "--amount", "5")
+    assert code == ExitCode.UNKNOWN
+    assert "No verdict came: hand nothing over." in out
+    switch.is_slow = False
+    code, out, _err = chasqui("agent", "sync", "--json")
+    assert json.loads(out)["agrees"] is True
+    assert list(switch.done.values()) == [1]
+    house.switch = None
+
+
+# --- played
+
+
+def test_two_hours_alone_are_settled_whatever_the_wire_does(
+    chasqui: Chasqui, switch: AgentSwitch
+) -> None:
+    words = ("--offline", "2h", "--ops", "60", "--duplicates", "10%", "--shuffle", "--json")
+    code, out, _err = chasqui("agent", *words)
+    result = json.loads(out)
+    session = result["session"]
+    assert code == ExitCode.DONE
+    assert result["made"] == 60
+    assert session["agrees"] is True
+    assert session["ours"] == session["theirs"]
+    assert session["bytes"]["both"]["most"] < 200
+    assert set(switch.done.values()) == {1}
+    spread = switch.stored[60].at - switch.stored[1].at
+    assert 7_000 < spread < 7_200
+
+
+def test_a_play_alone_shows_its_queue_and_where_it_stops(
+    chasqui: Chasqui, switch: AgentSwitch
+) -> None:
+    switch.count = 4
+    code, out, _err = chasqui("agent", "play", "--offline", "30m", "--ops", "9", "--kinds", "in")
+    assert code == ExitCode.DONE
+    assert "Made alone, and queued with a receipt each: 4." in out
+    assert "has made the 4 operations that it may make alone" in out
+    assert "clearing house  1-4" in out
+
+
+def test_live_operations_are_timed(chasqui: Chasqui, switch: AgentSwitch) -> None:
+    code, out, _err = chasqui("agent", "--ops", "4", "--seed", "1", "--lose", "0.01")
+    assert code == ExitCode.DONE
+    assert "Live operations: 4; half of them within" in out
+    assert len(switch.stored) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--offline", "soon"), "a span such as 2h"),
+        (("--lose", "100%"), "a share below 100%"),
+        (("--kinds", "in,gold"), "'gold': one of in, out"),
+        (("--device", "0992-0009-1"), "There is no terminal 0992-0009-1."),
+    ],
+)
+def test_a_wrong_word_is_told(
+    chasqui: Chasqui, home: Path, words: tuple[str, ...], text: str
+) -> None:
+    code, _out, err = chasqui("agent", *words)
+    assert code == ExitCode.USAGE
+    assert text in err
+
+
+def test_digests_that_stay_different_are_an_operators(
+    chasqui: Chasqui, house: House, home: Path
+) -> None:
+    class Other(AgentSwitch):
+        def _closing(self, closing: Closing) -> Agreement:
+            return msgspec.structs.replace(super()._closing(closing), count=7, agrees=False)
+
+    house.switch = Other(key=house.broker.keys.device_key(DEVICE))
+    code, out, _err = chasqui("agent", "--ops", "2", "--kinds", "in")
+    assert code == ExitCode.REFUSED
+    assert "The digests differ: an operator has to look." in out
+    house.switch = None
+
+
+# --- what can be in the way
+
+
+def test_a_broker_that_is_not_there_is_told(chasqui: Chasqui, home: Path) -> None:
+    where_is_the_broker(home, f"127.0.0.1:{free_ports(1)[0]}")
+    code, _out, err = chasqui("agent", "in", "--to", CCI, "--amount", "5")
+    assert code == ExitCode.UNKNOWN
+    assert "The broker at 127.0.0.1:" in err
+    assert "up" in err
+    where_is_the_broker(home, "")
+    code, _out, err = chasqui("agent", "watch")
+    assert code == ExitCode.USAGE
+    assert "has no broker" in err
+
+
+def test_a_clearing_house_that_does_not_answer_is_told_apart(chasqui: Chasqui, home: Path) -> None:
+    (home / "chasqui.toml").write_text("timeout_s = 0.3\n")
+    code, _out, err = chasqui("agent", "sync")
+    assert code == ExitCode.UNKNOWN
+    assert "the clearing house did not answer it" in err
+
+
+def test_a_revoked_terminal_is_told_what_it_is(chasqui: Chasqui, home: Path) -> None:
+    list_users(home, "revoked", [OTHER])
+    try:
+        err = ""
+        for _attempt in range(20):  # The broker looks at its files twice a second.
+            code, _out, err = chasqui("agent", "sync", "--device", OTHER)
+            if code == ExitCode.REFUSED:
+                break
+        assert f"does not let {OTHER} in" in err
+        assert f"agent restore {OTHER}" in err
+    finally:
+        list_users(home, "revoked", [])
+
+
+def test_a_terminal_that_is_played_already_is_told(chasqui: Chasqui, home: Path) -> None:
+    queue = AgentQueue.open(queue_path(home, DEVICE))
+    code, _out, err = chasqui("agent", "sync")
+    queue.close()
+    assert code == ExitCode.USAGE
+    assert f"Another command plays the terminal {DEVICE}." in err
+
+
+# --- the operator
+
+
+A_DEVICE = {
+    "device": DEVICE,
+    "is_online": True,
+    "session": 3,
+    "expected": 8,
+    "settled": 6,
+    "under_way": 2,
+    "held": 1,
+    "gaps": [[8, 9], [11, 11]],
+    "agreed": 5,
+    "heard_ms": 1_768_482_600_000,
+    "skew_s": -4,
+    "float_minor": {"PEN": 100_000},
+}
+AN_OPERATION = {
+    "seq": 7,
+    "kind": "CASH_OUT",
+    "minor": 5_000,
+    "account": "975*************0101",
+    "voucher": "01AB-CDEF",
+    "at": 1_768_482_600,
+}
+
+
+def test_the_terminals_are_listed(chasqui: Chasqui, country: FakeCountry, home: Path) -> None:
+    devices = [A_DEVICE, A_DEVICE | {"device": OTHER, "is_online": False, "revoked_ms": 5}]
+    pages = {"devices": devices, "broker": {"connected": False}, "next": None}
+    country.on("GET", "/agents", pages)
+    code, out, err = chasqui("agent", "list")
+    assert code == ExitCode.DONE
+    assert "not connected to the broker" in err
+    assert "revoked" in out
+    _code, out, _err = chasqui("agent", "list", "--online", "--json")
+    assert [one["device"] for one in json.loads(out)] == [DEVICE]
+    country.on("GET", "/agents", {"devices": [], "broker": {"connected": True}, "next": None})
+    assert "No terminals." in chasqui("agent", "list")[1]
+
+
+def test_one_terminal_is_shown(chasqui: Chasqui, country: FakeCountry, home: Path) -> None:
+    country.on("GET", f"/agents/{DEVICE}", A_DEVICE)
+    country.on("GET", f"/agents/{DEVICE}/operations", {"operations": [AN_OPERATION], "next": None})
+    code, out, _err = chasqui("agent", "show", DEVICE)
+    assert code == ExitCode.DONE
+    assert "1  8-9, 11" in out
+    assert "-4 s" in out
+    assert "cash out" in out
+    country.on("GET", f"/agents/{DEVICE}/operations", {"operations": [], "next": None})
+    assert "No operations." in chasqui("agent", "show", DEVICE)[1]
+    assert json.loads(chasqui("agent", "show", DEVICE, "--json")[1])["operations"] == []
+
+
+def test_findings_and_tills_are_listed(chasqui: Chasqui, country: FakeCountry, home: Path) -> None:
+    finding = {"at_ms": 5, "device": DEVICE, "seq": 7, "code": "94", "rule": "seq: used"}
+    country.on("GET", "/agents/findings", {"findings": [finding]})
+    assert f"{DEVICE}  operation 7  94" in chasqui("agent", "findings")[1]
+    assert json.loads(chasqui("agent", "findings", "--json")[1])[0]["rule"] == "seq: used"
+    country.on("GET", "/agents/findings", {"findings": []})
+    assert "No findings" in chasqui("agent", "findings")[1]
+    till = {"agent": "0992-0001", "currency": "PEN", "opening": 900, "float_minor": 800}
+    country.on("GET", "/agents/tills", {"tills": [till]})
+    assert "S/ 8.00" in chasqui("agent", "tills")[1]
+    assert json.loads(chasqui("agent", "tills", "--json")[1])[0]["opening"] == 900
+
+
+def test_a_terminal_is_revoked_and_restored(
+    chasqui: Chasqui, country: FakeCountry, home: Path
+) -> None:
+    for action, is_revoked, text in (
+        ("revoke", True, "is revoked"),
+        ("restore", False, "is let in again"),
+    ):
+        answer = {"device": DEVICE, "revoked": is_revoked}
+        country.on("POST", f"/agents/{DEVICE}/{action}", answer)
+        assert text in chasqui("agent", action, DEVICE)[1]
+        assert json.loads(chasqui("agent", action, DEVICE, "--json")[1]) == answer
+    code, _out, err = chasqui("agent", "revoke", "0992-0009-9")
+    assert code == ExitCode.USAGE
+    assert "DEVICE: There is no terminal" in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "more", "code", "text"),
+    [
+        ("oiab-cdef", {}, ExitCode.DONE, "It has no verdict yet."),
+        ("01ABCDEF", {"code": "00"}, ExitCode.DONE, "Verdict 00: applied."),
+        ("01AB-CDE0", {}, ExitCode.REFUSED, "Not genuine"),
+        ("01AB-CDEF", {"seq": 8}, ExitCode.UNKNOWN, "does not have this operation"),
+    ],
+)
+def test_a_voucher_is_checked(
+    chasqui: Chasqui,
+    country: FakeCountry,
+    home: Path,
+    typed: str,
+    more: dict[str, Any],
+    code: int,
+    text: str,
+) -> None:
+    page = {"operations": [AN_OPERATION | more], "next": None}
+    country.on("GET", f"/agents/{DEVICE}/operations", page)
+    words = ("agent", "voucher", typed, "--device", DEVICE, "--seq", "7")
+    ended, out, _err = chasqui(*words)
+    assert (ended, text in out) == (code, True)
+    assert json.loads(chasqui(*words, "--json")[1])["genuine"] is (code == ExitCode.DONE)
+
+
+def test_what_is_said_is_watched(chasqui: Chasqui, switch: AgentSwitch) -> None:
+    assert chasqui("agent", "sync")[0] == ExitCode.DONE
+    _code, out, _err = chasqui("agent", "watch", "--device", DEVICE, "--count", "1")
+    assert f"{DEVICE} -- Presence, " in out
+    assert "online False" in out
+    _code, out, _err = chasqui("agent", "watch", "--count", "1", "--json")
+    assert json.loads(out)["said"]["message"] == "Presence"
