@@ -6,6 +6,8 @@ from pathlib import Path
 from chasqui.exits import Misused
 
 DATABASES = ("ledger.db", "directory.db", "fleet.db")
+BESIDE = ("agents.db", "notices.db")
+"""Databases that are made when they are first needed, and mean nothing without the others."""
 SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 
 
@@ -33,6 +35,6 @@ def check_together(home: Path) -> None:
 def forget_unfinished(home: Path) -> None:
     """Delete databases of a first start that never made all of them: nothing was paid yet."""
     if len(present(home)) < len(DATABASES):
-        for name in DATABASES:
+        for name in (*DATABASES, *BESIDE):
             for suffix in SQLITE_SUFFIXES:
                 (home / f"{name}{suffix}").unlink(missing_ok=True)

@@ -16,12 +16,17 @@ from msgspec import Struct
 from runtime.group_commit import GroupCommit, open_durable
 from runtime.sqlite_file import check_whole, not_usable
 from scheme.errors import StoreError
-from scheme.limits import GROUP_COMMANDS_MAX, LEDGER_QUEUE_MAX
+from scheme.limits import GROUP_COMMANDS_MAX
 from scheme.wire.agent_payload import CURRENCIES, Operation, Verdict
 from switch.core.agent_limits import NO_EFFECT, Effect
 from switch.core.agent_session import Told, Waiting
 
 SCHEMA_VERSION: Final = 1
+AGENT_WRITES_MAX: Final = 32_768
+"""Commands waiting for the disk; beyond it terminals are told to come again.
+
+Room for a thousand terminals that come back at once with twenty operations each.
+"""
 _SCHEMA: Final = (
     "CREATE TABLE meta (schema_version INTEGER NOT NULL)",
     (
@@ -179,7 +184,7 @@ class AgentStore:
             self._write_group,
             on_failure=on_failure,
             group_max=GROUP_COMMANDS_MAX,
-            queue_max=LEDGER_QUEUE_MAX,
+            queue_max=AGENT_WRITES_MAX,
         )
 
     @classmethod

@@ -9,14 +9,14 @@ import click
 
 from chasqui.calling import as_called
 from chasqui.exits import Misused
-from chasqui.home import DATABASES, SQLITE_SUFFIXES
+from chasqui.home import BESIDE, DATABASES, SQLITE_SUFFIXES
 from chasqui.language import N_
 from chasqui.options import command, json_option, option
 from chasqui.output import as_json
 from chasqui.session import Session, pass_session
 from chasqui.settings import FLEET_FILE, SETTINGS_FILE
 
-_FOLDERS = ("wire", "logs", "run")
+_FOLDERS = ("wire", "logs", "run", "mqtt", "agents")
 _KEYS = "pki"
 _YES = frozenset({"y", "yes", "s", "si", "sí"})
 
@@ -73,7 +73,8 @@ def reset_command(session: Session, *, yes: bool, keys: bool, in_json: bool) -> 
     from runtime.folder_lock import FolderLock  # Late: not needed elsewhere here.
 
     home = session.home
-    doomed = [home / f"{name}{suffix}" for name in DATABASES for suffix in SQLITE_SUFFIXES]
+    databases = (*DATABASES, *BESIDE)
+    doomed = [home / f"{name}{suffix}" for name in databases for suffix in SQLITE_SUFFIXES]
     doomed += [home / name for name in (*_FOLDERS, *((_KEYS,) if keys else ()))]
     doomed = [path for path in doomed if path.exists()]
     if not doomed and not in_json:
