@@ -13,6 +13,7 @@ from structlog.typing import WrappedLogger
 from chasqui.exits import Failure, Misused, Refused, Unknown
 from chasqui.session import Session
 from chasqui.settings import MQTT_PORT, whereabouts
+from chasqui.told import told
 from participants.agent_queue import AgentQueue, QueueTaken, queue_path
 from participants.agents.field_agent import FieldAgent
 from participants.core.agent_terminal import Terminal
@@ -37,13 +38,13 @@ def broker_address(session: Session) -> tuple[str, int]:
     Raises:
         Misused: it was started without one.
     """
-    told = whereabouts(session.home)
-    if told is not None and not told.mqtt_address:
+    found = whereabouts(session.home)
+    if found is not None and not found.mqtt_address:
         raise Misused(
             _("The running country has no broker."),
             _("Start it with one: chasqui up --broker embedded"),
         )
-    host, _colon, port = (told.mqtt_address if told else "").rpartition(":")
+    host, _colon, port = (found.mqtt_address if found else "").rpartition(":")
     return (host, int(port)) if host and port.isdigit() else ("127.0.0.1", MQTT_PORT)
 
 
@@ -197,7 +198,7 @@ class Counter:
         if cause.startswith(_REFUSES):
             return Refused(
                 _("The broker does not let {device} in: {cause}").format(
-                    device=self.device, cause=cause
+                    device=self.device, cause=told(cause)
                 ),
                 _(
                     "Was it revoked? See chasqui agent list, and chasqui agent restore {device}"
@@ -205,7 +206,7 @@ class Counter:
             )
         return Unknown(
             _("The broker at {host}:{port} was not reached: {cause}").format(
-                host=self._address[0], port=self._address[1], cause=cause
+                host=self._address[0], port=self._address[1], cause=told(cause)
             ),
             _("Is the country running? Start it with: chasqui up"),
         )

@@ -121,8 +121,10 @@ class Journal:
                 text = _("The clearing house knows more of this terminal: it goes on with {next}.")
                 self._say(text.format(next=following))
             case Faulted(code=code, text=text):
-                self._faults.append(f"{code}: {text}")
-                self._say(_("Not taken: {what}").format(what=fault_text(code, text)))
+                said = f"{code}: {text}"
+                if said not in self._faults:
+                    self._say(_("Not taken: {what}").format(what=fault_text(code, text)))
+                self._faults.append(said)
             case Closed():
                 self._closed = one
             case _:

@@ -8,6 +8,7 @@ from chasqui.exits import Refused
 from chasqui.iso_meanings import response_meaning
 from chasqui.language import N_
 from chasqui.output import amount_text, span
+from chasqui.told import told
 from participants.core.agent_limits import Stop, StopReason
 from scheme.masking import mask_cci, mask_phone
 from scheme.wire.agent_payload import CURRENCIES, Kind
@@ -117,7 +118,7 @@ def stop_text(stop: Stop, currency: int) -> str:
 def fault_text(code: str, text: str) -> str:
     """Return what a Fault says."""
     known = _FAULTS.get(code)
-    return f"{_(known)} ({text})" if known else f"{code}: {text}"
+    return f"{_(known)} ({told(text)})" if known else f"{code}: {told(text)}"
 
 
 def account_text(account: str) -> str:

@@ -187,7 +187,6 @@ class Plan:
             settings["latency_ms"] = self.latency_ms
         return settings
 
-
     def _broker(self) -> dict[str, object]:
         return self._common(BROKER) | {
             "kind": self.broker,

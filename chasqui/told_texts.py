@@ -7,6 +7,7 @@ here. A slot is named for what fills it: ``count``, ``least``, ``most``, ``limit
 
 from collections.abc import Mapping
 
+from chasqui import told_texts_agents as agents
 from chasqui import told_texts_clearing as clearing
 from chasqui import told_texts_iso8583 as iso8583
 from chasqui.language import N_
@@ -334,6 +335,7 @@ LIBRARIES = (
 
 OUR_OWN: Mapping[str, str] = {
     **clearing.OUR_OWN,
+    **agents.OUR_OWN,
     **iso8583.OUR_OWN,
     "check digits agree with entity, office and account": N_(
         "the check digits are wrong: compare all 20 digits"
@@ -364,6 +366,7 @@ TEMPLATES = frozenset(
         *clearing.SETTLEMENT,
         *clearing.FILES,
         *clearing.NETWORK,
+        *agents.TEMPLATES,
         *iso8583.TEMPLATES,
         *OUR_OWN,
     )

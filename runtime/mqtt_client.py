@@ -7,6 +7,7 @@ is away. QoS is a courtesy: whoever needs certainty has acknowledgements of his 
 import asyncio
 import logging
 import math
+import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -36,6 +37,8 @@ _QOS: Final = 1
 _GRANTED: Final = (0, _QOS)
 _PAHO_IS_FINE: Final = 0
 _PUBACK_BYTES: Final = 4
+_AT_ONCE: Final = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+"""Else what follows an acknowledgement waits 40 ms for that of TCP."""
 _PING_LOOK_S: Final = MQTT_KEEPALIVE_S / 8
 """Seconds between two looks whether a ping is due, or was not answered."""
 _UNACKNOWLEDGED_S: Final = 2.0 * MQTT_KEEPALIVE_S
@@ -196,6 +199,7 @@ class MqttClient:
             tls_context=self._tls,
             queue_type=self._through,
             max_inflight_messages=MQTT_PUBLISHING_MAX,
+            socket_options=_AT_ONCE,
             logger=_SILENT,
         )
         client.pending_calls_threshold = MQTT_PUBLISHING_MAX + len(self._subscriptions)

@@ -332,8 +332,8 @@ class AgentDesk:
             code=code if verdict is None else verdict.code,
             rule=rule,
         )
-        self._findings.add(finding)
-        log.info("agent finding", device=device, seq=finding.seq, code=finding.code, rule=rule)
+        if self._findings.add(finding):
+            log.info("agent finding", device=device, seq=finding.seq, code=finding.code, rule=rule)
 
     def _may_say(self, terminal: Terminal, what: str, detail: str = "") -> bool:
         """Tell whether something was not said to a terminal just now, and note that it is."""

@@ -112,12 +112,14 @@ class Findings:
     def __init__(self, kept_max: int = AGENT_FINDINGS_KEPT_MAX) -> None:
         self._rows: deque[Finding] = deque(maxlen=kept_max)
 
-    def add(self, finding: Finding) -> None:
-        """Keep a finding, unless it only says once more what the last one said."""
+    def add(self, finding: Finding) -> bool:
+        """Keep a finding; tell whether it says more than the last one did."""
         last = self._rows[-1] if self._rows else None
-        if last is not None and _alike(last) == _alike(finding):
+        is_new = last is None or _alike(last) != _alike(finding)
+        if not is_new:
             self._rows.pop()
         self._rows.append(finding)
+        return is_new
 
     def __iter__(self) -> Iterator[Finding]:
         """Return them, the newest last."""

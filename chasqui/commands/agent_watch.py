@@ -138,12 +138,16 @@ def _worded(row: dict[str, Any]) -> None:
     arrow = {mqtt_topics.UP: "->", mqtt_topics.DOWN: "<-"}.get(row["topic"], "--")
     head = f"{local_ms(row['at_ms'])}  {row['device']} {arrow} {name}, {row['bytes']} B"
     click.secho(head, bold=True)
-    lists = {key: said.pop(key) for key in list(said) if isinstance(said[key], list)}
+    lists = {key: said.pop(key) for key in list(said) if _is_rows(said[key])}
     if said:
         click.echo("  " + visible(", ".join(f"{key} {value}" for key, value in said.items())))
     for rows in lists.values():
         for one in rows:
             click.echo("  " + visible(_line(one)))
+
+
+def _is_rows(value: object) -> bool:
+    return isinstance(value, list) and any(isinstance(one, dict | list) for one in value)
 
 
 def _line(one: Any) -> str:

@@ -161,7 +161,7 @@ class Checks:
     def _books(self) -> tuple[int, list[str]]:
         """Have the institutions' own books compared with the ledger, as a person would."""
         country = self._country
-        # Those keep no book that a hook could show; the agents' own is compared by the claims above.
+        # Those keep no book that a hook could show; the agents' is compared by the other claims.
         bookless = (*country.operations.senders(), INSTITUTION)
         skip = [word for code in bookless for word in ("--skip", code)]
         words = ("reconcile", "--books", "--wait", "30", *skip, "--json")

@@ -7,6 +7,8 @@ from typing import Final
 from msgspec import Struct
 
 from loadtests.bench.operations import Operations
+from loadtests.bench.orders import AMOUNTS
+from scheme.cci import compose
 from scheme.network import Participant
 from scheme.wire.agent_payload import Kind
 
@@ -15,7 +17,9 @@ _COOP: Final = "coop"
 _STEP: Final = 1000
 _NOTES: Final = (2, 10)
 """Cash is paid out in notes of ten soles."""
-_CENTS: Final = (100, 9_999)
+_NOBODYS: Final = 0.02
+"""Share of those who name an account that nobody has."""
+_UNUSED: Final = (900_000_000_000, 10**12)
 _KINDS: Final = (Kind.CASH_IN, Kind.TRANSFER, Kind.CREDIT_PAYMENT, Kind.CONTRIBUTION, Kind.CASH_OUT)
 _SHARES: Final = (50, 10, 10, 10, 20)
 
@@ -61,8 +65,11 @@ class Customers:
         """Return what the next customer wants."""
         (kind,) = chance.choices(_KINDS, _SHARES)
         is_out = kind is Kind.CASH_OUT
-        minor = chance.randint(*_NOTES) * _STEP if is_out else chance.randint(*_CENTS)
-        return Wish(int(kind), minor, chance.choice(self._of[kind]))
+        minor = chance.randint(*_NOTES) * _STEP if is_out else chance.randint(*AMOUNTS)
+        account = chance.choice(self._of[kind])
+        if chance.random() < _NOBODYS:
+            account = compose(account[:3], account[3:6], f"{chance.randrange(*_UNUSED)}")
+        return Wish(int(kind), minor, account)
 
 
 def _all(

@@ -15,6 +15,7 @@ from amqtt.contexts import Action, BrokerConfig, ListenerConfig, ListenerType
 from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.session import ApplicationMessage, Session
 
+from runtime.mqtt_broker.packets import QUEUED_PER_SERVICE_MAX
 from scheme.limits import MQTT_QUEUED_PER_CLIENT_MAX
 from scheme.wire import mqtt_topics
 
@@ -117,7 +118,7 @@ class EmbeddedBroker(Broker):
             if qos and not session.clean_session:
                 self._keep(session, topic, data, qos)
             return
-        if session.inflight_out_count >= MQTT_QUEUED_PER_CLIENT_MAX:
+        if session.inflight_out_count >= _queue_max(session):
             self._drop(session)
             return
         task = asyncio.create_task(self._deliver(handler, session, topic, data, qos, retain))
@@ -160,7 +161,7 @@ class EmbeddedBroker(Broker):
             self._send(session, topic, data, qos)
 
     def _keep(self, session: Session, topic: str, data: bytes | bytearray, qos: int) -> None:
-        if session.retained_messages_count >= MQTT_QUEUED_PER_CLIENT_MAX:
+        if session.retained_messages_count >= _queue_max(session):
             self._drop(session)
             return
         session.retained_messages.put_nowait(ApplicationMessage(None, topic, qos, data, False))
@@ -203,6 +204,11 @@ class EmbeddedBroker(Broker):
 
 _AHEAD_MAX = 64
 """Messages of one client that wait inside; it is not read any further meanwhile."""
+
+
+def _queue_max(session: Session) -> int:
+    is_service = session.username in mqtt_topics.SERVICES
+    return QUEUED_PER_SERVICE_MAX if is_service else MQTT_QUEUED_PER_CLIENT_MAX
 
 
 def _emptied(session: Session) -> "deque[ApplicationMessage]":

@@ -9,13 +9,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from runtime.mqtt_broker.packets import PACKET_BYTES_MAX
+from runtime.mqtt_broker.packets import PACKET_BYTES_MAX, QUEUED_PER_SERVICE_MAX
 from scheme.errors import ConfigError
-from scheme.limits import (
-    AGENT_PAYLOAD_BYTES_MAX,
-    MQTT_PUBLISHING_MAX,
-    MQTT_QUEUED_PER_CLIENT_MAX,
-)
+from scheme.limits import AGENT_PAYLOAD_BYTES_MAX, MQTT_PUBLISHING_MAX
 from scheme.wire.mqtt_topics import readable, writable
 
 _SALT_BYTES = 12
@@ -71,7 +67,8 @@ class MosquittoFiles:
             "sys_interval 0",
             "set_tcp_nodelay true",
             f"max_inflight_messages {MQTT_PUBLISHING_MAX}",
-            f"max_queued_messages {MQTT_QUEUED_PER_CLIENT_MAX}",
+            # It knows one bound for all, so it is that of the services; the bytes bound the others.
+            f"max_queued_messages {QUEUED_PER_SERVICE_MAX}",
             f"max_queued_bytes {_QUEUED_BYTES_MAX}",
             f"message_size_limit {AGENT_PAYLOAD_BYTES_MAX}",
             f"max_packet_size {PACKET_BYTES_MAX}",

@@ -5,7 +5,7 @@ from typing import Final, Self
 from msgspec import Struct
 
 from scheme.errors import PeerError
-from scheme.limits import AGENT_PAYLOAD_BYTES_MAX
+from scheme.limits import AGENT_PAYLOAD_BYTES_MAX, MQTT_QUEUED_PER_CLIENT_MAX
 
 CONNECT: Final = 1
 PUBLISH: Final = 3
@@ -18,6 +18,8 @@ OF_CLIENTS: Final = frozenset({PUBLISH, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ,
 """What a connected client may send. At QoS 0 and 1 there is nothing else."""
 PACKET_BYTES_MAX: Final = AGENT_PAYLOAD_BYTES_MAX + 1024
 """Longest packet taken from a client: a payload with its topic."""
+QUEUED_PER_SERVICE_MAX: Final = 16 * MQTT_QUEUED_PER_CLIENT_MAX
+"""Messages kept for a service of ours: one of them hears all terminals, which may speak at once."""
 NOT_AUTHORISED: Final = 5
 WRONG_PROTOCOL: Final = 1
 _SIZE_BYTES_MAX: Final = 4

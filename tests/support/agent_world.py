@@ -36,7 +36,7 @@ from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_tlv import encode_tlv
 from switch.agent_desk import AgentDesk
 from switch.agent_store import AgentStore
-from switch.agent_terminal import RETRY_S
+from switch.agent_terminal import RETRY_S, Handle
 from tests.support.forgetful_disk import ForgetfulDisk
 
 START = datetime(2026, 1, 15, 15, 15, 0, tzinfo=UTC)
@@ -161,10 +161,16 @@ class AgentWorld:
     """
 
     def __init__(
-        self, path: Path | str, *, profile: Profile | None = None, disk: ForgetfulDisk | None = None
+        self,
+        path: Path | str,
+        *,
+        profile: Profile | None = None,
+        disk: ForgetfulDisk | None = None,
+        handle: Handle | None = None,
     ) -> None:
         self.clock = ManualClock(START)
         self.house = ScriptedHouse()
+        self.handle: Handle = handle or self.house.handle
         self.profile = profile or a_profile()
         self.fleet = a_fleet()
         self.told: dict[str, list[Down]] = defaultdict(list)
@@ -191,7 +197,7 @@ class AgentWorld:
                 connect_reader=self._disk.connect_reader,
             )
         self.desk = AgentDesk(
-            handle=self.house.handle,
+            handle=self.handle,
             store=self.store,
             fleet=self.fleet,
             profile=self.profile,

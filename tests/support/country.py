@@ -161,7 +161,7 @@ class Country:
             f'[up]\nprofile = "hurried.toml"\ntin_port = {self.tin_port}\n'
             f"operator_port = {self.operator_port}\nnetwork_port = {self.network_port}\n"
             f"iso8583_port = {self.iso8583_port}\n"
-            f"broker = \"{broker}\"\nmqtt_port = {self.mqtt_port}\n"
+            f'broker = "{broker}"\nmqtt_port = {self.mqtt_port}\n'
             f"mqtt_tls_port = {self.mqtt_tls_port}\n"
             "latency_ms = 0.0\n"
         )
