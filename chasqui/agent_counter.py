@@ -247,6 +247,10 @@ def opened(
             )
     except ConfigError as error:
         raise Misused(str(error)) from error
+    except StoreError as error:
+        raise Unknown(
+            str(error), _("What has a receipt is safe; make room and try again.")
+        ) from error
     finally:
         queue.close()
 

@@ -50,6 +50,10 @@ BROKER = (
     N_("the connection to the broker was lost"),
     N_("too many messages wait for the broker"),
 )
+QUEUE = (
+    N_("the queue cannot be read: {cause}"),
+    N_("the queue cannot be written: {cause}"),
+)
 OPERATOR = (
     N_("20 digits with their check digits"),
     N_("either a CCI alone, or a phone"),
@@ -68,4 +72,4 @@ OUR_OWN: Mapping[str, str] = {
 }
 """What is said in another way at the command line, in every language."""
 
-TEMPLATES = (*VERDICTS, *FINDINGS, *PAYLOADS, *BROKER, *OPERATOR, *OUR_OWN)
+TEMPLATES = (*VERDICTS, *FINDINGS, *QUEUE, *PAYLOADS, *BROKER, *OPERATOR, *OUR_OWN)

@@ -90,9 +90,12 @@ class AgentQueue:
         """Write a change; ends once it is on disk.
 
         Raises:
-            sqlite3.Error: it is not. Nobody may be told of it, and the process must end.
+            StoreError: it is not. Nobody may be told of it, and the process must end.
         """
-        await asyncio.to_thread(self._save, change)
+        try:
+            await asyncio.to_thread(self._save, change)
+        except sqlite3.Error as error:
+            raise StoreError(f"the queue cannot be written: {error}") from error
 
     def close(self) -> None:
         """Let another process have it."""

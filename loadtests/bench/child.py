@@ -53,8 +53,10 @@ class Child:
         """
         out = self._process.stdout
         assert out is not None
-        readable, _, _ = select.select([out], [], [], within_s)
-        line = out.readline() if readable else b""
+        # Not select(): who keeps thousands of connections has descriptors beyond what it takes.
+        poll = select.poll()
+        poll.register(out, select.POLLIN)
+        line = out.readline() if poll.poll(within_s * 1000) else b""
         try:
             said: dict[str, object] = msgspec.json.decode(line)
         except msgspec.DecodeError as error:

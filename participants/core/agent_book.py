@@ -30,6 +30,21 @@ class Wish(Struct, frozen=True, kw_only=True):
     entity: str = ""
 
 
+def operation_of(wish: Wish, *, seq: int, op_id: bytes, at: int, offline: bool) -> Operation:
+    """Return the operation that a wish becomes; its MAC is still to come."""
+    return Operation(
+        seq=seq,
+        op_id=op_id,
+        kind=int(wish.kind),
+        minor=wish.minor,
+        currency=wish.currency,
+        account=wish.account,
+        entity=wish.entity,
+        at=at,
+        offline=offline,
+    )
+
+
 class Entry(Struct, frozen=True):
     """One operation in the queue.
 

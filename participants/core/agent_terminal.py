@@ -11,7 +11,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from participants.core.agent_book import Change, Entry, EntryState, Facts, TillRow, Wish, till_of
+from participants.core.agent_book import (
+    Change,
+    Entry,
+    EntryState,
+    Facts,
+    TillRow,
+    Wish,
+    operation_of,
+    till_of,
+)
 from participants.core.agent_limits import Stop, StopReason, lease_of, moved, offline_stop, used
 from participants.core.agent_told import (
     Actions,
@@ -155,19 +164,7 @@ class Terminal:
         if stop is not None:
             return stop
         facts = self._facts
-        operation = self._sealed(
-            Operation(
-                seq=facts.next,
-                op_id=self._chance.randbytes(_OP_ID_BYTES),
-                kind=int(wish.kind),
-                minor=wish.minor,
-                currency=wish.currency,
-                account=wish.account,
-                entity=wish.entity,
-                at=moment,
-                offline=offline,
-            )
-        )
+        operation = self._new(wish, facts.next, moment, offline=offline)
         lease = facts.lease
         if offline and lease is not None:
             lease = used(lease, operation)
@@ -378,11 +375,12 @@ class Terminal:
             return Actions(self._change(changed, is_changed), told=tuple(told))
         unsettled = self._unsettled()
         free = _WINDOW - sum(seq in self._under_way for seq in unsettled)
-        fresh = [
-            self._sent(self._entries[seq])
-            for seq in unsettled
-            if seq not in self._under_way and self._is_unknown_there(seq)
-        ][: max(free, 0)]
+        waiting = [self._entries[seq] for seq in unsettled if seq not in self._under_way]
+        # Of what was sent and is known there, the verdict comes by itself.
+        unknown = [
+            one for one in waiting if one.seq >= self._expected or one.state is EntryState.QUEUED
+        ]
+        fresh = [self._sent(one) for one in unknown[: max(free, 0)]]
         if fresh:
             change = self._change((*changed, *fresh), is_changed=True)
             return Actions(change, self._told_of(fresh, now), tuple(told))
@@ -435,7 +433,9 @@ class Terminal:
     def _agreed_on_all(self) -> bool:
         return self._facts.agreed >= self._facts.next - 1
 
-    def _sealed(self, operation: Operation) -> Operation:
+    def _new(self, wish: Wish, seq: int, at: int, *, offline: bool) -> Operation:
+        op_id = self._chance.randbytes(_OP_ID_BYTES)
+        operation = operation_of(wish, seq=seq, op_id=op_id, at=at, offline=offline)
         return sealed(self._key, self.device, operation)
 
     def _sent(self, entry: Entry) -> Entry:
@@ -464,25 +464,12 @@ class Terminal:
             self._facts = replace(self._facts, lease=moved(lease, entry.operation))
         return entry
 
-    def _is_unknown_there(self, seq: int) -> bool:
-        """Tell whether an operation has to be sent; of what is known there the verdict comes."""
-        return seq >= self._expected or self._entries[seq].state is EntryState.QUEUED
-
     def _void(self, seq: int, lost: Entry | None) -> Entry:
         """Make the operation that stands for one that is lost, or that could not be taken."""
         given_up = None if lost is None else lost.given_up or lost.operation
-        operation = Operation(
-            seq=seq,
-            op_id=self._chance.randbytes(_OP_ID_BYTES),
-            kind=int(Kind.VOID),
-            minor=0,
-            currency=0,
-            account="",
-            entity="",
-            at=0 if given_up is None else given_up.at,
-            offline=False,
-        )
-        entry = Entry(self._sealed(operation), given_up=given_up)
+        at = 0 if given_up is None else given_up.at
+        void = self._new(Wish(kind=Kind.VOID), seq, at, offline=False)
+        entry = Entry(void, given_up=given_up)
         self._entries[seq] = entry
         return entry
 

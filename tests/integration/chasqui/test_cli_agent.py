@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +15,7 @@ import pytest
 
 from chasqui.exits import ExitCode
 from participants.agent_queue import AgentQueue, queue_path
+from participants.core.agent_book import Change
 from runtime.mqtt_client import MqttClient
 from scheme.wire import mqtt_topics
 from scheme.wire.agent_payload import (
@@ -319,6 +321,19 @@ def test_a_terminal_that_is_played_already_is_told(chasqui: Chasqui, home: Path)
     queue.close()
     assert code == ExitCode.USAGE
     assert f"Another command plays the terminal {DEVICE}." in err
+
+
+def test_a_queue_that_cannot_be_written_is_told(
+    chasqui: Chasqui, switch: AgentSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: AgentQueue, change: Change) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(AgentQueue, "_save", fail)
+    code, _out, err = chasqui("agent", "sync")
+    assert code == ExitCode.UNKNOWN
+    assert "the queue cannot be written: database or disk is full" in err
+    assert not switch.session
 
 
 # --- the operator

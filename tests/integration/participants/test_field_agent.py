@@ -165,6 +165,13 @@ def _a_folder(path: Path) -> Path:
     return path
 
 
+async def test_a_disk_that_takes_nothing_is_told(counter: Counter) -> None:
+    counter.queue._connection.execute("PRAGMA query_only = 1")
+    with pytest.raises(StoreError, match="cannot be written"):
+        await counter.queue.save(Change(Facts()))
+    counter.queue.close()
+
+
 async def test_a_queue_of_something_else_is_told(counter: Counter) -> None:
     await counter.queue.save(Change(Facts()))
     counter.queue._connection.execute("UPDATE facts SET body = x'c1'")

@@ -1,4 +1,4 @@
-"""A field agent's terminal: its queue, its limits, and its side of the protocol."""
+"""A field agent's terminal: its queue, and its side of the protocol."""
 
 import random
 
@@ -8,32 +8,25 @@ from hypothesis import strategies as st
 
 from participants.core import agent_terminal
 from participants.core.agent_book import (
-    NO_TILL,
-    Change,
     Entry,
     EntryState,
     Facts,
-    Lease,
     TillRow,
     Wish,
 )
 from participants.core.agent_faults import Faults
-from participants.core.agent_limits import Stop, StopReason
-from participants.core.agent_terminal import Terminal
 from participants.core.agent_told import (
     Actions,
     Adopted,
     Asked,
     Closed,
     Faulted,
-    Made,
     Phase,
     Renumbered,
     Settled,
-    Told,
     Welcomed,
 )
-from scheme.limits import AGENT_QUEUE_MAX, AGENT_RETRY_S
+from scheme.limits import AGENT_RETRY_S
 from scheme.wire.agent_digest import voucher_of
 from scheme.wire.agent_payload import (
     Agreement,
@@ -43,89 +36,13 @@ from scheme.wire.agent_payload import (
     Items,
     Kind,
     Missing,
-    Operation,
     Operations,
     Verdict,
     Verdicts,
     decode_up,
     encode,
 )
-from tests.support.agent_switch import DEVICE, KEY, AgentSwitch
-
-NOW = 1_800_000_000.0
-IN = Wish(kind=Kind.CASH_IN, minor=2_000, account="97500100000000000101")
-OUT = Wish(kind=Kind.CASH_OUT, minor=5_000, account="97500100000000000101")
-
-
-class World:
-    """A terminal, its disk, and a switch on the other end of a wire that can be spoilt."""
-
-    def __init__(self, switch: AgentSwitch | None = None, *, batch_max: int = 50) -> None:
-        self.switch = switch or AgentSwitch()
-        self.disk: dict[int, Entry] = {}
-        self.facts = Facts()
-        self.told: list[Told] = []
-        self.sent: list[bytes] = []
-        self.now = NOW
-        self.faults = Faults(random.Random(0))
-        self.batch_max = batch_max
-        self.chance = random.Random(7)
-        self.terminal = self.restarted()
-
-    def restarted(self) -> Terminal:
-        self.terminal = Terminal(
-            DEVICE,
-            KEY,
-            chance=self.chance,
-            facts=self.facts,
-            entries=self.disk.values(),
-            batch_max=self.batch_max,
-        )
-        return self.terminal
-
-    def write(self, change: Change | None) -> None:
-        if change is None:
-            return
-        self.facts = change.facts
-        self.disk |= {one.seq: one for one in change.entries}
-        for seq in [one for one in self.disk if one <= change.forget_through]:
-            del self.disk[seq]
-
-    def do(self, actions: Actions) -> None:
-        """Carry actions out, and what the switch answers, until nothing more is said."""
-        self.write(actions.change)
-        self.told += actions.told
-        for payload in self.faults.spoil(actions.payloads):
-            self.sent.append(payload)
-            for answer in self.switch.receive(payload):
-                self.do(self.terminal.receive(answer, self.now))
-
-    def connect(self) -> None:
-        self.do(self.terminal.connected(self.now))
-
-    def make(self, wish: Wish = IN, *, offline: bool = True) -> Entry:
-        made = self.terminal.make(wish, self.now, offline=offline)
-        assert isinstance(made, Made)
-        self.do(made.actions)
-        return made.entry
-
-    def stopped(self, wish: Wish = IN, *, offline: bool = True) -> Stop:
-        stop = self.terminal.make(wish, self.now, offline=offline)
-        assert isinstance(stop, Stop)
-        return stop
-
-    def alone(self) -> None:
-        self.terminal.disconnected()
-
-    def tick(self, seconds: float) -> None:
-        self.now += seconds
-        self.do(self.terminal.tick(self.now))
-
-    def of(self, kind: type[Told]) -> list[Told]:
-        return [one for one in self.told if isinstance(one, kind)]
-
-    def codes(self) -> list[str]:
-        return [one.verdict.code if one.verdict else "" for one in self.terminal.entries]
+from tests.support.agent_world import IN, OUT, World
 
 
 @pytest.fixture
@@ -135,75 +52,6 @@ def world() -> World:
     world.connect()
     world.alone()
     return world
-
-
-# --- limits
-
-
-def test_a_terminal_that_never_was_connected_does_not_work_alone() -> None:
-    world = World()
-    assert world.stopped() == Stop(StopReason.NO_LEASE)
-    assert world.stopped(offline=False) == Stop(StopReason.NO_LINK)
-
-
-@pytest.mark.parametrize(
-    ("lease", "wish", "stop"),
-    [
-        ({"at": NOW - 101}, IN, Stop(StopReason.HOURS, 100)),
-        ({"at": NOW + 61}, IN, Stop(StopReason.CLOCK)),
-        ({"used_count": 3}, IN, Stop(StopReason.COUNT, 3)),
-        ({"used_minor": (8_001, 0)}, IN, Stop(StopReason.AMOUNT, 10_000, 1_999)),
-        ({"float_minor": (1_999, 0)}, IN, Stop(StopReason.FLOAT, 1_999, 1_999)),
-        ({}, Wish(kind=Kind.BALANCE), Stop(StopReason.NEEDS_LINK)),
-    ],
-)
-def test_each_limit_of_the_lease_stops_it(lease: dict[str, int], wish: Wish, stop: Stop) -> None:
-    world = World()
-    given = {"at": NOW, "offline_s": 100, "count": 3, "minor": (10_000, 0)}
-    world.facts = Facts(lease=Lease(**given | {"float_minor": (50_000, 0)} | lease))  # type: ignore[arg-type]
-    world.restarted()
-    assert world.stopped(wish) == stop
-
-
-def test_at_its_limits_it_still_works(world: World) -> None:
-    world.switch.count, world.switch.minor, world.switch.room = 2, (4_000,), (2_000,)
-    world.connect()
-    world.alone()
-    world.make(Wish(kind=Kind.CASH_OUT, minor=2_000))
-    world.make()
-    assert world.stopped().reason is StopReason.COUNT
-    lease = world.facts.lease
-    assert lease is not None
-    assert (lease.used_count, lease.used_minor, lease.float_minor) == (2, (4_000, 0), (2_000, 0))
-
-
-def test_what_still_waits_is_used_of_the_next_lease(world: World) -> None:
-    world.make()
-    world.connect()
-    world.faults = Faults(random.Random(0), lose=1.0)
-    world.make(offline=False)
-    world.make()
-    hello = world.terminal.connected(world.now)
-    (welcome,) = world.switch.receive(hello.payloads[0])
-    world.write(world.terminal.receive(welcome, world.now).change)
-    assert world.facts.lease is not None
-    assert world.facts.lease.used_count == 1
-
-
-def test_a_full_queue_takes_no_more(world: World) -> None:
-    world.facts = Facts(next=AGENT_QUEUE_MAX + 1, lease=world.facts.lease)
-    world.restarted()
-    assert world.stopped() == Stop(StopReason.FULL, AGENT_QUEUE_MAX)
-
-
-def test_a_rehearsal_of_hours_alone_uses_the_hours_up(world: World) -> None:
-    world.do(world.terminal.backdate(14_401))
-    assert world.stopped().reason is StopReason.HOURS
-    made = world.terminal.make(IN, world.now, offline=True, at=world.now - 60)
-    assert isinstance(made, Made)
-    assert made.entry.operation.at == int(world.now) - 60
-    world.facts = Facts()
-    assert world.restarted().backdate(1).change == Change(Facts())
 
 
 # --- alone, and together again
@@ -608,28 +456,3 @@ def test_what_goes_out_after_a_push_while_alone_waits(world: World) -> None:
     world.make()
     assert world.terminal.push(world.now) == Actions()
     assert world.terminal.tick(world.now) == Actions()
-
-
-def test_a_till_counts_nothing_that_was_only_asked_for() -> None:
-    world = World()
-    world.connect()
-    world.switch.judge = lambda one: Verdict(one.seq, "51")
-    world.make(OUT, offline=False)
-    assert world.terminal.till() == NO_TILL
-
-
-# --- faults
-
-
-def test_faults_come_at_their_rates_and_the_same_for_a_seed() -> None:
-    sent = [bytes([one]) for one in range(200)]
-    rates = {"duplicates": 0.1, "lose": 0.05, "shuffle": True}
-    one, two = (Faults(random.Random(3), **rates) for _ in range(2))  # type: ignore[arg-type]
-    assert one.spoil(sent) == two.spoil(sent) != sent
-    assert (one.duplicated > 5, one.lost > 2, one.moved > 100) == (True, True, True)
-    assert Faults(random.Random(3)).spoil(sent) == sent
-
-
-def test_the_journal_of_a_verdict_names_what_was_made() -> None:
-    operation = Operation(1, b"12345678", 1, 5, 0, "", "", 0, offline=True)
-    assert (Entry(operation).seq, Entry(operation).is_settled) == (1, False)
