@@ -52,7 +52,7 @@ def watch_command(
     except ConfigError as error:
         raise Misused(str(error)) from error
     with suppress(KeyboardInterrupt), quiet():
-        asyncio.run(_watch(host, port, password, name, count, _raw if in_json else _worded))
+        asyncio.run(_watch(host, port, password, name, count, _raw if in_json else show_worded))
 
 
 async def _watch(
@@ -131,7 +131,8 @@ def _raw(row: dict[str, Any]) -> None:
     click.echo(msgspec.json.encode(row).decode())
 
 
-def _worded(row: dict[str, Any]) -> None:
+def show_worded(row: dict[str, Any]) -> None:
+    """Print one payload for people."""
     said = dict(row["said"])
     name = said.pop("message", "?")
     said.pop("version", None)

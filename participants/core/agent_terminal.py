@@ -393,10 +393,9 @@ class Terminal:
 
     def _close(self, now: float) -> tuple[bytes, ...]:
         if self._closing is None:
-            facts = self._facts
-            first, last = facts.agreed + 1, facts.next - 1
+            first, last = self._facts.agreed + 1, self._facts.next - 1
             digest = digest_of(self._key, self.device, self._ended(first, last))
-            self._closing = Closing(facts.session, first, last, *digest)
+            self._closing = Closing(self._facts.session, first, last, *digest)
         self._awaits_agreement = True
         self._wait(now)
         return (encode(self._closing),)
@@ -405,18 +404,15 @@ class Terminal:
         told = (Faulted(fault.code, fault.text),)
         if self._phase is Phase.ALONE:
             return Actions(told=told)
-        match fault.code:
-            case "session" if self._facts.session < _SESSION_JUMPS_MAX:
-                # A new disk counts from one; where the old one was, nobody says.
-                self._facts = replace(self._facts, session=self._facts.session * 2)
-                return replace(self._greet(now), told=told)
-            case "unknown":
-                self._closing = None
-                self._wait(now)  # Then Hello: it asks for what it lacks.
-            case "version":
-                self._due = None
-            case _:
-                pass  # It comes again when it is due.
+        if fault.code == "session" and self._facts.session < _SESSION_JUMPS_MAX:
+            # A new disk counts from one; where the old one was, nobody says.
+            self._facts = replace(self._facts, session=self._facts.session * 2)
+            return replace(self._greet(now), told=told)
+        if fault.code == "unknown":
+            self._closing = None
+            self._wait(now)  # Then Hello: it asks for what it lacks.
+        elif fault.code == "version":
+            self._due = None
         return Actions(told=told)
 
     # --- small steps
@@ -467,8 +463,7 @@ class Terminal:
     def _void(self, seq: int, lost: Entry | None) -> Entry:
         """Make the operation that stands for one that is lost, or that could not be taken."""
         given_up = None if lost is None else lost.given_up or lost.operation
-        at = 0 if given_up is None else given_up.at
-        void = self._new(Wish(kind=Kind.VOID), seq, at, offline=False)
+        void = self._new(Wish(kind=Kind.VOID), seq, given_up.at if given_up else 0, offline=False)
         entry = Entry(void, given_up=given_up)
         self._entries[seq] = entry
         return entry
@@ -477,8 +472,7 @@ class Terminal:
         """Never use a number that the clearing house knows: this disk is an older copy, or new."""
         if following <= self._facts.next:
             return []
-        is_settled = not self._unsettled()
-        agreed = following - 1 if is_settled else self._facts.agreed
+        agreed = self._facts.agreed if self._unsettled() else following - 1
         self._facts = replace(self._facts, next=following, agreed=agreed)
         return [Renumbered(following)]
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
+import random
 import sqlite3
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,13 +15,14 @@ import psutil
 from participants.agent_queue import AgentQueue, queue_path
 from participants.agents.field_agent import FieldAgent
 from participants.core.agent_book import Entry, Wish
+from participants.core.agent_faults import Faults
 from participants.core.agent_terminal import Terminal
 from participants.links.agent_mqtt import AgentLink
 from runtime.clock import SystemClock
 from runtime.mqtt_keys import MqttKeys
 from scheme.wire.agent_payload import Operations, decode_up
-from tests.support.country import ROOT, until
-from tests.support.scripted_country import SWITCH, LoneSwitch
+from tests.support.country import until
+from tests.support.scripted_country import PAID, SWITCH, LoneSwitch
 
 T = TypeVar("T")
 BROKER = "runtime.mqtt_broker"
@@ -51,7 +48,12 @@ class AgentCountry(LoneSwitch):
 
     Args:
         kind: of broker.
+
+    Attributes:
+        before: orders of agents that were paid when a test began.
     """
+
+    before = 0
 
     def __init__(self, home: Path, members: Sequence[str], *, kind: str = "embedded") -> None:
         super().__init__(home, members)
@@ -100,6 +102,15 @@ class AgentCountry(LoneSwitch):
             store.close()
         return None if row is None else {"code": row[0], "admitted": bool(row[1])}
 
+    def paid(self, creditor: str) -> dict[str, int]:
+        """Return what the agents' orders to an institution took from the position, by id."""
+        return {
+            str(one["instruction_id"]): int(one["amount"] + one["fee"])
+            for one in self.transfers()
+            if (one["debtor_agent"], one["creditor_agent"]) == (ACQUIRER, creditor)
+            and one["state"] in PAID
+        }
+
     def lock_agents(self) -> sqlite3.Connection:
         """Let the switch write nothing more about terminals, until the lock is closed."""
         lock = sqlite3.connect(
@@ -123,13 +134,15 @@ class AgentCountry(LoneSwitch):
         return super()._settings(module) + more
 
 
-class Losing:
-    """Coverage that loses the payloads of some operations, while there is something to lose."""
+class Losing(Faults):
+    """Coverage that loses the payloads of some operations."""
 
     def __init__(self, *seqs: int) -> None:
+        super().__init__(random.Random(0))
         self.seqs = set(seqs)
 
     def spoil(self, payloads: Sequence[bytes]) -> list[bytes]:
+        """Return what comes through."""
         return [one for one in payloads if not self._is_lost(one)]
 
     def _is_lost(self, payload: bytes) -> bool:
@@ -141,15 +154,9 @@ class Losing:
 
 
 class Counter:
-    """A terminal at work on a loop of its own, for tests that block.
+    """A terminal at work on a loop of its own, for tests that block."""
 
-    Args:
-        faults: what spoils its payloads.
-    """
-
-    def __init__(
-        self, home: Path, port: int, device: str, *, faults: Any = None, batch_max: int = 50
-    ) -> None:
+    def __init__(self, home: Path, port: int, device: str) -> None:
         keys = MqttKeys.open(home)
         self.device = device
         self.queue = AgentQueue.open(queue_path(home, device))
@@ -158,12 +165,11 @@ class Counter:
         self.terminal = Terminal(
             device,
             keys.device_key(device),
-            chance=__import__("random").SystemRandom(),
+            chance=random.SystemRandom(),
             facts=facts,
             entries=entries,
-            batch_max=batch_max,
         )
-        self.agent = FieldAgent(self.terminal, queue=self.queue, clock=clock, faults=faults)
+        self.agent = FieldAgent(self.terminal, queue=self.queue, clock=clock)
         self._new_link = lambda: AgentLink(
             host="127.0.0.1",
             port=port,

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from chasqui.commands import agent_watch
 from chasqui.exits import ExitCode
 from participants.agent_queue import AgentQueue, queue_path
 from participants.core.agent_book import Change
@@ -288,6 +289,8 @@ def test_a_broker_that_is_not_there_is_told(chasqui: Chasqui, home: Path) -> Non
     assert code == ExitCode.UNKNOWN
     assert "The broker at 127.0.0.1:" in err
     assert "up" in err
+    code, _out, err = chasqui("agent", "watch")
+    assert code == ExitCode.UNKNOWN
     where_is_the_broker(home, "")
     code, _out, err = chasqui("agent", "watch")
     assert code == ExitCode.USAGE
@@ -445,10 +448,42 @@ def test_a_voucher_is_checked(
     assert json.loads(chasqui(*words, "--json")[1])["genuine"] is (code == ExitCode.DONE)
 
 
+def test_verdicts_that_were_turned_are_adopted_and_shown(
+    chasqui: Chasqui, house: House, home: Path
+) -> None:
+    class Turning(AgentSwitch):
+        def _operations(self, message: Operations) -> list[Verdicts | Missing]:
+            answers = super()._operations(message)
+            self.verdicts = {seq: Verdict(seq, "51") for seq in self.verdicts}
+            return answers
+
+    house.switch = Turning(key=house.broker.keys.device_key(DEVICE))
+    chasqui("agent", "sync")
+    chasqui("agent", "out", "--account", CCI, "--amount", "5", "--offline")
+    code, out, _err = chasqui("agent", "sync")
+    assert code == ExitCode.DONE
+    assert "Operation 1: the clearing house says 51, not 00: adopted." in out
+    assert "the agent's loss: S/ 5.00." in out
+    shutil.rmtree(home / "agents")
+    _code, out, _err = chasqui("agent", "sync")
+    assert "it goes on with 2." in out
+    assert "Nothing was left to close." in out
+    house.switch = None
+
+
 def test_what_is_said_is_watched(chasqui: Chasqui, switch: AgentSwitch) -> None:
     assert chasqui("agent", "sync")[0] == ExitCode.DONE
     _code, out, _err = chasqui("agent", "watch", "--device", DEVICE, "--count", "1")
     assert f"{DEVICE} -- Presence, " in out
     assert "online False" in out
+    worded = {"at_ms": 5, "device": DEVICE, "topic": "u", "bytes": 9}
+    agent_watch.show_worded(worded | {"said": {"message": "Closing", "count": 4}})
+    operation = {"seq": 7, "entity": "", "mac": "00"}
+    agent_watch.show_worded(worded | {"said": {"session": 1, "operations": [operation]}})
+    agent_watch.show_worded(worded | {"said": {"message": "Missing", "ranges": [[1, 2]]}})
     _code, out, _err = chasqui("agent", "watch", "--count", "1", "--json")
+    assert "-> Closing, 9 B\n  count 4" in out
+    assert "  session 1\n  seq 7, mac 00" in out
+    assert "[1, 2]" in out
+    out = out[out.index("{") :]
     assert json.loads(out)["said"]["message"] == "Presence"

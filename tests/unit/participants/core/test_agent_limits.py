@@ -21,7 +21,7 @@ from scheme.wire.agent_payload import (
     Kind,
     Verdict,
 )
-from tests.support.agent_world import IN, NOW, OUT, World
+from tests.support.terminal_world import IN, NOW, OUT, World
 
 
 @pytest.fixture

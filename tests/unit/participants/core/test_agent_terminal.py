@@ -42,7 +42,7 @@ from scheme.wire.agent_payload import (
     decode_up,
     encode,
 )
-from tests.support.agent_world import IN, OUT, World
+from tests.support.terminal_world import IN, OUT, World
 
 
 @pytest.fixture
