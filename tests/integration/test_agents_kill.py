@@ -6,8 +6,7 @@ says everything again: no operation is lost, none is carried out twice, digests 
 
 from __future__ import annotations
 
-import os
-import signal
+import json
 import sqlite3
 import subprocess
 import sys
@@ -16,18 +15,20 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from participants.core.agent_book import Entry, EntryState, Wish
+from scheme.wire.agent_digest import voucher_of
 from scheme.wire.agent_payload import Kind
 from scheme.wire.iso8583_spec import Fields
 from tests.support.agent_country import ACQUIRER, AgentCountry, Counter, Losing
+from tests.support.agent_process import MINOR, OPERATIONS
 from tests.support.country import ROOT, until
 from tests.support.scripted_core import Link, ScriptedCore, account
 from tests.support.scripted_country import CREDITOR, ISSUER
 
-DEPOSIT, WITHDRAWAL = "0200/40", "0200/01"
+DEPOSIT, WITHDRAWAL = "0200/21", "0200/01"
 SOLES = 1_500
 IN = Wish(kind=Kind.CASH_IN, minor=SOLES, account=account(CREDITOR))
 OUT = Wish(kind=Kind.CASH_OUT, minor=10_000, account=account(ISSUER))
-DEVICES = (f"{ACQUIRER}-{agent:04}-{number}" for agent in range(1, 10) for number in (1, 2))
+DEVICES = (f"{ACQUIRER}-{agent:04}-{number}" for agent in range(1, 31) for number in (1, 2))
 Strike = Callable[[AgentCountry, Counter], None]
 
 
@@ -180,3 +181,51 @@ def assert_moved_once(
 def reference(entry: Entry) -> str:
     assert entry.verdict is not None
     return entry.verdict.reference
+
+
+WRITES = 6
+"""Of a terminal: one of each operation, Hello, Welcome, the verdicts, the agreement."""
+
+
+def test_whenever_a_terminal_is_killed_each_receipt_it_gave_is_carried_out_once(
+    country: AgentCountry, creditor: ScriptedCore
+) -> None:
+    before = creditor.balance
+    steps = {
+        f"{device}:{when}:{number}": device
+        for number in range(1, WRITES + 1)
+        for when in ("before", "after")
+        for device in [lent(country)]
+    }
+    command = [sys.executable, "-m", "tests.support.agent_process"]
+    command += [str(country.home), str(country.mqtt_port), *steps]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=30)
+    found = json.loads(said.stdout)
+
+    applied = []
+    for step, device in steps.items():
+        assert found[step]["is_killed"], step
+        counter = Counter(country.home, country.mqtt_port, device)
+        counter.connect()
+        entries = counter.settled()
+        counter.stop()
+        kept = {one.seq: voucher_of(one.operation) for one in entries}
+        assert [kept[int(seq)] for seq, _ in found[step]["receipts"]] == [
+            voucher for _, voucher in found[step]["receipts"]
+        ]
+        assert len(entries) <= OPERATIONS
+        assert {one.state for one in entries} <= {EntryState.APPLIED}
+        applied += entries
+
+    assert creditor.balance - before == MINOR * len(applied)
+    assert len({reference(one) for one in applied}) == len(applied)
+
+
+def lent(country: AgentCountry) -> str:
+    """Return a terminal that has heard what it may do alone."""
+    device = next(DEVICES)
+    counter = Counter(country.home, country.mqtt_port, device)
+    counter.connect()
+    counter.opened()
+    counter.stop()
+    return device

@@ -38,7 +38,7 @@ simulated = false
 
 [[agents]]
 institution = "0992"
-agents = 9
+agents = 30
 devices = 2
 """
 
