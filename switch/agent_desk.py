@@ -67,6 +67,8 @@ class AgentDesk:
         keys: returns the key of a terminal.
         send: sends a payload to a terminal; it may be lost.
         spawn: starts a task that the process owns.
+        is_away: tells of an institution that it has no link just now; what was made offline waits
+            for it a while.
         on_mirror: is told device, direction (``u`` or ``d``) and JSON of all that is said.
     """
 
@@ -81,6 +83,7 @@ class AgentDesk:
         keys: Callable[[str], bytes],
         send: Callable[[str, bytes], None],
         spawn: Callable[..., object],
+        is_away: Callable[[str], bool] = lambda _: False,
         on_mirror: Callable[[str, str, bytes], None] | None = None,
     ) -> None:
         self._store = store
@@ -98,6 +101,7 @@ class AgentDesk:
         members = fleet.by_code()
         self._works = Works(
             handle=handle,
+            is_away=is_away,
             store=store,
             limits=self._limits,
             rules=profile.agents,

@@ -76,6 +76,7 @@ class AgentLane:
         home: folder of the keys and of the broker's lists.
         config: where the broker is, and whether everything is said once more as JSON.
         handle: answers what an operation is worded as.
+        is_away: tells of an institution that it has no link just now.
         sign: signs an institution on.
         spawn: starts a task that the process owns.
 
@@ -95,6 +96,7 @@ class AgentLane:
         wire_log: WireLog,
         directory: Aliases,
         handle: Handle,
+        is_away: Callable[[str], bool],
         sign: Callable[[str], Awaitable[object]],
         spawn: Callable[..., object],
     ) -> None:
@@ -112,6 +114,7 @@ class AgentLane:
         self._wire = AgentWire(wire_log, clock, self._mirror if config.mqtt_json_mirror else None)
         self._desk = AgentDesk(
             handle=handle,
+            is_away=is_away,
             store=store,
             fleet=fleet,
             profile=profile,

@@ -44,6 +44,7 @@ class Works:
 
     Args:
         handle: answers a request; None, or an exception, is no outcome.
+        is_away: tells of an institution that it has no link just now.
         lanes: codes of institutions and directories; all others wait in one line.
         keys: returns the key of a terminal.
         tell: sends verdicts that are on disk.
@@ -54,6 +55,7 @@ class Works:
         self,
         *,
         handle: Handle,
+        is_away: Callable[[str], bool],
         store: AgentStore,
         limits: Limits,
         rules: AgentRules,
@@ -65,6 +67,7 @@ class Works:
         note: Callable[[str, Verdict], None],
     ) -> None:
         self.handle = handle
+        self.is_away = is_away
         self.store = store
         self.limits = limits
         self.rules = rules
@@ -260,6 +263,12 @@ class Terminal:
         lane = institution if institution in works.lanes else ""
         tries = 0
         while not works.is_stopping:
+            # Cash that was paid out hours ago would be refused for a link that is back in a second,
+            # as after a restart of ours. Nobody stands at the counter, so it can wait a while.
+            if operation.offline and tries < len(RETRY_S) and works.is_away(institution):
+                await self._pause(tries)
+                tries += 1
+                continue
             self._may_be_ended = True
             async with works.turns.turn(lane, is_live=not operation.offline and not tries):
                 self._may_be_ended = False

@@ -107,6 +107,10 @@ class Iso8583Lane:
         )
         self._desk = self._joined()
 
+    def is_away(self, code: str) -> bool:
+        """Tell whether a participant is of this lane, and has no link just now."""
+        return self._links.is_away(code)
+
     @property
     def handle(self) -> Handle:
         """What answers requests of any lane that are worded as this one's."""

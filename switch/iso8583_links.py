@@ -98,6 +98,11 @@ class IsoLinks:
         except KeyError as error:
             raise NotConnected("the participant is not on the ISO 8583 lane") from error
 
+    def is_away(self, code: str) -> bool:
+        """Tell whether a participant is of this lane, and has no link just now."""
+        lane = self.lanes.get(code)
+        return lane is not None and not lane.sessions
+
     def note(
         self,
         kind: str,

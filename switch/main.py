@@ -307,6 +307,7 @@ class SwitchProcess:
             wire_log=parts.wire_log,
             directory=parts.directory,
             handle=lane.handle,
+            is_away=lane.is_away,
             sign=lambda code: house.sessions.sign(code, on=True),
             spawn=spawn,
         )

@@ -23,6 +23,7 @@ from scheme.wire.agent_payload import (
     encode,
     encode_presence,
 )
+from switch.agent_terminal import RETRY_S
 from switch.flight import NotAccepting, UnknownOutcome
 from tests.support.agent_world import (
     AT_BANK,
@@ -301,6 +302,27 @@ async def test_no_outcome_is_tried_again_and_holds_up_only_its_own_terminal(tmp_
         assert mine[:6] == [mine[0]] * 6
         assert mine[6] != mine[0]
         assert len(world.house.moved) == 3
+
+
+async def test_what_was_made_offline_waits_a_while_for_an_institution_without_a_link(
+    tmp_path: Path,
+) -> None:
+    async with agent_world(tmp_path, hello=(DEVICE, SECOND)) as world:
+        world.away.add("0970")
+        await world.sends(an_operation(1, offline=True))
+        await world.sends(an_operation(1, SECOND), device=SECOND)
+        assert await world.answered([1], SECOND) == ["00"]
+        assert not world.verdicts[DEVICE]
+        world.away.clear()
+        await world.clock.advance(timedelta(seconds=1))
+        assert await world.answered([1]) == ["00"]
+        world.away.add("0970")
+        await world.sends(an_operation(2, offline=True))
+        await world.quiet()
+        assert 2 not in world.verdicts[DEVICE]
+        # It asks all the same in the end: the others behind it have waited too.
+        await world.clock.advance(timedelta(seconds=sum(RETRY_S)))
+        assert await world.answered([2]) == ["00"]
 
 
 async def test_a_slow_institution_does_not_stop_terminals_that_wait_for_another(

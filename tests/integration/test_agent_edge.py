@@ -300,6 +300,7 @@ async def a_lane(home: Path, broker: BrokerProcess, **settings: Any) -> AsyncIte
             wire_log=log,
             directory=None,  # type: ignore[arg-type]
             handle=desk.handle,
+            is_away=lambda _: False,
             sign=lambda code: made.house.sessions.sign(code, on=True),
             spawn=spawn,
         )

@@ -170,16 +170,9 @@ class Counter:
             entries=entries,
         )
         self.agent = FieldAgent(self.terminal, queue=self.queue, clock=clock)
-        self._new_link = lambda: AgentLink(
-            host="127.0.0.1",
-            port=port,
-            device=device,
-            password=keys.password(device),
-            clock=clock,
-            on_payload=self.agent.on_payload,
-            on_up=self.agent.on_up,
-            on_down=self.agent.on_down,
-        )
+        self._clock = clock
+        self._port = port
+        self._password = keys.password(device)
         self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -224,7 +217,16 @@ class Counter:
         self.queue.close()
 
     async def _connect(self) -> None:
-        link = self._new_link()
+        link = AgentLink(
+            host="127.0.0.1",
+            port=self._port,
+            device=self.device,
+            password=self._password,
+            clock=self._clock,
+            on_payload=self.agent.on_payload,
+            on_up=self.agent.on_up,
+            on_down=self.agent.on_down,
+        )
         self._tasks = [
             asyncio.create_task(link.run()),
             asyncio.create_task(self.agent.run(link)),

@@ -182,6 +182,7 @@ class AgentWorld:
         self._path = str(path)
         self._disk = disk
         self._tasks: set[asyncio.Task[None]] = set()
+        self.away: set[str] = set()
         self.store: AgentStore
         self.desk: AgentDesk
 
@@ -205,6 +206,7 @@ class AgentWorld:
             keys=key_of,
             send=self._heard,
             spawn=self._spawn,
+            is_away=lambda code: code in self.away,
             on_mirror=lambda *said: self.mirrored.append(said),
         )
         return await self.desk.start()
