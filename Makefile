@@ -13,7 +13,7 @@ BROKEN := $(shell test -x $(BIN)/python || echo no-interpreter)
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench day soak cover lock clean
+.PHONY: help up test lint bench day storm soak cover lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -33,6 +33,9 @@ bench: $(VENV)/.installed-dev ## measure full transfers beside a bare relay; wri
 
 day: $(VENV)/.installed-dev ## live a day of 100,000 transfers, prove every batch; ARGS="--kill"
 	@exec $(BIN)/python -m loadtests.day $(ARGS)
+
+storm: $(VENV)/.installed-dev ## have 1,000 field agents come back at once; ARGS="--broker mosquitto --kill"
+	@exec $(BIN)/python -m loadtests.agents $(ARGS)
 
 soak: $(VENV)/.installed-dev ## run the tests that take minutes
 	@exec $(BIN)/python -m pytest -m soak --timeout=0 --hypothesis-profile=soak $(ARGS)

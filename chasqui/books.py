@@ -9,7 +9,8 @@
     ACSC                           credited exactly once    final
     RJCT                           never credited           given back, or never debited
 
-Cash at a machine has a table of its own (``chasqui.cash_books``).
+Cash at a machine has a table of its own (``chasqui.cash_books``), and so have the tills of field
+agents (``chasqui.agent_books``).
 
 A return is a payment the other way: whoever was credited gives, and both books say so.
 
@@ -36,6 +37,8 @@ ENDED_UNPAID = frozenset({"REJECTED", "EXPIRED", "CANCELLED", "TOMBSTONE"})
 PAYMENTS = frozenset({"ACSP", "ACSC", "RJCT"})
 """States of the deferred and LBTR rails, and of returns."""
 NEVER_SENT = N_("it never sent this order: somebody sent it in its name over the raw wire?")
+NO_OPERATION = N_("posted, but no terminal's operation names it")
+OTHER_CASH = N_("what its tills hold is not what its position gave")
 _FINAL = "FINAL"
 _HELD = "HELD"
 _PENDING = "PENDING"
@@ -62,6 +65,7 @@ class Finding:
         instruction_id: of the order; the account's CCI where an account does not add up.
         text: message id of what is the matter.
         recorded, recounted: the two figures that differ, in minor units.
+        operation: of a field agent's terminal, where it is about one.
     """
 
     kind: Kind
@@ -70,6 +74,7 @@ class Finding:
     text: str
     recorded: int | None = None
     recounted: int | None = None
+    operation: str = ""
 
 
 _Make = Callable[[str], Finding]
@@ -151,6 +156,7 @@ def compare(
     books: Mapping[str, Book],
     returns: Iterable[ReturnRow] = (),
     quoted: Callable[[Transfer], str | None] = _as_listed,
+    elsewhere: Collection[str] = (),
 ) -> Comparison:
     """Compare every order of the ledger with both books, and every book with the ledger.
 
@@ -158,6 +164,7 @@ def compare(
         returns: what went back of transfers.
         quoted: returns the verification that an order quotes, which lists do not say; asked only
             of orders that their payers' books do not know. None: that is not known.
+        elsewhere: participants whose books are compared by others.
     """
     given_back = tuple(returns)
     orders = itertools.chain(transfers, map(_as_order, given_back))
@@ -168,6 +175,7 @@ def compare(
     missing: set[str] = set()
     known: set[tuple[str, str, str]] = set()
     compared = 0
+    seen = {*books, *elsewhere}
     for one in orders:
         if is_cash(one):
             findings.extend(_cash(one, books, returned[one.instruction_id]))
@@ -177,7 +185,7 @@ def compare(
                 for code in (one.creditor_agent, one.debtor_agent)
                 for role in (_CREDITOR, _DEBTOR)
             }
-            compared += one.creditor_agent in books or one.debtor_agent in books
+            compared += not seen.isdisjoint((one.creditor_agent, one.debtor_agent))
             continue
         for code, role in ((one.creditor_agent, _CREDITOR), (one.debtor_agent, _DEBTOR)):
             known.add((code, role, one.instruction_id))
@@ -188,11 +196,11 @@ def compare(
             finding = _creditor(one, book) if role == _CREDITOR else _debtor(one, book, quoted)
             if finding is not None and not _is_returned(finding, one, returned):
                 findings.append(finding)
-        compared += one.creditor_agent in books or one.debtor_agent in books
+        compared += not seen.isdisjoint((one.creditor_agent, one.debtor_agent))
     for book in books.values():
         findings.extend(_strangers(book, known))
         findings.extend(_waiting(book))
-    return Comparison(tuple(findings), compared, frozenset(missing - {""}))
+    return Comparison(tuple(findings), compared, frozenset(missing - {"", *elsewhere}))
 
 
 def _cash(one: Transfer, books: Mapping[str, Book], returned: int) -> Iterable[Finding]:

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final, Self
 
@@ -16,6 +17,8 @@ from scheme.errors import StoreError
 
 FOLDER: Final = "agents"
 _SCHEMA_VERSION: Final = 1
+_TAKEN_S: Final = 0.2
+"""Wait for a queue that another process has open."""
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS operations (seq INTEGER PRIMARY KEY, state TEXT, body BLOB)",
     "CREATE TABLE IF NOT EXISTS facts (id INTEGER PRIMARY KEY CHECK (id = 1), body BLOB)",
@@ -64,12 +67,8 @@ class AgentQueue:
             for statement in _SCHEMA:
                 connection.execute(statement)
             connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise QueueTaken(f"{path}: another process plays this terminal") from error
-            raise not_usable(str(path), error) from error
         except sqlite3.Error as error:
-            raise not_usable(str(path), error) from error
+            raise _not_opened(path, error) from error
         return cls(connection)
 
     def load(self) -> tuple[Facts, list[Entry]]:
@@ -119,6 +118,26 @@ class AgentQueue:
                 raise
 
 
+def read_queue(path: Path) -> list[Entry]:
+    """Return the operations in a queue that nobody plays, and leave it as it is.
+
+    Raises:
+        QueueTaken: a process has it open.
+        StoreError: it cannot be read, or is not ours.
+    """
+    try:
+        # Opened for writing, or SQLite would leave its side files behind.
+        address = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(address, uri=True, timeout=_TAKEN_S)) as connection:
+            connection.execute("PRAGMA query_only=ON")
+            # From here on the file is ours to read: one look, however far it has come meanwhile.
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            return AgentQueue(connection).load()[1]
+    except sqlite3.Error as error:
+        raise _not_opened(path, error) from error
+
+
 class MemoryQueue:
     """A queue that forgets, for crowds of terminals of which none is ever killed."""
 
@@ -126,8 +145,14 @@ class MemoryQueue:
         """Take a change as written."""
 
 
+def _not_opened(path: Path, error: sqlite3.Error) -> StoreError:
+    if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        return QueueTaken(f"{path}: another process plays this terminal")
+    return not_usable(str(path), error)
+
+
 def _alone(path: str, **options: bool | str | None) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=0.2, **options)  # type: ignore[arg-type]
+    connection = sqlite3.connect(path, timeout=_TAKEN_S, **options)  # type: ignore[arg-type]
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     return connection
 

@@ -117,10 +117,16 @@ class Issuer:
         self._pending: set[str] = set()
         self._youngest = Youngest(store.greatest_issued())
 
-    def for_query(self, av1: AV1) -> str:
-        """Issue the id of a verification that is not a repeat."""
+    def for_query(self, av1: AV1, *, is_shared: bool = False) -> str:
+        """Issue the id of a verification that is not a repeat.
+
+        Args:
+            is_shared: others may have its moment and trace in common, so that an id of a former
+                process, which is on record nowhere, may be another's.
+        """
         composed = self.query_key(av1)
-        return self._issue(composed, composed, is_doubtful=False)
+        created = parse_wire(av1.creationDate, av1.creationTime)
+        return self._issue(composed, composed, is_doubtful=is_shared and self._is_former(created))
 
     def query_key(self, av1: AV1) -> str:
         """Return the idempotency key of a query: its id before any replacement."""
@@ -132,10 +138,13 @@ class Issuer:
         is_doubtful = (
             ct1.messageTypeId == RESEND
             or int(ct1.trace) >= CANCELLATION_TRACES[0]  # Those are of our cancellations.
-            or (not self._is_first_start and (created is None or created < self._started))
+            or self._is_former(created)
         )
         composed = self._compose(ct1, Kind.TRANSFER, ct1.trace)
         return self._issue(composed, composed, is_doubtful=is_doubtful)
+
+    def _is_former(self, created: datetime | None) -> bool:
+        return not self._is_first_start and (created is None or created < self._started)
 
     def for_cancellation(self, record: TransferRecord, now: datetime) -> str:
         """Issue the id of the cancellation of an expired order."""

@@ -150,7 +150,7 @@ class Verifier:
             return _answer(known)
         if self._is_stopping:
             raise NotAccepting
-        return await self._first_send(av1, key, content)
+        return await self._first_send(av1, key, content, is_shared=bool(also))
 
     def stop(self) -> None:
         """Begin no more queries; repeats are still answered."""
@@ -165,12 +165,14 @@ class Verifier:
             return None
         return known
 
-    async def _first_send(self, av1: AV1, key: str, content: tuple[str | None, ...]) -> Answer:
+    async def _first_send(
+        self, av1: AV1, key: str, content: tuple[str | None, ...], *, is_shared: bool
+    ) -> Answer:
         way = self._way_in(av1)
         if isinstance(way, rules.Refusal):
             return self._refused(av1, way)
         flight = _Query(content)
-        instruction = self._issuer.for_query(av1)
+        instruction = self._issuer.for_query(av1, is_shared=is_shared)
         self._flights[key] = flight
         self._spawn(self._run(av1, key, flight, way, instruction))
         return await asyncio.shield(flight.outcome)

@@ -1,6 +1,7 @@
 """``chasqui reconcile``: the ledger against itself, and against every participant's own book."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from gettext import gettext as _
@@ -9,9 +10,12 @@ from pathlib import Path
 import click
 from msgspec import structs
 
-from chasqui.answers import Audit, Participant, Transfer
+from chasqui.agent_books import AgentBook, AgentComparison, compare_agents
+from chasqui.answers import Audit, Participant, ReturnRow, Transfer
 from chasqui.books import (
     NEVER_SENT,
+    NO_OPERATION,
+    OTHER_CASH,
     Book,
     Comparison,
     Finding,
@@ -34,6 +38,9 @@ from chasqui.told import told
 _SHOWN_MAX = 20
 _LOOK_S = 0.5
 _MACHINES = "acquirer"
+_AGENTS = "mqtt"
+_LOOKED_AT_TWICE = frozenset((NEVER_SENT, NO_OPERATION, OTHER_CASH))
+"""No waiting makes these better, but an order may be younger than the look at the book."""
 _HEARD_S = 15.0
 """After this age of an order its machine has been answered, or has taken it back."""
 
@@ -44,7 +51,8 @@ _HEARD_S = 15.0
         "Compare the ledger with itself and with the books.\n\n"
         "Every currency of every ledger sums to zero, every position equals its entries. With "
         "--books each order is compared with the books of both its institutions, through their "
-        "test hooks, and each book is recounted; what still travels is waited for. With --file "
+        "test hooks, and each book is recounted; what still travels is waited for. Of field "
+        "agents the terminals' operations and the tills are their book. With --file "
         "an institution's own file of a batch is compared with the ledger's instead."
     ),
 )
@@ -97,7 +105,7 @@ def reconcile_command(
         ctx.exit(reconcile_file(operator, theirs, batch, participant, in_json=in_json))
     skipped = frozenset(country.participant(code).code for code in skip)
     audit = country.operator.get("/audit", Audit)
-    seen = _settled(country, wait_s, skipped) if with_books else _Seen()
+    seen = _settled(session, country, wait_s, skipped) if with_books else _Seen()
     code = _exit_code(audit, seen)
     if in_json:
         as_json(_document(audit, seen, skipped, code))
@@ -116,11 +124,13 @@ class _Seen:
         not_compared: participants that took part and whose book could not be seen, with the
             reason where there is one.
         not_recounted: books compared whose owner offers no recount.
+        agents: what the tills of field agents came to.
     """
 
     comparison: Comparison = field(default_factory=lambda: Comparison((), 0, frozenset()))
     not_compared: Mapping[str, str] = field(default_factory=dict)
     not_recounted: tuple[str, ...] = ()
+    agents: tuple[AgentComparison, ...] = ()
 
 
 class _Orders:
@@ -159,7 +169,7 @@ class _Orders:
         return self._kept[identity]
 
 
-def _settled(country: Country, wait_s: float, skipped: frozenset[str]) -> _Seen:
+def _settled(session: Session, country: Country, wait_s: float, skipped: frozenset[str]) -> _Seen:
     """Compare until all is equal, or nothing more is waited for; then have the books recounted.
 
     The books are read one after the other while transfers may go on: a finding counts only when
@@ -172,19 +182,22 @@ def _settled(country: Country, wait_s: float, skipped: frozenset[str]) -> _Seen:
     orders = _Orders(country)
     while True:
         everyone = [one for one in country.participants() if one.code not in skipped]
+        # The tills first: what is younger than the look at them is told apart, of books it is not.
+        tills, no_tills = _read_tills(session, country, everyone)
         books, lost = _read_books(country, everyone)
-        comparison = compare(country.transfers(), books, country.returns(), orders.quoted)
+        comparison, agents = _compared(country, books, tills, orders)
+        lost |= {code: no_tills[code] for code in comparison.without_book & no_tills.keys()}
         comparison = given_up(comparison, orders.older(comparison, _HEARD_S))
-        never_sent = frozenset(one for one in comparison.findings if one.text == NEVER_SENT)
+        never_sent = frozenset(one for one in comparison.findings if one.text in _LOOKED_AT_TWICE)
         # The book was read before the ledger, so an order may be younger than the look at it.
         new, before = never_sent - before, never_sent
         travelling = len(comparison.findings) > len(never_sent)
         is_over = time.monotonic() >= deadline
-        if not new and (is_over or not travelling):
-            return _recounted(country, everyone, comparison, lost, skipped)
         if is_over and has_looked_again:
-            comparison = doubted(comparison, new)
-            return _recounted(country, everyone, comparison, lost, skipped)
+            comparison, new = doubted(comparison, new), frozenset()
+        if not new and (is_over or not travelling):
+            seen = _recounted(country, everyone, comparison, lost, skipped)
+            return replace(seen, agents=agents)
         has_looked_again = is_over
         time.sleep(_LOOK_S)
 
@@ -207,6 +220,47 @@ def _read_books(
         except Failure as error:
             lost[one.code] = error.message
     return books, lost
+
+
+def _read_tills(
+    session: Session, country: Country, everyone: Iterable[Participant]
+) -> tuple[dict[str, AgentBook], dict[str, str]]:
+    codes = [one.code for one in everyone if one.lane == _AGENTS and not one.hook_url]
+    if not codes:
+        return {}, {}
+    from chasqui.agent_reconciling import read_agent_books  # Late: it brings in asyncio.
+
+    try:
+        books, why = read_agent_books(country.operator, session.home, codes)
+    except Failure as error:
+        books, why = {}, error.message
+    return books, {code: why for code in codes if code not in books}
+
+
+def _compared(
+    country: Country,
+    books: Mapping[str, Book],
+    tills: Mapping[str, AgentBook],
+    orders: _Orders,
+) -> tuple[Comparison, tuple[AgentComparison, ...]]:
+    """Read the ledger once, and compare it with all books and tills."""
+    own: list[Transfer] = []
+
+    def noting(transfers: Iterable[Transfer]) -> Iterable[Transfer]:
+        for one in transfers:
+            if not tills.keys().isdisjoint((one.debtor_agent, one.creditor_agent)):
+                own.append(one)
+            yield one
+
+    transfers = noting(country.transfers())
+    returns: tuple[ReturnRow, ...] = tuple(country.returns())
+    comparison = compare(transfers, books, returns, orders.quoted, tills)
+    returned: Counter[str] = Counter()
+    for row in returns:
+        returned[row.transfer_id] += row.amount
+    agents = tuple(compare_agents(one, own, returned) for one in tills.values())
+    found = tuple(finding for one in agents for finding in one.findings)
+    return replace(comparison, findings=comparison.findings + found), agents
 
 
 def _recounted(
@@ -256,7 +310,16 @@ def _document(
         "not_compared": sorted(seen.not_compared),
         "not_recounted": seen.not_recounted,
         "skipped": sorted(skipped),
+        "agents": _agents_documents(seen),
     }
+
+
+def _agents_documents(seen: _Seen) -> list[dict[str, object]]:
+    if not seen.agents:
+        return []
+    from chasqui.agent_reconciling import agents_document  # Late: it brings in asyncio.
+
+    return [agents_document(one) for one in seen.agents]
 
 
 def _row(one: Finding) -> dict[str, object]:
@@ -267,6 +330,8 @@ def _row(one: Finding) -> dict[str, object]:
     }
     if one.recorded is not None:
         row |= {"recorded": one.recorded, "recounted": one.recounted}
+    if one.operation:
+        row["operation"] = one.operation
     return row
 
 
@@ -297,6 +362,11 @@ def _print_books(seen: _Seen, skipped: frozenset[str]) -> None:
             _("The books that were compared are equal.") if some else _("All books are equal."),
             fg="green",
         )
+    if seen.agents:
+        from chasqui.agent_reconciling import print_agents  # Late: it brings in asyncio.
+
+        for one in seen.agents:
+            print_agents(one)
     _print_unseen(seen, skipped)
 
 
@@ -308,6 +378,9 @@ def _print_findings(findings: list[Finding]) -> None:
 
 
 def _what(one: Finding) -> str:
+    if one.operation and one.operation != one.instruction_id:
+        text = _("operation {operation}: {what}")
+        return text.format(operation=one.operation, what=_(one.text))
     if one.recorded is None or one.recounted is None:
         return _(one.text)
     figures = _("recorded {recorded}, recounted {recounted}")

@@ -14,7 +14,7 @@ import psutil
 from msgspec.structs import replace
 
 from loadtests.agents.plan import INSTITUTION, Plan
-from loadtests.bench.child import READY_S_MAX, Child
+from loadtests.bench.child import READY_S_MAX, Child, NotReady
 from loadtests.bench.local_country import FLEET, free_ports
 from loadtests.bench.operations import Operations
 from loadtests.bench.settings_files import write_participants, write_toml
@@ -88,7 +88,7 @@ class StormCountry:
         ends_at = time.monotonic() + READY_S_MAX
         while not self.api.get("/agents?limit=1")["broker"]["connected"]:
             if time.monotonic() > ends_at:
-                raise TimeoutError("the switch does not reach the broker")
+                raise NotReady("the switch does not reach the broker")
             time.sleep(0.05)
 
     def processes(self) -> dict[str, list[psutil.Process]]:

@@ -31,11 +31,12 @@ _LATER: Final = (1.0, 1.5)
 
 
 class Counts(Struct):
-    """What all terminals together said and heard, in payloads' bytes.
+    """What terminals together said and heard, in bytes of payloads.
 
     Attributes:
         operations_up, verdicts_down: of the payloads that carry them.
-        up, down: of all payloads; repeats: Hellos after a silence; faults: by code.
+        up, down: of all payloads.
+        repeats: Hellos after a silence; faults: times told that something did not go.
     """
 
     operations_up: int = 0

@@ -284,7 +284,14 @@ class Terminal:
 
     def _taken(self, entry: Entry, verdict: Verdict) -> Told | None:
         """Take one verdict; the first stands, unless both sides are comparing theirs."""
-        if entry.given_up is not None and verdict.code == BAD_MAC:
+        if (
+            entry.given_up
+            and not entry.is_settled
+            and (verdict.code == REUSED or verdict.reference)
+        ):
+            self._entries[entry.seq] = Entry(entry.given_up)  # It had come whole, and stands.
+            return None
+        if entry.given_up is not None and verdict.code in {BAD_MAC, REUSED}:
             return None  # Of what was given up: a repeat.
         if entry.state is EntryState.QUEUED:
             # It never left from this disk, an older copy: whose verdict it is, sending it tells.

@@ -29,7 +29,7 @@ from scheme.wire.iso8583_spec import Fields
 from scheme.wire.iso8583_statement import STATEMENT_TAG, sound_rows
 from scheme.wire.iso8583_tlv import decode_tlv, encode_tlv
 from switch.core.agent_limits import refused
-from switch.core.iso8583_codes import FORMAT_ERROR, INVALID_AMOUNT, NOT_PERMITTED
+from switch.core.iso8583_codes import DUPLICATE, FORMAT_ERROR, INVALID_AMOUNT, NOT_PERMITTED
 from switch.core.iso8583_messages import PHONE
 from switch.core.iso8583_requests import BALANCE, DEPOSIT, STATEMENT, WITHDRAWAL
 
@@ -64,6 +64,9 @@ _AMOUNT_CHARACTERS: Final = 20
 _LEDGER_TYPE: Final = "01"
 _AVAILABLE_TYPE: Final = "02"
 _MINOR_MAX: Final = 10**12
+_OURS: Final = frozenset(("63", DUPLICATE))
+"""Said of a payload, not of an operation: the terminal would send the number again as another."""
+_REFUSED: Final = "05"
 
 
 def request_of(
@@ -161,7 +164,7 @@ def verdict_of(operation: Operation, answer: Fields) -> Verdict:
         private = decode_tlv(answer.get("62", ""), 62)
     except MalformedMessage:
         private = {}  # What counts is DE39; the rest explains it.
-    code = answer["39"]
+    code = _REFUSED if answer["39"] in _OURS else answer["39"]
     return Verdict(
         seq=operation.seq,
         code=code,

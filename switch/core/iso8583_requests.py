@@ -220,6 +220,9 @@ def read_request(fields: Fields, debtor: Participant) -> TransferRequest:
             raise _fault("DE103", "mandatory without an alias in DE48.02 and DE48.03")
         if not creditor:
             raise _fault("DE48.01", "mandatory with an alias")
+        if (phone or token) and not creditor.startswith("0"):
+            # No account can stand for that alias; unrefused, it would never have an answer.
+            raise _fault("DE48.01", "begins with 0, with an alias")
     if kind != DEPOSIT:
         _check_payer(parties, must_have_name=kind == TRANSFER)
     return TransferRequest(

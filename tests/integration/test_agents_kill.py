@@ -169,6 +169,25 @@ def test_whenever_the_switch_is_killed_an_operation_has_one_verdict_and_one_effe
     )
 
 
+@pytest.mark.parametrize("strike", ["kill_now", "killed_unread", "answered_unwritten"])
+def test_cash_that_nobody_was_told_to_pay_out_is_given_back_to_its_account(
+    country: AgentCountry, creditor: ScriptedCore, counter: Counter, strike: str
+) -> None:
+    issuer, opening = country.cores[ISSUER], country.balances()
+    before = issuer.balance
+    issuer.once(WITHDRAWAL, getattr(country, strike))
+
+    counter.make(OUT)
+    country.restart()
+    counter.reconnect()
+    (entry,) = counter.settled()
+
+    assert entry.state is EntryState.REFUSED
+    until(lambda: issuer.balance == before, "given back")
+    country.operations.wait_until_quiet(10)
+    assert country.balances() == opening
+
+
 def assert_moved_once(
     country: AgentCountry, creditor: ScriptedCore, entries: list[Entry], before: int
 ) -> None:

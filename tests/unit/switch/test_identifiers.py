@@ -144,6 +144,12 @@ def test_a_query_of_an_earlier_start_keeps_its_id() -> None:
     assert issuer.for_query(QUERY).endswith("000123")
 
 
+def test_a_query_whose_moment_and_trace_others_share_takes_no_id_of_a_former_process() -> None:
+    issuer = an_issuer(started=AFTER, is_first_start=False)
+    assert issuer.for_query(QUERY, is_shared=True).endswith("800000")
+    assert an_issuer().for_query(QUERY, is_shared=True).endswith("000123")
+
+
 @pytest.mark.parametrize("name", sorted(RANGES))
 def test_after_a_crash_a_sequence_goes_on_behind_all_it_ever_gave(name: str) -> None:
     first, last = RANGES[name]

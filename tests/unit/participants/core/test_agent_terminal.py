@@ -5,6 +5,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from participants.core import agent_terminal
 from participants.core.agent_book import (
@@ -303,6 +304,35 @@ def test_what_could_not_be_taken_leaves_no_hole(world: World) -> None:
     assert world.terminal.till()[0] == TillRow(taken=4_000, owed=2_000)
     world.do(world.terminal.receive(encode(Verdicts(1, (Verdict(1, "63"),))), world.now))
     assert world.codes() == ["00", "00"]
+
+
+def test_what_was_given_up_and_had_come_whole_after_all_has_its_own_verdict(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = world.make()
+    whole = world.switch.receive
+    damaged: list[bytes] = []
+
+    def spoilt_once(payload: bytes) -> list[bytes]:
+        message = decode_up(payload)
+        if damaged or not isinstance(message, Operations):
+            return whole(payload)
+        others = tuple(replace(one, minor=1) for one in message.operations)
+        damaged.append(encode(replace(message, operations=others)))
+        return [*whole(damaged[0]), *whole(payload)]
+
+    monkeypatch.setattr(world.switch, "receive", spoilt_once)
+    world.connect()
+    (entry,) = world.terminal.entries
+    assert damaged
+    assert (entry.operation, entry.given_up, entry.state) == (
+        made.operation,
+        None,
+        EntryState.APPLIED,
+    )
+    # The payee has it: nothing is owed to who paid.
+    assert world.terminal.till()[0] == TillRow(taken=2_000)
+    assert world.facts.agreed == 1
 
 
 # --- closing

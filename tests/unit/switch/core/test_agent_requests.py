@@ -152,6 +152,14 @@ def test_a_verdict_says_code_reason_reference_and_note() -> None:
     assert verdict == Verdict(7, "14", "AC01", "T" * 40, private["04"][:140])
 
 
+@pytest.mark.parametrize(("code", "reason"), [("63", "DS0A"), ("94", "AM05")])
+def test_codes_of_a_payload_are_not_said_of_what_an_institution_refused(
+    code: str, reason: str
+) -> None:
+    answer = {"t": "0210", "39": code, "62": encode_tlv({"03": reason})}
+    assert verdict_of(an_operation(), answer) == Verdict(7, "05", reason)
+
+
 def test_a_broken_explanation_changes_no_outcome() -> None:
     assert verdict_of(an_operation(), {"39": "00", "62": "xx"}) == Verdict(7, "00")
 

@@ -348,6 +348,7 @@ def test_blanks_and_empty_values_are_nothing() -> None:
         (a_transfer({"02": "P"}), "DE48.03", "FF02"),
         (a_transfer({"02": "P", "03": "90000020x"}), "DE48.03", "FF02"),
         (a_transfer({"02": "P", "03": "900000202"}, de103=""), "DE48.01", "FF02"),
+        (a_transfer({"01": "9999", "02": "P", "03": "900000202"}, de103=""), "DE48.01", "FF02"),
         (a_transfer(de48="04005JU"), "DE48.04", "FF02"),
         (a_transfer(de48="nonsense"), "DE48", "FF02"),
         (a_transfer(de103=""), "DE103", "FF02"),
