@@ -66,7 +66,8 @@ def print_agents(one: AgentComparison) -> None:
     )
     for row in one.cash:
         text = _(
-            "  Taken {taken}, paid out {paid}: its position moved by {moved}, besides fees of {fees}."
+            "  Taken {taken}, paid out {paid}: its position moved by {moved}, "
+            "besides fees of {fees}."
         )
         click.echo(
             text.format(

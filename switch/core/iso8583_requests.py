@@ -220,9 +220,6 @@ def read_request(fields: Fields, debtor: Participant) -> TransferRequest:
             raise _fault("DE103", "mandatory without an alias in DE48.02 and DE48.03")
         if not creditor:
             raise _fault("DE48.01", "mandatory with an alias")
-        if (phone or token) and not creditor.startswith("0"):
-            # No account can stand for that alias; unrefused, it would never have an answer.
-            raise _fault("DE48.01", "begins with 0, with an alias")
     if kind != DEPOSIT:
         _check_payer(parties, must_have_name=kind == TRANSFER)
     return TransferRequest(
@@ -269,6 +266,9 @@ def _alias(parties: Mapping[str, str]) -> tuple[str | None, str | None]:
     kind, alias = parties.get("02"), parties.get("03")
     if kind is None and alias is None:
         return None, None
+    if not parties.get("01", "0").startswith("0"):
+        # No account can stand for that alias: unrefused, it would never have an answer.
+        raise _fault("DE48.01", "begins with 0, with an alias")
     if kind not in (PHONE, QR_TOKEN):
         raise _fault("DE48.02", f"{PHONE} or {QR_TOKEN}, with an alias in DE48.03")
     rule = _RULES["creditorMobileNumber" if kind == PHONE else "proxyValue"]
