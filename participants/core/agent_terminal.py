@@ -285,12 +285,12 @@ class Terminal:
     def _taken(self, entry: Entry, verdict: Verdict) -> Told | None:
         """Take one verdict; the first stands, unless both sides are comparing theirs."""
         lost = entry.given_up
-        if lost and not entry.is_settled and (verdict.code == REUSED or verdict.reference):
-            self._under_way.discard(entry.seq)
-            self._entries[entry.seq] = Entry(lost)  # It had come whole: sent again, it is told.
-            return None
-        if entry.state is EntryState.QUEUED or (lost and verdict.code in {BAD_MAC, REUSED}):
-            # A repeat; or it never left from this disk, an older copy: sending it tells.
+        if verdict.code in {BAD_MAC, REUSED} and (lost or entry.adopted):
+            return None  # Said of what was given up, or of its VOID.
+        if lost and not entry.is_settled and verdict.reference:
+            return Settled(self._settle(Entry(lost), verdict, adopted=True))  # It had come whole.
+        if entry.state is EntryState.QUEUED:
+            # It never left from this disk, an older copy: whose verdict it is, sending it tells.
             return None
         if entry.verdict is None or (verdict.code == REUSED != entry.verdict.code):
             # The latter is the answer to what we sent; what came first was another operation's.
