@@ -72,8 +72,8 @@ def up_command(ctx: click.Context, session: Session, /, **told: object) -> None:
     """Start everything, print where it is, and stay."""
     with FolderLock(session.home, "up"):
         plan = _plan(ctx, session, **told)
-        _check_ports(plan)
         home.check_together(plan.home)
+        _check_ports(plan)
         is_first = not home.present(plan.home)
         _say(_("Starting the country in {home} ...").format(home=plan.home))
         try:
