@@ -5,19 +5,21 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from gettext import gettext as _
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-import structlog
-from structlog.typing import WrappedLogger
+import click
 
+from chasqui.agent_lane import no_broker
+from chasqui.agent_words import fault_text
 from chasqui.exits import Failure, Misused, Refused, Unknown
+from chasqui.output import quiet
 from chasqui.session import Session
 from chasqui.settings import MQTT_PORT, whereabouts
 from chasqui.told import told
 from participants.agent_queue import AgentQueue, QueueTaken, queue_path
 from participants.agents.field_agent import FieldAgent
 from participants.core.agent_terminal import Terminal
-from participants.core.agent_told import Phase, Told
+from participants.core.agent_told import Faulted, Phase, Told
 from participants.links.agent_mqtt import AgentLink
 from runtime.clock import SystemClock
 from runtime.mqtt_keys import MqttKeys
@@ -27,9 +29,17 @@ from scheme.limits import AGENT_BATCH_MAX
 T = TypeVar("T")
 _ATTEMPTS: Final = 2
 """Failed attempts at the broker after which a command does not wait for it any longer."""
+_BEHIND: Final = "behind"
+_UNKNOWN: Final = "unknown"
+_VERSION: Final = "version"
+"""Faults after which there is no session until people have done something."""
 _LEAVE_S: Final = 1.0
 _LOOK_S: Final = 0.01
-_REFUSES: Final = "the broker refuses"
+_REFUSES: Final = "the broker refuses "
+_UNAVAILABLE: Final = "the broker refuses Server unavailable"
+"""The one refusal that is not of this terminal: it passes."""
+_SILENT_US: Final = 3_000_000
+"""Without a word for so long, a person is told what is waited for."""
 
 
 def broker_address(session: Session) -> tuple[str, int]:
@@ -40,10 +50,7 @@ def broker_address(session: Session) -> tuple[str, int]:
     """
     found = whereabouts(session.home)
     if found is not None and not found.mqtt_address:
-        raise Misused(
-            _("The running country has no broker."),
-            _("Start it with one: chasqui up --broker embedded"),
-        )
+        raise no_broker()
     host, _colon, port = (found.mqtt_address if found else "").rpartition(":")
     return (host, int(port)) if host and port.isdigit() else ("127.0.0.1", MQTT_PORT)
 
@@ -93,6 +100,7 @@ class Counter:
         self.device = device
         self.within_s = session.settings.config.timeout_s
         self.clock = SystemClock()
+        self._chance = random.SystemRandom()
         self._address = broker_address(session)
         keys = MqttKeys.open(session.home)
         self._password = keys.password(device)
@@ -100,7 +108,7 @@ class Counter:
         self.terminal = Terminal(
             device,
             keys.device_key(device),
-            chance=random.SystemRandom(),
+            chance=self._chance,
             facts=facts,
             entries=entries,
             batch_max=batch_max,
@@ -109,12 +117,17 @@ class Counter:
             self.terminal,
             queue=queue,
             clock=self.clock,
-            on_told=on_told,
-            on_wire=on_wire,
+            on_told=self._on_told,
+            on_wire=self._on_wire,
         )
+        self._counted = on_wire
+        self._heard = on_told
+        self._shut_out: Faulted | None = None
         self._link: AgentLink | None = None
         self._running: list[asyncio.Task[None]] = []
         self._downs: list[str] = []
+        self._refused = asyncio.Event()
+        self._heard_us = 0
 
     async def connect(self) -> None:
         """Open a session.
@@ -124,6 +137,8 @@ class Counter:
         """
         host, port = self._address
         self._downs.clear()
+        self._refused.clear()
+        self._shut_out = None
         self._link = AgentLink(
             host=host,
             port=port,
@@ -133,6 +148,7 @@ class Counter:
             on_payload=self.agent.on_payload,
             on_up=self.agent.on_up,
             on_down=self._on_down,
+            chance=self._chance,
         )
         self._running = [
             asyncio.create_task(self._link.run()),
@@ -141,7 +157,7 @@ class Counter:
         if not await self.wait(self.agent.until(self._is_decided), self.within_s):
             raise self._unanswered()
         if self.terminal.phase is not Phase.OPEN:
-            raise self._unreached()
+            raise self._unanswered()
 
     async def disconnect(self) -> None:
         """Say goodbye and close the connection."""
@@ -159,17 +175,49 @@ class Counter:
         self.terminal.disconnected()
 
     async def wait(self, awaited: Awaitable[object], seconds: float) -> bool:
-        """Wait for something for a while; tell whether it came. What breaks meanwhile is raised."""
+        """Wait for something for a while; tell whether it came. What breaks meanwhile is raised.
+
+        Raises:
+            Refused: the broker does not let the terminal in any longer.
+        """
         waited: asyncio.Future[object] = asyncio.ensure_future(awaited)
-        either: list[asyncio.Future[object]] = [waited, *self._running]  # type: ignore[list-item]
+        refused = asyncio.ensure_future(self._refused.wait())
+        saying = asyncio.ensure_future(self._say_silence())
+        either: list[asyncio.Future[Any]] = [waited, refused, *self._running]
         try:
             await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             for task in self._running:
                 if task.done():
                     task.result()
+            if refused.done() and not waited.done():
+                raise self._unreached()
             return waited.done()
         finally:
-            waited.cancel()
+            for one in (waited, refused, saying):
+                one.cancel()
+
+    async def in_session(self, seconds: float) -> bool:
+        """Wait until a session is open; tell whether it is."""
+        return await self.wait(self.agent.until(lambda: self.terminal.phase is Phase.OPEN), seconds)
+
+    async def _say_silence(self) -> None:
+        """Say once what is waited for, if nothing is heard for a few seconds."""
+        self._heard_us = self.clock.now_us()
+        while (left_us := self._heard_us + _SILENT_US - self.clock.now_us()) > 0:  # noqa: ASYNC110 - to a moment
+            await asyncio.sleep(left_us / 1_000_000)
+        is_up = self._link is not None and self._link.is_up
+        text = _("Waiting for the clearing house.") if is_up else _("Waiting for the broker.")
+        click.echo(text, err=True)
+
+    def _on_told(self, one: Told) -> None:
+        if isinstance(one, Faulted) and one.code in {_BEHIND, _UNKNOWN, _VERSION}:
+            self._shut_out = one
+        self._heard(one)
+
+    def _on_wire(self, is_up: bool, payload: bytes) -> None:
+        if not is_up:
+            self._heard_us = self.clock.now_us()
+        self._counted(is_up, payload)
 
     async def settle(self, seconds: float) -> bool:
         """Send what waits and close the session; tell whether all of it ended in time."""
@@ -179,26 +227,42 @@ class Counter:
     def _on_down(self, reason: str) -> None:
         self._downs.append(reason)
         self.agent.on_down(reason)
+        if _is_refusal(reason):
+            self._refused.set()
 
     def _is_decided(self) -> bool:
-        is_refused = any(one.startswith(_REFUSES) for one in self._downs)
-        is_down = is_refused or len(self._downs) >= _ATTEMPTS
-        return is_down or self.terminal.phase is Phase.OPEN
+        is_down = self._refused.is_set() or len(self._downs) >= _ATTEMPTS or self._shut_out
+        return bool(is_down) or self.terminal.phase is Phase.OPEN
 
     def _unanswered(self) -> Failure:
         if self.terminal.phase is Phase.ALONE:
             return self._unreached()
+        if self._shut_out is not None:
+            return self._not_let_in(self._shut_out)
         return Unknown(
             _("The broker took the terminal's Hello, but the clearing house did not answer it."),
             _("Is the clearing house running? See: chasqui agent list"),
         )
 
+    def _not_let_in(self, fault: Faulted) -> Failure:
+        steps = {
+            _BEHIND: _("An operator lets it in again: chasqui agent restore {device}"),
+            _UNKNOWN: _("See which ones there are: chasqui agent list"),
+        }
+        hint = steps.get(fault.code, _("This program and the clearing house's do not fit."))
+        return Refused(
+            _("{device} gets no session: {cause}.").format(
+                device=self.device, cause=fault_text(fault.code, fault.text)
+            ),
+            hint.format(device=self.device),
+        )
+
     def _unreached(self) -> Failure:
         cause = self._downs[-1] if self._downs else "-"
-        if cause.startswith(_REFUSES):
+        if _is_refusal(cause):
             return Refused(
                 _("The broker does not let {device} in: {cause}").format(
-                    device=self.device, cause=told(cause)
+                    device=self.device, cause=told(cause.removeprefix(_REFUSES))
                 ),
                 _(
                     "Was it revoked? See chasqui agent list, and chasqui agent restore {device}"
@@ -210,6 +274,10 @@ class Counter:
             ),
             _("Is the country running? Start it with: chasqui up"),
         )
+
+
+def _is_refusal(reason: str) -> bool:
+    return reason.startswith(_REFUSES) and reason != _UNAVAILABLE
 
 
 @contextmanager
@@ -253,18 +321,3 @@ def opened(
         ) from error
     finally:
         queue.close()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the log of the parts that processes share out of what the command prints."""
-    before = structlog.get_config()
-    structlog.configure(logger_factory=_nobody, cache_logger_on_first_use=False)
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
-
-def _nobody(*_names: object) -> WrappedLogger:
-    return structlog.ReturnLogger()

@@ -10,11 +10,13 @@ from msgspec import Struct
 from chasqui.agent_counter import Counter
 from chasqui.agent_receipts import ReceiptRow, receipt_row
 from chasqui.agent_sync import SessionResult
+from chasqui.agent_words import stop_text
 from chasqui.answers import Account, Participant
 from chasqui.country import Country
-from chasqui.exits import Failure, Misused
+from chasqui.exits import ExitCode, Failure, Misused, Refused
+from chasqui.output import span
 from participants.core.agent_book import Entry, Wish
-from participants.core.agent_limits import Stop
+from participants.core.agent_limits import Stop, StopReason
 from scheme.wire.agent_payload import MOVES_MONEY, Kind
 
 _INSTITUTIONS: Final = 6
@@ -69,7 +71,7 @@ class PlayResult(Struct, frozen=True, kw_only=True):
     lost: int = 0
     moved: int = 0
     live: LiveResult | None = None
-    session: SessionResult | None = None
+    session: SessionResult
 
 
 def neighbours(country: Country) -> Neighbours:
@@ -143,24 +145,59 @@ async def play_alone(
     return made, None
 
 
-async def play_live(
-    counter: Counter, following: Callable[[], Wish], *, count: int
-) -> tuple[list[Entry], LiveResult | None]:
-    """Make live operations one after the other, each when the last one has its verdict."""
-    await counter.connect()
+class Live(Struct):
+    """Live operations so far.
+
+    Attributes:
+        stopped: why no more were made, or empty; exit_code: how a command ends with that.
+    """
+
     made: list[Entry] = []
     times: list[float] = []
-    for _number in range(count):
+    stopped: str = ""
+    exit_code: ExitCode = ExitCode.DONE
+
+    @property
+    def latencies(self) -> LiveResult | None:
+        """How long they took."""
+        return _latencies(self.times)
+
+
+async def play_live(counter: Counter, following: Callable[[], Wish], *, count: int) -> Live:
+    """Make live operations one after the other, each when the last one has its verdict.
+
+    A connection that is lost is waited for; what came of it is told in the result.
+    """
+    await counter.connect()
+    live = Live()
+    try:
+        while len(live.made) < count and not live.stopped:
+            live.stopped = await _one_live(counter, following(), live)
+    except Refused as error:
+        live.stopped = f"{error.message} {error.hint}".strip()
+        live.exit_code = ExitCode.REFUSED
+    else:
+        live.exit_code = ExitCode.UNKNOWN if live.stopped else ExitCode.DONE
+    return live
+
+
+async def _one_live(counter: Counter, wish: Wish, live: Live) -> str:
+    """Make one, and return why there can be no more after it."""
+    start = counter.clock.now_us()
+    entry = await counter.agent.make(wish, offline=False)
+    while isinstance(entry, Stop):
+        if entry.reason is not StopReason.NO_LINK or not await counter.in_session(counter.within_s):
+            return stop_text(entry, wish.currency)
         start = counter.clock.now_us()
-        entry = await counter.agent.make(following(), offline=False)
-        if isinstance(entry, Stop):
-            break
-        is_told = await counter.wait(counter.agent.verdict(entry.seq), counter.within_s)
-        made.append(counter.terminal.entry(entry.seq) or entry)
-        if not is_told:
-            break
-        times.append((counter.clock.now_us() - start) / 1000)
-    return made, _latencies(times)
+        entry = await counter.agent.make(wish, offline=False)
+    live.made.append(entry)
+    is_told = await counter.wait(counter.agent.verdict(entry.seq), counter.within_s)
+    live.made[-1] = counter.terminal.entry(entry.seq) or entry
+    if not is_told:
+        text = _("Operation {seq} has no verdict after {span}.")
+        return text.format(seq=entry.seq, span=span(counter.within_s))
+    live.times.append((counter.clock.now_us() - start) / 1000)
+    return ""
 
 
 def receipts(device: str, made: Sequence[Entry], most: int) -> tuple[ReceiptRow, ...]:

@@ -38,8 +38,8 @@ class ReceiptRow(Struct, frozen=True, kw_only=True):
 
 def receipt_row(device: str, entry: Entry) -> ReceiptRow:
     """Return an operation as a script gets it."""
-    operation = entry.given_up or entry.operation
-    verdict = entry.verdict
+    entry = entry.outcome
+    operation, verdict = entry.operation, entry.verdict
     return ReceiptRow(
         device=device,
         seq=operation.seq,
@@ -62,6 +62,7 @@ def receipt_row(device: str, entry: Entry) -> ReceiptRow:
 
 def print_receipt(device: str, entry: Entry) -> ExitCode:
     """Print a receipt, or why there is none; return how the command ends."""
+    entry = entry.outcome
     row = receipt_row(device, entry)
     head = _("{device}, operation {seq}: {kind}").format(
         device=device, seq=row.seq, kind=kind_name(entry.operation.kind)

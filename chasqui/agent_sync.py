@@ -3,6 +3,8 @@
 from collections import Counter as Count
 from collections.abc import Iterable
 from gettext import gettext as _
+from gettext import ngettext
+from typing import Final
 
 import click
 from msgspec import Struct
@@ -11,11 +13,25 @@ from chasqui.agent_bytes import ByteCounter, Bytes, print_bytes
 from chasqui.agent_words import code_meaning, fault_text, kind_name
 from chasqui.calling import as_called
 from chasqui.exits import ExitCode
-from chasqui.output import amount_text, paragraph, table
+from chasqui.language import NN_
+from chasqui.output import amount_text, bare_amount, paragraph, table
 from participants.core.agent_book import Entry
 from participants.core.agent_terminal import Terminal
-from participants.core.agent_told import Adopted, Asked, Closed, Faulted, Renumbered, Settled, Told
+from participants.core.agent_told import (
+    Adopted,
+    Asked,
+    Closed,
+    Faulted,
+    Renumbered,
+    Settled,
+    Told,
+    Unaccounted,
+)
 from scheme.wire.agent_payload import CURRENCIES, Agreement, Closing, Kind
+
+_UNJUDGED: Final = NN_(
+    "{count} operation has no verdict yet.", "{count} operations have no verdict yet."
+)
 
 
 class VerdictRow(Struct, frozen=True):
@@ -57,6 +73,8 @@ class SessionResult(Struct, frozen=True, kw_only=True):
         waiting: operations without a verdict.
         asked: ranges that the clearing house asked for; lost: numbers that were told as void.
         adopted: sequence numbers whose verdict the clearing house replaced.
+        unaccounted: ranges that the clearing house knows as other operations, or as ones that
+            this terminal does not have.
         agrees: None if no digests were compared.
     """
 
@@ -66,6 +84,7 @@ class SessionResult(Struct, frozen=True, kw_only=True):
     asked: tuple[tuple[int, int], ...]
     lost: int
     adopted: tuple[int, ...]
+    unaccounted: tuple[tuple[int, int], ...]
     faults: tuple[str, ...]
     ours: DigestRow | None
     theirs: DigestRow | None
@@ -98,6 +117,7 @@ class Journal:
         self._asked: list[tuple[int, int]] = []
         self._lost = 0
         self._adopted: list[int] = []
+        self._unaccounted: list[tuple[int, int]] = []
         self._faults: list[str] = []
         self._closed: Closed | None = None
 
@@ -115,11 +135,19 @@ class Journal:
             case Asked(ranges=ranges, lost=lost):
                 self._asked += ranges
                 self._lost += lost
-                named = ", ".join(_range(*one) for one in ranges)
-                self._say(_("The clearing house asks for {ranges}: sent.").format(ranges=named))
+                text = _("The clearing house asks for {ranges}: sent.")
+                self._say(text.format(ranges=ranges_text(ranges)))
             case Renumbered(next=following):
                 text = _("The clearing house knows more of this terminal: it goes on with {next}.")
                 self._say(text.format(next=following))
+            case Unaccounted(ranges=ranges):
+                self._unaccounted += ranges
+                text = _(
+                    "The clearing house has operations {ranges}, which this terminal does not "
+                    "know: its disk is an older copy. It goes on after them; an operator has to "
+                    "look at what they were."
+                )
+                self._say(text.format(ranges=ranges_text(ranges)))
             case Faulted(code=code, text=text):
                 said = f"{code}: {text}"
                 if said not in self._faults:
@@ -140,6 +168,7 @@ class Journal:
             asked=tuple(self._asked),
             lost=self._lost,
             adopted=tuple(self._adopted),
+            unaccounted=tuple(self._unaccounted),
             faults=tuple(self._faults),
             ours=None if closed is None else _digest(closed.ours),
             theirs=None if closed is None else _digest(closed.theirs),
@@ -215,7 +244,7 @@ def print_session(result: SessionResult) -> None:
 def _print_digests(result: SessionResult) -> None:
     if result.ours is not None and result.theirs is not None:
         rows = [
-            (name, _range(one.first, one.last), str(one.count), str(one.total), one.xor)
+            (name, _range(one.first, one.last), str(one.count), bare_amount(one.total), one.xor)
             for name, one in (
                 (_("terminal"), result.ours),
                 (_("clearing house"), result.theirs),
@@ -231,7 +260,7 @@ def _print_digests(result: SessionResult) -> None:
     elif not result.waiting:
         click.echo(_("Nothing was left to close."))
     if result.waiting:
-        text = _("{count} operations have no verdict yet.").format(count=result.waiting)
+        text = ngettext(*_UNJUDGED, result.waiting).format(count=result.waiting)
         click.secho(text, fg="yellow", bold=True)
         click.echo(
             as_called(
@@ -263,6 +292,11 @@ def _print_tills(found: Iterable[TillNow]) -> None:
 
 def _digest(one: Closing | Agreement) -> DigestRow:
     return DigestRow(one.first, one.last, one.count, one.total, one.xor.hex())
+
+
+def ranges_text(ranges: Iterable[tuple[int, int]]) -> str:
+    """Return ranges of numbers in a line."""
+    return ", ".join(_range(*one) for one in ranges)
 
 
 def _range(first: int, last: int) -> str:

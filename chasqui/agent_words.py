@@ -60,7 +60,7 @@ _STOPS: Final[Mapping[StopReason, tuple[str, str]]] = {
         N_("Set the clock, then connect it: chasqui agent sync --device {device}"),
     ),
     StopReason.COUNT: (
-        N_("The terminal has made the {limit} operations that it may make alone."),
+        N_("The terminal has made as many operations as it may make alone: {limit}."),
         N_("Connect it: chasqui agent sync --device {device}"),
     ),
     StopReason.AMOUNT: (
@@ -87,9 +87,10 @@ _STOPS: Final[Mapping[StopReason, tuple[str, str]]] = {
 _FAULTS: Final[Mapping[str, str]] = {
     "version": N_("the clearing house speaks another version of the payloads"),
     "payload": N_("a payload was not understood"),
-    "session": N_("the clearing house does not know the session"),
+    "session": N_("the clearing house knows a later session: an old copy of the terminal?"),
     "unknown": N_("the clearing house knows no verdict of some operations"),
     "busy": N_("the clearing house has too much to do; it is sent again"),
+    "behind": N_("the clearing house lacks what this terminal has, and lets it in no more"),
 }
 
 

@@ -4,10 +4,11 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from gettext import gettext as _
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 import msgspec
@@ -36,6 +37,22 @@ def as_json(value: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the log of the parts that processes share out of what a command prints."""
+    # Imported late, as below: most commands share nothing that has a log.
+    import structlog
+
+    before = structlog.get_config()
+    structlog.configure(
+        logger_factory=lambda *_names: structlog.ReturnLogger(), cache_logger_on_first_use=False
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
 def console(stream: IO[Any] | None = None) -> "Console":
     """Return a console that writes where click does; 80 columns where nobody knows better."""
     # Imported late: it takes longer than everything else a short command does.
@@ -57,12 +74,14 @@ def table(
     *,
     right: str = "",
     rule_before: int | None = None,
+    whole: int | None = None,
 ) -> None:
     """Print a table.
 
     Args:
         right: a letter for each column: ``r`` aligns it to the right; missing ones to the left.
         rule_before: number of the row over which a line is drawn, as over totals.
+        whole: number of the column that is not broken where the table is too wide: others are.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -74,7 +93,8 @@ def table(
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0), show_edge=False)
     for index, heading in enumerate(headings):
         to_the_right = right[index : index + 1] == "r"
-        drawn.add_column(heading, justify="right" if to_the_right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if to_the_right else "left"
+        drawn.add_column(heading, justify=justify, overflow="fold", no_wrap=index == whole)
     for index, row in enumerate(rows, 1):
         drawn.add_row(*(Text(visible(cell)) for cell in row), end_section=index == rule_before)
     with printer.capture() as captured:
@@ -179,12 +199,14 @@ def passed_ms(earlier: str | None, later: str | None) -> float:
 
 
 def span(seconds: float | None) -> str:
-    """Return an age as people say it: ``42 s``, ``5 min``, ``3.5 h``."""
+    """Return an age as people say it: ``42 s``, ``5 min``, ``3.5 h``, ``4.0 d``."""
     if seconds is None:
         return "-"
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:,.1f} d"
 
 
 def is_interactive() -> bool:

@@ -45,7 +45,6 @@ BROKER = (
     N_("not installed; the embedded broker needs nothing"),
     N_("port {number} was not served in {count} s"),
     N_("the broker is away"),
-    N_("the broker refuses {cause}"),
     N_("the connection has ended"),
     N_("the connection to the broker was lost"),
     N_("too many messages wait for the broker"),
@@ -69,6 +68,12 @@ OUR_OWN: Mapping[str, str] = {
     "GET /directory/entries?phone= lists what is on file": N_(
         "Find accounts with: chasqui customers"
     ),
+    "the broker refuses {cause}": N_("the broker refuses: {cause}"),
+    "Not authorized": N_("not authorized"),
+    "Bad user name or password": N_("wrong user name or password"),
+    "Client identifier not valid": N_("the client's name is not valid"),
+    "Server unavailable": N_("not available just now"),
+    "Unsupported protocol version": N_("another version of the protocol"),
 }
 """What is said in another way at the command line, in every language."""
 

@@ -7,6 +7,7 @@ is away. QoS is a courtesy: whoever needs certainty has acknowledgements of his 
 import asyncio
 import logging
 import math
+import random
 import socket
 import ssl
 from collections import deque
@@ -75,6 +76,7 @@ class MqttClient:
         clean: False: the broker keeps subscriptions and messages while the client is away.
         queue_max: messages waiting to go out.
         client_id: where one user has several clients.
+        chance: makes each wait for the broker up to half as short, as many may wait for it.
 
     Attributes:
         is_up: whether it is connected and subscribed.
@@ -100,6 +102,7 @@ class MqttClient:
         tls: ssl.SSLContext | None = None,
         queue_max: int = AGENT_OUTBOX_MAX,
         client_id: str = "",
+        chance: random.Random | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -114,6 +117,7 @@ class MqttClient:
         self._tls = tls
         self._queue_max = queue_max
         self._client_id = client_id or username
+        self._chance = chance
         self._through = _queue_to(self._received)
         self._waiting: deque[_Outgoing] = deque()
         self._under_way: dict[asyncio.Task[None], tuple[_Outgoing, float]] = {}
@@ -162,9 +166,12 @@ class MqttClient:
                 log.warning("broker away", user=self._username, port=self._port, cause=reason)
                 self._said = reason
             self._on_down(reason)
-            last = len(MQTT_RECONNECT_S) - 1
-            await asyncio.sleep(MQTT_RECONNECT_S[min(self._failures, last)])
+            await asyncio.sleep(self._pause())
             self._failures += 1
+
+    def _pause(self) -> float:
+        pause = MQTT_RECONNECT_S[min(self._failures, len(MQTT_RECONNECT_S) - 1)]
+        return pause if self._chance is None else pause * self._chance.uniform(0.5, 1.0)
 
     async def _session(self) -> str:
         """Serve one connection and return why it ended."""

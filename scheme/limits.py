@@ -147,6 +147,8 @@ AGENT_INBOX_MAX = 4096
 """Payloads of terminals waiting in the switch; beyond it new ones are dropped and counted."""
 AGENT_OUTBOX_MAX = 8192
 """Payloads to terminals waiting for the broker; beyond it new ones are dropped and counted."""
+AGENT_OUTBOX_BUSY_MAX = 256
+"""Payloads to terminals waiting for the broker; beyond it what is only told again waits."""
 AGENT_FINDINGS_KEPT_MAX = 200
 """Findings about terminals that an operator can list."""
 AGENT_QUEUE_MAX = 10_000

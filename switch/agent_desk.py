@@ -7,7 +7,6 @@ A revoked terminal is refused everything, also what it says it did before (code 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import Final, assert_never
@@ -55,8 +54,8 @@ log = structlog.get_logger()
 
 Work = Callable[[], Awaitable[None]]
 BAD_MAC: Final = "63"
-AGAIN_S: Final = 2.0
-"""Seconds in which a terminal is asked for its gaps, or told all its verdicts, only once."""
+_TO_COMPARE_MAX: Final = 32
+"""Payloads of Items of a terminal that wait; beyond it they are dropped: it says them again."""
 
 
 class AgentDesk:
@@ -69,6 +68,7 @@ class AgentDesk:
         spawn: starts a task that the process owns.
         is_away: tells of an institution that it has no link just now; what was made offline waits
             for it a while.
+        is_behind: tells that much waits to be sent; then long answers wait.
         on_mirror: is told device, direction (``u`` or ``d``) and JSON of all that is said.
     """
 
@@ -84,6 +84,7 @@ class AgentDesk:
         send: Callable[[str, bytes], None],
         spawn: Callable[..., object],
         is_away: Callable[[str], bool] = lambda _: False,
+        is_behind: Callable[[], bool] = lambda: False,
         on_mirror: Callable[[str, str, bytes], None] | None = None,
     ) -> None:
         self._store = store
@@ -94,7 +95,14 @@ class AgentDesk:
         self._keys = keys
         self._spawn = spawn
         self._on_mirror = on_mirror
-        self._replies = Replies(store=store, send=send, on_mirror=on_mirror, find=self._find)
+        self._replies = Replies(
+            store=store,
+            clock=clock,
+            send=send,
+            is_behind=is_behind,
+            on_mirror=on_mirror,
+            find=self._find,
+        )
         self._limits = Limits(profile.agents, store.tally)
         self._findings = Findings()
         self._terminals: dict[str, Terminal] = {}
@@ -182,7 +190,7 @@ class AgentDesk:
             case Closing():
                 self._once(terminal, "closing", partial(self._replies.agree, terminal, message))
             case Items():
-                self._once(terminal, "items", partial(self._replies.compare, terminal, message))
+                self._items(terminal, message)
             case _:
                 assert_never(message)
 
@@ -207,15 +215,17 @@ class AgentDesk:
         if self._store.is_full:
             self._fault(terminal, "busy", "session: not just now")
             return
+        terminal.claimed = hello.first
+        if terminal.is_ahead:
+            lost = f"{session.expected} to {hello.first - 1}"
+            rule = f"first: verdicts of {lost} are not known here; is agents.db an old copy?"
+            self._fault(terminal, "behind", rule)
+            return
         is_new = hello.session > session.session
         now_ms = to_ms(self._clock.now())
         is_changed = session.greet(hello, now_ms // 1000)
         if is_new and abs(session.skew_s) > self._rules.skew_s:
             self._find(device, f"now: the terminal's clock is {session.skew_s:+} s off")
-        if hello.first > session.expected:
-            # Every verdict is on disk before it is told: this disk is older than the terminal's.
-            lost = f"{session.expected} to {hello.first - 1}"
-            self._find(device, f"first: it has verdicts of {lost}, which are not known here")
         if hello.next < session.expected:
             self._find(device, f"next: numbers below {session.expected} are in use")
         greet = Greet(device, hello.session, session.skew_s, now_ms)
@@ -239,17 +249,17 @@ class AgentDesk:
             offline_s=int(self._rules.offline_s),
             offline_count=left.count // devices,
             offline_minor=tuple(one // devices for one in left.minor),
-            float_minor=left.float_minor,
+            float_minor=tuple(one // devices for one in left.float_minor),
         )
         self._replies.say(terminal.place.device, welcome)
         self._ask_missing(terminal)
-        if self._may_say(terminal, "verdicts", f"{hello.session}:{hello.first}"):
+        if hello.first < session.settled and self._may_say(terminal, "verdicts"):
             again = partial(self._replies.say_again, terminal, hello.first)
             self._once(terminal, "verdicts", again)
 
     def _operations(self, terminal: Terminal, message: Operations) -> None:
         session, device = terminal.session, terminal.place.device
-        if message.session > session.session:
+        if message.session > session.session or terminal.is_ahead:
             # Without its Hello nobody knows by how much its clock is off.
             self._replies.say(device, Fault(message.session, "busy", "session: say Hello first"))
             return
@@ -275,6 +285,19 @@ class AgentDesk:
         if new:
             terminal.take(new, self._spawn)
         self._ask_missing(terminal)
+
+    def _items(self, terminal: Terminal, items: Items) -> None:
+        """Compare what a terminal says of its verdicts; it may say it in several payloads."""
+        if not items.items or len(terminal.to_compare) >= _TO_COMPARE_MAX:
+            return
+        seqs = [seq for seq, _ in items.items]
+        if self._may_say(terminal, "items", min(seqs), max(seqs)):
+            terminal.to_compare.append(items)
+            self._once(terminal, "items", partial(self._compare, terminal))
+
+    async def _compare(self, terminal: Terminal) -> None:
+        while terminal.to_compare:
+            await self._replies.compare(terminal, terminal.to_compare.popleft())
 
     def _known(self, terminal: Terminal, operation: Operation, seen: Seen) -> Verdict | None:
         """Return what can be told at once of an operation; None if its verdict will come."""
@@ -339,14 +362,8 @@ class AgentDesk:
         if self._findings.add(finding):
             log.info("agent finding", device=device, seq=finding.seq, code=finding.code, rule=rule)
 
-    def _may_say(self, terminal: Terminal, what: str, detail: str = "") -> bool:
-        """Tell whether something was not said to a terminal just now, and note that it is."""
-        now = self._clock.now()
-        before, at = terminal.said.get(what, ("", None))
-        if at is not None and before == detail and now - at < timedelta(seconds=AGAIN_S):
-            return False
-        terminal.said[what] = (detail, now)
-        return True
+    def _may_say(self, terminal: Terminal, what: str, first: int = 0, last: int = 0) -> bool:
+        return terminal.may_be_told(what, self._clock.now(), first, last)
 
     def _once(self, terminal: Terminal, what: str, work: Work) -> None:
         """Begin a long answer, unless one of its kind is under way: the terminal asks again."""
@@ -414,17 +431,22 @@ class AgentDesk:
     async def restore(self, device: str) -> None:
         """Take a terminal's operations again; what was refused meanwhile stays refused.
 
+        One that has verdicts which are not known here is asked for their operations from then on.
+
         Raises:
             KeyError: there is no such terminal.
         """
-        await self._stand(device, 0)
+        terminal = await self._stand(device, 0)
+        terminal.released = terminal.claimed
 
-    async def _stand(self, device: str, revoked_ms: int) -> None:
+    async def _stand(self, device: str, revoked_ms: int) -> Terminal:
         place = place_of(device, self._groups)
         if place is None:
             raise KeyError(device)
-        self._terminal(place).revoked_ms = revoked_ms
+        terminal = self._terminal(place)
+        terminal.revoked_ms = revoked_ms
         await self._store.write(Stand(device, revoked_ms))
+        return terminal
 
     def _terminal(self, place: Place) -> Terminal:
         found = self._terminals.get(place.device)

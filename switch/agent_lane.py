@@ -13,6 +13,7 @@ import structlog
 
 from runtime.mqtt_keys import MqttKeys
 from scheme.clock import Clock
+from scheme.limits import AGENT_OUTBOX_BUSY_MAX
 from scheme.network import Fleet
 from scheme.profile import Profile
 from scheme.wire.mqtt_topics import SWITCH
@@ -115,6 +116,7 @@ class AgentLane:
         self._desk = AgentDesk(
             handle=handle,
             is_away=is_away,
+            is_behind=lambda: self._edge.client.queued > AGENT_OUTBOX_BUSY_MAX,
             store=store,
             fleet=fleet,
             profile=profile,
@@ -129,6 +131,7 @@ class AgentLane:
             users=MqttUsers(home),
             accounts_of=_accounts_of(directory),
             member_of=keys.member_of,
+            entities=fleet.by_code(),
         )
 
     @property

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Final
 
+from scheme.clock import Clock
 from scheme.limits import AGENT_BATCH_MAX
 from scheme.wire.agent_payload import (
     Agreement,
@@ -21,6 +23,8 @@ from switch.agent_terminal import Terminal
 from switch.core.agent_session import Digest, Told, differing
 
 _ROWS_AT_ONCE: Final = 500
+_LOOK: Final = timedelta(seconds=0.05)
+"""Between two looks at whether there is room again for long answers."""
 
 
 class Replies:
@@ -28,6 +32,7 @@ class Replies:
 
     Args:
         send: sends a payload to a terminal; it may be lost.
+        is_behind: tells that much waits to be sent, so that long answers wait.
         on_mirror: is told device, direction and JSON of all that is said.
         find: keeps a finding about a terminal.
     """
@@ -36,12 +41,16 @@ class Replies:
         self,
         *,
         store: AgentStore,
+        clock: Clock,
         send: Callable[[str, bytes], None],
+        is_behind: Callable[[], bool],
         on_mirror: Callable[[str, str, bytes], None] | None,
         find: Callable[[str, str], None],
     ) -> None:
         self._store = store
+        self._clock = clock
         self._send = send
+        self._is_behind = is_behind
         self._on_mirror = on_mirror
         self._find = find
 
@@ -66,12 +75,18 @@ class Replies:
         """Tell all verdicts from a number on: any of them may have been lost."""
         device, last = terminal.place.device, terminal.session.settled - 1
         while first <= last:
+            await self._room()
             verdicts = self._store.verdicts(device, first, last, AGENT_BATCH_MAX)
             if not verdicts:
                 return
             self.tell(terminal, verdicts)
             first = verdicts[-1].seq + 1
-            await asyncio.sleep(0)
+
+    async def _room(self) -> None:
+        """Let others go first: verdicts that are due are not to wait behind old ones."""
+        await asyncio.sleep(0)
+        while self._is_behind():
+            await self._clock.sleep_until(self._clock.now() + _LOOK)
 
     async def agree(self, terminal: Terminal, closing: Closing) -> None:
         """Compare a terminal's digest of a range with what is on disk, and say so."""
@@ -99,6 +114,7 @@ class Replies:
             kept = [self._store.operation(device, seq) for seq in differing(rows, proofs)]
             verdicts = [one.verdict for one in kept if one is not None and one.verdict is not None]
             if verdicts:
+                await self._room()
                 self.tell(terminal, verdicts)
 
     async def _told(self, terminal: Terminal, first: int, last: int) -> AsyncIterator[list[Told]]:

@@ -1,6 +1,7 @@
 """Carries one terminal's operations out, strictly in order, each to a verdict on disk."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,7 +15,7 @@ from scheme.network import Participant
 from scheme.profile import AgentRules
 from scheme.reasons import ReasonCode
 from scheme.wire.agent_digest import APPLIED, verdict_mac
-from scheme.wire.agent_payload import Kind, Verdict
+from scheme.wire.agent_payload import Items, Kind, Verdict
 from scheme.wire.iso8583_spec import Fields
 from switch.agent_store import Add, Admit, AgentCommand, AgentStore, Settle
 from switch.agent_turns import Turns
@@ -33,6 +34,10 @@ log = structlog.get_logger()
 
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 """Waits before an operation without an outcome is asked for again; the last one repeats."""
+AGAIN: Final = timedelta(seconds=2)
+"""In which a terminal is told all its verdicts, asked for its gaps, or compared with only once."""
+_GRACE: Final = timedelta(seconds=sum(RETRY_S))
+"""How long what was made offline waits for an institution whose link is down."""
 REVOKED: Final = "62"
 
 Handle = Callable[[Participant, Fields], Awaitable[Fields | None]]
@@ -79,6 +84,21 @@ class Works:
         self.note = note
         self.turns = Turns()
         self.is_stopping = False
+        self._away_since: dict[str, datetime] = {}
+
+    def may_come_back(self, institution: str) -> bool:
+        """Tell whether an institution has no link, and had one until a moment ago.
+
+        One grace for each outage, whoever asks: what waits in one terminal waits one by one.
+        """
+        if not self.is_away(institution):
+            self._away_since.pop(institution, None)
+            return False
+        now = self.clock.now()
+        # Not later than now: the clock may have been set back meanwhile.
+        since = min(self._away_since.get(institution, now), now)
+        self._away_since[institution] = since
+        return now - since < _GRACE
 
 
 class Terminal:
@@ -90,9 +110,12 @@ class Terminal:
     known. The verdict that comes back goes to disk before it leaves.
 
     Attributes:
+        claimed: below this number it has all verdicts, as its last Hello says; released: so far
+            an operator lets that pass, until the process ends.
         agreed: the last number of a range whose digests agreed.
-        said: what it was told that is not repeated at once, and when.
+        said: what it was told that is not repeated at once: up to which number, and when.
         running: the long answers that are being read for it.
+        to_compare: what it said of its verdicts and is not looked at yet.
     """
 
     def __init__(self, place: Place, works: Works, session: Session) -> None:
@@ -101,15 +124,40 @@ class Terminal:
         self.is_online = False
         self.heard_ms = 0
         self.revoked_ms = 0
+        self.claimed = self.released = 0
         self.agreed = 0
-        self.said: dict[str, tuple[str, datetime]] = {}
+        self.said: dict[str, tuple[int, datetime]] = {}
         self.running: set[str] = set()
+        self.to_compare: deque[Items] = deque()
         self._works = works
         self._admitted: Waiting | None = None
         self._is_busy = False
         self._is_stuck = False
         self._task: asyncio.Task[None] | None = None
         self._may_be_ended = False
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it has verdicts that are not on disk here, and nobody has let that pass.
+
+        Every verdict is on disk before it is told: this disk is older than the terminal's.
+        """
+        return self.claimed > max(self.session.expected, self.released)
+
+    def may_be_told(self, what: str, now: datetime, first: int, last: int) -> bool:
+        """Tell whether something was not said or done just now, and note that it is.
+
+        Args:
+            first, last: the numbers it is about; those behind what was said are something else.
+        """
+        through, at = self.said.get(what, (0, None))
+        # What a clock that was set back shows as future does not count.
+        if at is not None and timedelta(0) <= now - at < AGAIN:
+            if first <= through:
+                return False
+            now = at
+        self.said[what] = (last, now)
+        return True
 
     # --- taking up
 
@@ -265,7 +313,8 @@ class Terminal:
         while not works.is_stopping:
             # Cash that was paid out hours ago would be refused for a link that is back in a second,
             # as after a restart of ours. Nobody stands at the counter, so it can wait a while.
-            if operation.offline and tries < len(RETRY_S) and works.is_away(institution):
+            may_come_back = works.may_come_back(institution)  # Live ones note the outage too.
+            if operation.offline and may_come_back:
                 await self._pause(tries)
                 tries += 1
                 continue

@@ -1,6 +1,6 @@
 """What operators are shown of field agents: terminals, operations, tills, findings."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,6 +13,9 @@ from scheme.wire.agent_payload import CURRENCIES, Kind
 from switch.agent_store import KeptOperation
 
 _PHONE_DIGITS: Final = 9
+_MINUTE_MS: Final = 60_000
+_LINES_MAX: Final = 10
+"""Findings of one terminal that the log tells of in one minute."""
 
 
 class DeviceView(Struct, frozen=True, kw_only=True):
@@ -111,15 +114,29 @@ class Findings:
 
     def __init__(self, kept_max: int = AGENT_FINDINGS_KEPT_MAX) -> None:
         self._rows: deque[Finding] = deque(maxlen=kept_max)
+        self._minute = 0
+        self._lines: Counter[str] = Counter()
 
     def add(self, finding: Finding) -> bool:
-        """Keep a finding; tell whether it says more than the last one did."""
+        """Keep a finding; tell whether it is worth a line in the log.
+
+        It is if it says more than the last one did, and its terminal has not filled the log with
+        others: who has no key can still make as many as the broker carries.
+        """
         last = self._rows[-1] if self._rows else None
         is_new = last is None or _alike(last) != _alike(finding)
         if not is_new:
             self._rows.pop()
         self._rows.append(finding)
-        return is_new
+        return is_new and self._has_room(finding)
+
+    def _has_room(self, finding: Finding) -> bool:
+        minute = finding.at_ms // _MINUTE_MS
+        if minute != self._minute:
+            self._minute = minute
+            self._lines.clear()
+        self._lines[finding.device] += 1
+        return self._lines[finding.device] <= _LINES_MAX
 
     def __iter__(self) -> Iterator[Finding]:
         """Return them, the newest last."""

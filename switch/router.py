@@ -141,7 +141,8 @@ class TransferRouter:
 
         Raises:
             UnknownOutcome: something failed here, and no outcome may be stated.
-            NotAccepting: a new order, while the clearing house is stopping.
+            NotAccepting: a new order, while the clearing house is stopping; one that came by
+                another wire, while it is overloaded. Nothing is stored: it may be repeated.
         """
         refusal = rules.debtor_registered(ct1.debtorParticipantCode, self._fleet)
         if refusal is not None:
@@ -245,6 +246,9 @@ class TransferRouter:
         if refusal is None and binding is not None:
             way = self._pathfinder.find(_asked(ct1, binding))
             refusal = way.refusal if isinstance(way, NoRoute) else self._overloaded()
+            if refusal is rules.OVERLOADED and entered is not None:
+                # Cash may have changed hands already, so a moment's load must not be its outcome.
+                raise NotAccepting
         if refusal is not None and not refusal.is_outcome:
             return self._refused(ct1, refusal)
         flight = self._open(ct1, key, binding, way, content)

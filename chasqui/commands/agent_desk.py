@@ -16,11 +16,12 @@ from chasqui.agent_answers import (
     TillsAnswer,
 )
 from chasqui.agent_counter import known_device
+from chasqui.agent_lane import lane
 from chasqui.agent_words import code_meaning, kind_name
 from chasqui.exits import ExitCode
 from chasqui.language import N_
 from chasqui.options import argument, command, json_option, option
-from chasqui.output import amount_text, as_json, local_ms, paragraph, table
+from chasqui.output import amount_text, as_json, local_ms, paragraph, span, table
 from chasqui.session import Session, pass_session
 from chasqui.told import told
 from chasqui.verdicts import reason_lines
@@ -67,11 +68,12 @@ def list_command(session: Session, *, online: bool, in_json: bool) -> None:
 def show_command(session: Session, *, device: str, limit: int, in_json: bool) -> None:
     """Show a terminal."""
     known_device(session, device, field="DEVICE")
-    operator = session.country().operator
-    one = operator.get(f"/agents/{device}", DeviceRow)
-    after = max(one.expected - 1 - limit, 0)
-    path = f"/agents/{device}/operations"
-    page = operator.get(path, OperationsPage, after=after, limit=min(limit, PAGE_ROWS_MAX))
+    with lane(session) as country:
+        one = country.operator.get(f"/agents/{device}", DeviceRow)
+        after = max(one.expected - 1 - limit, 0)
+        path = f"/agents/{device}/operations"
+        asked = {"after": after, "limit": min(limit, PAGE_ROWS_MAX)}
+        page = country.operator.get(path, OperationsPage, **asked)
     if in_json:
         as_json({"device": one, "operations": page.operations})
         return
@@ -83,7 +85,7 @@ def show_command(session: Session, *, device: str, limit: int, in_json: bool) ->
         *(_("Number"), _("Made"), _("Kind"), _("Amount"), _("Verdict")),
         _("Reference"),
     )
-    table(headings, [_operation_cells(row) for row in page.operations], right="rllr")
+    table(headings, [_operation_cells(row) for row in page.operations], right="rllr", whole=5)
 
 
 @command("findings", help=N_("List what did not fit: reused numbers, wrong codes, clocks."))
@@ -91,7 +93,8 @@ def show_command(session: Session, *, device: str, limit: int, in_json: bool) ->
 @pass_session
 def findings_command(session: Session, *, in_json: bool) -> None:
     """List findings, the newest last."""
-    found = session.country().operator.get("/agents/findings", AgentFindings).findings
+    with lane(session) as country:
+        found = country.operator.get("/agents/findings", AgentFindings).findings
     if in_json:
         as_json(found)
         return
@@ -128,7 +131,8 @@ def restore_command(session: Session, *, device: str, in_json: bool) -> None:
 @pass_session
 def tills_command(session: Session, *, in_json: bool) -> None:
     """List the tills."""
-    rows = session.country().operator.get("/agents/tills", TillsAnswer).tills
+    with lane(session) as country:
+        rows = country.operator.get("/agents/tills", TillsAnswer).tills
     if in_json:
         as_json(rows)
         return
@@ -172,7 +176,8 @@ def voucher_command(
     """Check a voucher."""
     known_device(session, device)
     path = f"/agents/{device}/operations"
-    page = session.country().operator.get(path, OperationsPage, after=seq - 1, limit=1)
+    with lane(session) as country:
+        page = country.operator.get(path, OperationsPage, after=seq - 1, limit=1)
     row = next((one for one in page.operations if one.seq == seq), None)
     is_genuine = row is not None and row.voucher == _spelt(code)
     if in_json:
@@ -186,14 +191,14 @@ def voucher_command(
 
 def _devices(session: Session) -> tuple[BrokerRow, list[DeviceRow]]:
     found: list[DeviceRow] = []
-    operator = session.country().operator
     after: str | None = None
-    while True:
-        page = operator.get("/agents", DevicesPage, after=after, limit=PAGE_ROWS_MAX)
-        found += page.devices
-        after = page.next
-        if after is None or not page.devices:
-            return page.broker, found
+    with lane(session) as country:
+        while True:
+            page = country.operator.get("/agents", DevicesPage, after=after, limit=PAGE_ROWS_MAX)
+            found += page.devices
+            after = page.next
+            if after is None or not page.devices:
+                return page.broker, found
 
 
 def _device_cells(one: DeviceRow) -> tuple[str, ...]:
@@ -216,7 +221,8 @@ def _state(one: DeviceRow) -> str:
 
 
 def _clock(skew_s: int) -> str:
-    return f"{skew_s:+d} s" if skew_s else "0 s"
+    sign = "-" if skew_s < 0 else "+" if skew_s else ""
+    return sign + span(abs(skew_s))
 
 
 def _print_device(one: DeviceRow) -> None:
@@ -254,7 +260,8 @@ def _kind(row: OperationRow) -> str:
 
 def _set(session: Session, device: str, action: str, text: str, *, in_json: bool) -> None:
     known_device(session, device, field="DEVICE")
-    answer = session.country().operator.post(f"/agents/{device}/{action}", {}, RevokedAnswer)
+    with lane(session) as country:
+        answer = country.operator.post(f"/agents/{device}/{action}", {}, RevokedAnswer)
     if in_json:
         as_json(answer)
     else:

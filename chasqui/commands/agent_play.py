@@ -20,6 +20,7 @@ from chasqui.agent_play import (
 )
 from chasqui.agent_sync import Journal, print_session
 from chasqui.agent_words import KIND_WORDS, kind_name, stop_text
+from chasqui.exits import ExitCode, Misused
 from chasqui.language import N_
 from chasqui.options import command, json_option, option
 from chasqui.output import amount_text, as_json, local_ms, milliseconds, paragraph, table
@@ -147,6 +148,12 @@ def play_command(
     wanted = kinds or tuple(KIND_WORDS.values())
     if alone_s is not None:
         wanted = tuple(kind for kind in wanted if kind in MOVES_MONEY)
+    if not wanted:
+        raise Misused(
+            _("Balances and statements are not made alone: only the clearing house has them."),
+            _("Leave --offline out, or add other kinds."),
+            field="--kinds",
+        )
     following = wishes(neighbours(session.country()), wanted, random.Random(seed))
     chance = random.Random(seed + 1)
     faults = Faults(chance, duplicates=duplicates, lose=lose, shuffle=shuffle)
@@ -160,13 +167,14 @@ def play_command(
         on_wire=journal.bytes.count,
     ) as counter:
         play = _alone if alone_s is not None else _live
-        result = asyncio.run(play(counter, journal, faults, following, count, alone_s or 0, wait_s))
+        result, exit_code = asyncio.run(
+            play(counter, journal, faults, following, count, alone_s or 0, wait_s)
+        )
     if in_json:
         as_json(result)
     else:
         _print(result)
-    assert result.session is not None, "every way to play ends with one"
-    ctx.exit(result.session.exit_code)
+    ctx.exit(exit_code)
 
 
 async def _alone(
@@ -177,22 +185,24 @@ async def _alone(
     count: int,
     seconds: int,
     wait_s: float,
-) -> PlayResult:
+) -> tuple[PlayResult, ExitCode]:
     made, stop = await play_alone(counter, following, count=count, seconds=seconds)
     handed = receipts(counter.device, made, _RECEIPTS_SHOWN)
     stopped = "" if stop is None else stop_text(stop, 0)
     _print_queue(journal, handed, len(made), stopped)
     counter.agent.faults = faults
     await _close(counter, journal, wait_s)
-    return PlayResult(
+    came = journal.result(counter.terminal)
+    result = PlayResult(
         made=len(made),
         stopped=stopped,
         receipts=handed,
         duplicated=faults.duplicated,
         lost=faults.lost,
         moved=faults.moved,
-        session=journal.result(counter.terminal),
+        session=came,
     )
+    return result, came.exit_code
 
 
 async def _live(
@@ -203,23 +213,28 @@ async def _live(
     count: int,
     _seconds: int,
     wait_s: float,
-) -> PlayResult:
+) -> tuple[PlayResult, ExitCode]:
     counter.agent.faults = faults
     try:
-        made, live = await play_live(counter, following, count=count)
-        journal.is_whole = await counter.settle(wait_s)
+        live = await play_live(counter, following, count=count)
+        if live.stopped and journal.says:
+            paragraph(live.stopped)
+        if live.exit_code is not ExitCode.REFUSED:
+            journal.is_whole = await counter.settle(wait_s)
     finally:
         await counter.disconnect()
-    return PlayResult(
-        made=len(made),
-        stopped="",
-        receipts=receipts(counter.device, made, _RECEIPTS_SHOWN),
+    came = journal.result(counter.terminal)
+    result = PlayResult(
+        made=len(live.made),
+        stopped=live.stopped,
+        receipts=receipts(counter.device, live.made, _RECEIPTS_SHOWN),
         duplicated=faults.duplicated,
         lost=faults.lost,
         moved=faults.moved,
-        live=live,
-        session=journal.result(counter.terminal),
+        live=live.latencies,
+        session=came,
     )
+    return result, live.exit_code or came.exit_code
 
 
 async def _close(counter: Counter, journal: Journal, wait_s: float) -> None:
@@ -259,7 +274,7 @@ def _print_queue(journal: Journal, handed: Any, made: int, stopped: str) -> None
 
 def _print(result: PlayResult) -> None:
     if result.duplicated or result.lost or result.moved:
-        text = _("Spoilt on the way: {duplicated} payloads doubled, {moved} moved, {lost} lost.")
+        text = _("Payloads spoilt on the way: {duplicated} doubled, {moved} moved, {lost} lost.")
         paragraph(text.format(duplicated=result.duplicated, moved=result.moved, lost=result.lost))
         click.echo()
     if result.live is not None:
@@ -272,5 +287,4 @@ def _print(result: PlayResult) -> None:
             )
         )
         click.echo()
-    if result.session is not None:
-        print_session(result.session)
+    print_session(result.session)

@@ -10,12 +10,15 @@ from typing import Any
 import click
 import msgspec
 
-from chasqui.agent_counter import broker_address, known_device, quiet
+from chasqui.agent_counter import broker_address, known_device
+from chasqui.agent_rivals import Rivals
+from chasqui.agent_words import kind_name
 from chasqui.exits import Misused, Unknown
 from chasqui.language import N_
 from chasqui.options import command, option
-from chasqui.output import local_ms, visible
+from chasqui.output import local_ms, quiet, visible
 from chasqui.session import Session, pass_session
+from chasqui.told import told
 from runtime.clock import SystemClock
 from runtime.mqtt_client import MqttClient
 from runtime.mqtt_keys import MqttKeys
@@ -65,6 +68,8 @@ async def _watch(
 ) -> None:
     ended = asyncio.Event()
     downs: list[str] = []
+    rivals = Rivals(mqtt_topics.WATCH)
+    is_pushed_out = False
     shown = 0
 
     def take(topic: str, payload: bytes) -> None:
@@ -75,7 +80,15 @@ async def _watch(
         if shown == count:
             ended.set()
 
+    def up() -> None:
+        rivals.up()
+        click.echo(_("Connected. Ctrl-C ends it."), err=True)
+
     def down(reason: str) -> None:
+        nonlocal is_pushed_out
+        if rivals.down():
+            is_pushed_out = True
+            ended.set()
         downs.append(reason)
         if not client.received_bytes and len(downs) > 1:
             ended.set()
@@ -87,7 +100,7 @@ async def _watch(
         password=password,
         client_id=f"{_CLIENT}-{secrets.token_hex(_CHANCE_BYTES)}",
         on_message=take,
-        on_up=lambda: click.echo(_("Connected. Ctrl-C ends it."), err=True),
+        on_up=up,
         on_down=down,
         subscriptions=(
             mqtt_topics.up(name),
@@ -99,10 +112,12 @@ async def _watch(
     await ended.wait()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+    if is_pushed_out:
+        raise rivals.failure()
     if downs and not shown:
         raise Unknown(
             _("The broker at {host}:{port} was not reached: {cause}").format(
-                host=host, port=port, cause=downs[-1]
+                host=host, port=port, cause=told(downs[-1])
             ),
             _("Is the country running? Start it with: chasqui up"),
         )
@@ -153,5 +168,6 @@ def _is_rows(value: object) -> bool:
 
 def _line(one: Any) -> str:
     if isinstance(one, dict):
-        return ", ".join(f"{key} {value}" for key, value in one.items() if value not in ("", []))
+        named = one | ({"kind": kind_name(one["kind"])} if "kind" in one else {})
+        return ", ".join(f"{key} {value}" for key, value in named.items() if value not in ("", []))
     return str(one)

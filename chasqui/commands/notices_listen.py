@@ -12,15 +12,17 @@ import click
 import msgspec
 from msgspec import Struct
 
+from chasqui.agent_lane import lane, no_broker
+from chasqui.agent_rivals import Rivals
 from chasqui.calling import shortest
-from chasqui.exits import Misused
 from chasqui.language import N_
 from chasqui.options import argument, command, json_option, option
-from chasqui.output import as_json, local_second, paragraph, visible
+from chasqui.output import as_json, local_second, paragraph, quiet, visible
 from chasqui.payer import cci_of, find_account
 from chasqui.plan import write_private
 from chasqui.session import Session, pass_session
 from chasqui.settings import MQTT_PORT, whereabouts
+from chasqui.told import told
 from scheme.wire.mqtt_topics import INSTITUTION_PREFIX, institution
 
 _FOLDER = "mqtt"
@@ -112,8 +114,6 @@ def watch_command(
     session: Session, *, whose: str, entity: str | None, count: int | None, in_json: bool
 ) -> None:
     """Subscribe and print."""
-    from chasqui.agent_counter import quiet  # Late: what stands beside it is heavy.
-
     is_code = len(whose) == _CODE_DIGITS and whose.isdigit()
     listener = _institution(session, whose) if is_code else _member(session, whose, entity)
     note = _("Waiting for notices of {name}. Ctrl-C ends it.").format(name=listener.username)
@@ -129,6 +129,8 @@ async def _watch(
     from runtime.mqtt_client import MqttClient  # Late: no other command needs it.
 
     done = asyncio.Event()
+    rivals = Rivals(listener.username)
+    is_pushed_out = False
     seen = failures = 0
 
     def take(_topic: str, payload: bytes) -> None:
@@ -142,13 +144,17 @@ async def _watch(
     def on_up() -> None:
         nonlocal failures
         failures = _UNSAID_FAILURES
+        rivals.up()
         click.echo(_("Connected."), err=True)
 
     def on_down(reason: str) -> None:
-        nonlocal failures
+        nonlocal failures, is_pushed_out
+        if rivals.down():
+            is_pushed_out = True
+            done.set()
         failures += 1
         if failures == _UNSAID_FAILURES + 1:
-            click.echo(_("Not connected: {cause}").format(cause=reason), err=True)
+            click.echo(_("Not connected: {cause}").format(cause=told(reason)), err=True)
 
     client = MqttClient(
         host=listener.host,
@@ -165,6 +171,8 @@ async def _watch(
     await done.wait()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+    if is_pushed_out:
+        raise rivals.failure()
 
 
 def _raw(payload: bytes) -> None:
@@ -182,13 +190,13 @@ def _worded(payload: bytes) -> None:
 
 
 def _member(session: Session, account: str, entity: str | None) -> Listener:
-    country = session.country()
-    # Looked for where people are paid from and to: not everybody's phone is in a directory.
-    cci = (
-        cci_of(account)
-        or find_account(country, account, agent=entity, currency=None, label=_ARGUMENT)[2]
-    )
-    enrolled = country.operator.post("/notices/members", {"cci": cci}, EnrolledAnswer)
+    with lane(session) as country:
+        # Looked for where people are paid from and to: not everybody's phone is in a directory.
+        cci = (
+            cci_of(account)
+            or find_account(country, account, agent=entity, currency=None, label=_ARGUMENT)[2]
+        )
+        enrolled = country.operator.post("/notices/members", {"cci": cci}, EnrolledAnswer)
     return _listener(session, enrolled.username, enrolled.topic)
 
 
@@ -203,13 +211,12 @@ def _listener(session: Session, username: str, topic: str) -> Listener:
 
     told = whereabouts(session.home)
     if told is not None and not told.mqtt_address:
-        raise Misused(
-            _("The running country has no broker."),
-            _("Start it with one: chasqui up --broker embedded"),
-        )
+        raise no_broker()
     host, _colon, port = (told.mqtt_address if told else "").rpartition(":")
     path = session.home / _FOLDER / f"{username}.password"
-    write_private(path, MqttKeys.open(session.home).password(username))
+    with quiet():
+        password = MqttKeys.open(session.home).password(username)
+    write_private(path, password)
     return Listener(
         username=username,
         topic=topic,

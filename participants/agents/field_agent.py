@@ -134,7 +134,7 @@ class FieldAgent:
         """Wait for what became of an operation; it has one already, or it comes."""
         entry = self.terminal.entry(seq)
         if entry is not None and entry.is_settled:
-            return entry
+            return entry.outcome
         waiting = self._verdicts.get(seq)
         if waiting is None:
             waiting = self._verdicts[seq] = asyncio.get_running_loop().create_future()

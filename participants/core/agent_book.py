@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from scheme.wire.agent_payload import CASH_TAKEN, CURRENCIES, MOVES_MONEY, Kind, Operation, Verdict
 
+_NOT_TAKEN: Final = "63"
+
 
 class EntryState(StrEnum):
     """How far an operation has come."""
@@ -53,6 +55,7 @@ class Entry(Struct, frozen=True):
         verdict: of the switch, for good.
         given_up: the customer's operation, where the switch could not take it and the number was
             sent as a VOID instead; it counts as refused.
+        cause: why it was given up, as the customer is told it.
         adopted: the verdict replaced another one that this terminal had.
     """
 
@@ -61,6 +64,7 @@ class Entry(Struct, frozen=True):
     verdict: Verdict | None = None
     given_up: Operation | None = None
     adopted: bool = False
+    cause: Verdict | None = None
 
     @property
     def seq(self) -> int:
@@ -71,6 +75,16 @@ class Entry(Struct, frozen=True):
     def is_settled(self) -> bool:
         """Tell whether it has its verdict."""
         return self.verdict is not None
+
+    @property
+    def outcome(self) -> "Entry":
+        """Return it as its customer sees it, who knows nothing of a VOID."""
+        if self.given_up is None:
+            return self
+        if self.verdict is None:
+            return Entry(self.given_up, EntryState.SENT)
+        cause = self.cause or Verdict(self.seq, _NOT_TAKEN)
+        return Entry(self.given_up, EntryState.REFUSED, cause)
 
 
 class Lease(Struct, frozen=True):

@@ -6,22 +6,22 @@ had promised. Every payload may be lost, doubled, late or out of order (docs/wir
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
 from msgspec.structs import replace
 
-from participants.core.agent_book import (
-    Change,
-    Entry,
-    EntryState,
-    Facts,
-    TillRow,
-    Wish,
-    operation_of,
-    till_of,
+from participants.core.agent_book import Change, Entry, EntryState, Facts, Wish
+from participants.core.agent_limits import Stop, StopReason, lease_of, offline_stop, used
+from participants.core.agent_records import (
+    BAD_MAC,
+    REUSED,
+    REVOKED,
+    Records,
+    malformed,
+    ranges_of,
 )
-from participants.core.agent_limits import Stop, StopReason, lease_of, moved, offline_stop, used
 from participants.core.agent_told import (
     Actions,
     Adopted,
@@ -33,17 +33,19 @@ from participants.core.agent_told import (
     Renumbered,
     Settled,
     Told,
+    Unaccounted,
     Welcomed,
 )
 from scheme.errors import MalformedMessage
 from scheme.limits import AGENT_BATCH_MAX, AGENT_HELD_MAX, AGENT_QUEUE_MAX, AGENT_RETRY_S
-from scheme.wire.agent_digest import APPLIED, digest_of, sealed, verdict_mac
+from scheme.wire.agent_digest import APPLIED
 from scheme.wire.agent_payload import (
+    MOVES_MONEY,
+    SESSION_MAX,
     Agreement,
     Closing,
     Fault,
     Hello,
-    Items,
     Kind,
     Missing,
     Operation,
@@ -53,24 +55,19 @@ from scheme.wire.agent_payload import (
     Welcome,
     decode_down,
     encode,
-    payloads,
 )
 
-REUSED: Final = "94"
-"""Verdict of a number that stands for another operation at the clearing house."""
-BAD_MAC: Final = "63"
-"""Verdict of an operation that the clearing house did not even store."""
 _WINDOW: Final = AGENT_HELD_MAX // 2
 """Operations under way at once: behind a lost one the others must fit what the switch holds."""
-_OP_ID_BYTES: Final = 8
-_SESSION_JUMPS_MAX: Final = 2**30
 _ROUNDS_MAX: Final = 3
 """Comparisons item by item in which nothing changes; then the difference is an operator's."""
-_KEPT: Final = 1000
-"""Operations that are agreed on and still kept, to be looked up."""
+_JITTER: Final = 0.5
+"""Share by which a wait may be longer, so that terminals do not come all at once."""
+_BLAMED_MAX: Final = 2
+"""Faults after which a payload's only operation is given up: one may be a late one."""
 
 
-class Terminal:
+class Terminal(Records):
     """One terminal.
 
     Args:
@@ -90,11 +87,7 @@ class Terminal:
         entries: Iterable[Entry] = (),
         batch_max: int = AGENT_BATCH_MAX,
     ) -> None:
-        self.device = device
-        self._key = key
-        self._chance = chance
-        self._facts = facts or Facts()
-        self._entries = {entry.seq: entry for entry in entries}
+        super().__init__(device, key, chance, facts or Facts(), entries)
         self._batch_max = batch_max
         self._phase = Phase.ALONE
         self._due: float | None = None
@@ -105,28 +98,17 @@ class Terminal:
         self._closing: Closing | None = None
         self._awaits_agreement = False
         self._rounds = 0
+        self._unlike: set[int] = set()
         self._differs = False
+        self._singly = False
+        self._blamed: Counter[int] = Counter()
 
     # --- what it knows
-
-    @property
-    def facts(self) -> Facts:
-        """What it remembers beside its operations."""
-        return self._facts
 
     @property
     def phase(self) -> Phase:
         """How it stands to the clearing house."""
         return self._phase
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """Its operations that are kept, in order."""
-        return tuple(self._entries[seq] for seq in sorted(self._entries))
-
-    def entry(self, seq: int) -> Entry | None:
-        """Return one operation."""
-        return self._entries.get(seq)
 
     @property
     def waiting(self) -> int:
@@ -143,10 +125,6 @@ class Terminal:
     def due(self) -> float | None:
         """When ``tick`` has something to say again, if nobody answers before."""
         return self._due
-
-    def till(self) -> tuple[TillRow, ...]:
-        """Return the cash in the drawer, by currency number."""
-        return till_of(self._entries.values(), self._facts.till)
 
     # --- what happens at the counter
 
@@ -243,7 +221,7 @@ class Terminal:
 
     def _greet(self, now: float) -> Actions:
         self._phase = Phase.GREETING
-        self._facts = replace(self._facts, session=self._facts.session + 1)
+        self._facts = replace(self._facts, session=min(self._facts.session + 1, SESSION_MAX))
         self._under_way.clear()
         self._closing = None
         self._rounds = 0
@@ -273,36 +251,58 @@ class Terminal:
             entry = self._entries.get(verdict.seq)
             if entry is None:
                 told += self._skip_to(verdict.seq + 1)
-            elif (one := self._taken(entry, verdict)) is not None:
+                continue
+            if (one := self._taken(entry, verdict)) is not None:
                 told.append(one)
+            if self._entries[entry.seq] is not entry:
                 changed[entry.seq] = self._entries[entry.seq]
         if self._phase is Phase.OPEN:
             self._answered()
         if self._rounds:
             self._closing = None
+            self._unlike.update(verdict.seq for verdict in message.verdicts)
         return self._onward(changed.values(), told, now, is_changed=bool(told))
 
     def _taken(self, entry: Entry, verdict: Verdict) -> Told | None:
         """Take one verdict; the first stands, unless both sides are comparing theirs."""
-        lost = entry.given_up
-        if verdict.code in {BAD_MAC, REUSED} and (lost or entry.adopted):
+        if entry.given_up is not None:
+            return self._taken_of_void(entry, entry.given_up, verdict)
+        if verdict.code in {BAD_MAC, REUSED} and entry.adopted:
             return None  # Said of what was given up, or of its VOID.
-        if lost and not entry.is_settled and verdict.reference:
-            return Settled(self._settle(Entry(lost), verdict, adopted=True))  # It had come whole.
         if entry.state is EntryState.QUEUED:
             # It never left from this disk, an older copy: whose verdict it is, sending it tells.
             return None
+        if verdict.code == BAD_MAC and entry.operation.kind != Kind.VOID:
+            if entry.verdict is None:
+                # It was not stored there, so its number is still to be filled. The counter hears
+                # of it when that is certain: the same may have come whole besides.
+                self._void(entry.seq, entry, verdict)
+                self._under_way.discard(entry.seq)
+            return None
         if entry.verdict is None or (verdict.code == REUSED != entry.verdict.code):
             # The latter is the answer to what we sent; what came first was another operation's.
-            settled = self._settle(entry, verdict)
-            if verdict.code == BAD_MAC and entry.operation.kind != Kind.VOID:
-                # It was not stored there, so its number is still to be filled.
-                self._void(entry.seq, entry)
-            return Settled(settled)
+            return Settled(self._settle(entry, verdict))
         if not self._rounds or entry.verdict.code in {verdict.code, REUSED}:
             return None
         self._rounds = 1
         return Adopted(self._settle(entry, verdict, adopted=True), entry.verdict)
+
+    def _taken_of_void(self, entry: Entry, lost: Operation, verdict: Verdict) -> Told | None:
+        """Take what is said of a number that was given up: of its VOID, or of what was lost."""
+        if verdict.code in {BAD_MAC, REUSED}:
+            return None  # Either may be said of the one while the other stands.
+        is_plain = verdict.code == APPLIED and not verdict.reference and not verdict.data
+        if entry.verdict is None and (is_plain or verdict.code == REVOKED):
+            return Settled(self._settle(entry, verdict).outcome)
+        if entry.verdict is None:
+            # A VOID is noted or, of a terminal that is revoked, refused: so this is of the
+            # operation, which had come whole.
+            return Settled(self._settle(Entry(lost), verdict, adopted=True))
+        if not self._rounds or (is_plain and lost.kind in MOVES_MONEY):
+            return None
+        self._rounds = 1
+        before = entry.outcome.verdict or entry.verdict
+        return Adopted(self._settle(Entry(lost), verdict, adopted=True), before)
 
     def _asked(self, message: Missing, now: float) -> Actions:
         """Answer with what is asked for; what is lost, or was not taken, is sent as a VOID."""
@@ -317,7 +317,7 @@ class Terminal:
             for seq in range(first, last + 1):
                 entry = self._entries.get(seq)
                 if entry is None:
-                    entry = self._void(seq, None)
+                    entry = self._void(seq)
                     lost += 1
                 found.append(self._sent(entry))
         told.append(Asked(message.ranges, lost))
@@ -329,28 +329,27 @@ class Terminal:
             return Actions()
         # By its figures, not by its word: it may be the late answer to an earlier closing.
         if (theirs.count, theirs.total, theirs.xor) == (ours.count, ours.total, ours.xor):
-            return self._agreed(ours, theirs, now)
+            return self._ended(ours, (Closed(ours, theirs, agrees=True),), now)
         if not self._awaits_agreement:
             return Actions()
         self._awaits_agreement = False
         if self._rounds < _ROUNDS_MAX:
             self._rounds += 1
+            self._unlike.clear()
             self._wait(now)
             return Actions(payloads=self._items(ours))
+        closed = Closed(ours, theirs, agrees=False)
+        lost = self._unaccounted(ours.first, ours.last)
+        if lost and self._unlike <= set(lost):
+            # No session would ever settle these: said once, and behind them it goes on.
+            return self._ended(ours, (Unaccounted(ranges_of(lost)), closed), now)
         self._answered()
         self._closing = None
         self._rounds = 0
         self._differs = True
-        return Actions(told=(Closed(ours, theirs, agrees=False),))
+        return Actions(told=(closed,))
 
-    def _items(self, closing: Closing) -> tuple[bytes, ...]:
-        items = tuple(
-            (operation.seq, verdict_mac(self._key, self.device, operation, verdict))
-            for operation, verdict in self._ended(closing.first, closing.last)
-        )
-        return payloads(Items(self._facts.session, items))
-
-    def _agreed(self, ours: Closing, theirs: Agreement, now: float) -> Actions:
+    def _ended(self, ours: Closing, told: tuple[Told, ...], now: float) -> Actions:
         self._answered()
         self._closing = None
         self._rounds = 0
@@ -358,7 +357,6 @@ class Terminal:
         lease = self._facts.lease
         self._facts = replace(self._facts, agreed=ours.last)
         change = self._forgotten()
-        told = (Closed(ours, theirs, agrees=True),)
         if lease is None or not lease.used_count:
             return Actions(change, told=told)
         # What it did alone is known there now: the lease begins anew.
@@ -377,7 +375,9 @@ class Terminal:
         if self._phase is not Phase.OPEN:
             return Actions(self._change(changed, is_changed), told=tuple(told))
         unsettled = self._unsettled()
-        free = _WINDOW - sum(seq in self._under_way for seq in unsettled)
+        self._singly = self._singly and bool(unsettled)
+        window = 1 if self._singly else _WINDOW
+        free = window - sum(seq in self._under_way for seq in unsettled)
         waiting = [self._entries[seq] for seq in unsettled if seq not in self._under_way]
         # Of what was sent and is known there, the verdict comes by itself.
         unknown = [
@@ -397,7 +397,7 @@ class Terminal:
     def _close(self, now: float) -> tuple[bytes, ...]:
         if self._closing is None:
             first, last = self._facts.agreed + 1, self._facts.next - 1
-            digest = digest_of(self._key, self.device, self._ended(first, last))
+            digest = self._digest(first, last)
             self._closing = Closing(self._facts.session, first, last, *digest)
         self._awaits_agreement = True
         self._wait(now)
@@ -407,10 +407,12 @@ class Terminal:
         told = (Faulted(fault.code, fault.text),)
         if self._phase is Phase.ALONE:
             return Actions(told=told)
-        if fault.code == "session" and self._facts.session < _SESSION_JUMPS_MAX:
-            # A new disk counts from one; where the old one was, nobody says.
-            self._facts = replace(self._facts, session=self._facts.session * 2)
+        if fault.code == "session" and fault.session > self._facts.session:
+            # A new disk counts from one; the fault says where the old one was.
+            self._facts = replace(self._facts, session=fault.session)
             return replace(self._greet(now), told=told)
+        if fault.code == "payload":
+            return self._blame(fault, now, told)
         if fault.code == "unknown":
             self._closing = None
             self._wait(now)  # Then Hello: it asks for what it lacks.
@@ -418,24 +420,27 @@ class Terminal:
             self._due = None
         return Actions(told=told)
 
+    def _blame(self, fault: Fault, now: float, told: tuple[Told, ...]) -> Actions:
+        """Find out which operation spoils its payload, sending one by one, and give it up."""
+        under_way = [seq for seq in self._unsettled() if seq in self._under_way]
+        if self._phase is not Phase.OPEN or not under_way:
+            return Actions(told=told)
+        if not self._singly:
+            self._singly = True
+            self._blamed.clear()
+            # In a new session: what names an older one is meant for a batch.
+            return replace(self._greet(now), told=told)
+        entry = self._entries[under_way[0]]
+        is_void = entry.operation.kind == Kind.VOID
+        if fault.session != self._facts.session or len(under_way) > 1 or is_void:
+            return Actions(told=told)
+        self._blamed[entry.seq] += 1
+        if self._blamed[entry.seq] < _BLAMED_MAX:
+            return Actions(None, self._told_of([entry], now), told)
+        void = self._sent(self._void(entry.seq, entry, malformed(entry.seq, fault.text)))
+        return Actions(Change(self._facts, (void,)), self._told_of([void], now), told)
+
     # --- small steps
-
-    def _unsettled(self) -> list[int]:
-        # Behind what is agreed on nothing waits.
-        seqs = range(self._facts.agreed + 1, self._facts.next)
-        return [seq for seq in seqs if (one := self._entries.get(seq)) and not one.is_settled]
-
-    def _ended(self, first: int, last: int) -> list[tuple[Operation, Verdict]]:
-        found = [one for seq in range(first, last + 1) if (one := self._entries.get(seq))]
-        return [(one.operation, one.verdict) for one in found if one.verdict is not None]
-
-    def _agreed_on_all(self) -> bool:
-        return self._facts.agreed >= self._facts.next - 1
-
-    def _new(self, wish: Wish, seq: int, at: int, *, offline: bool) -> Operation:
-        op_id = self._chance.randbytes(_OP_ID_BYTES)
-        operation = operation_of(wish, seq=seq, op_id=op_id, at=at, offline=offline)
-        return sealed(self._key, self.device, operation)
 
     def _sent(self, entry: Entry) -> Entry:
         if entry.state is EntryState.QUEUED:
@@ -448,28 +453,15 @@ class Terminal:
         self._under_way.update(entry.seq for entry in entries)
         self._wait(now)
         operations = tuple(entry.operation for entry in entries)
+        size = 1 if self._singly else self._batch_max
         return tuple(
-            encode(Operations(self._facts.session, operations[start : start + self._batch_max]))
-            for start in range(0, len(operations), self._batch_max)
+            encode(Operations(self._facts.session, operations[start : start + size]))
+            for start in range(0, len(operations), size)
         )
 
     def _settle(self, entry: Entry, verdict: Verdict, *, adopted: bool = False) -> Entry:
-        state = EntryState.APPLIED if verdict.code == APPLIED else EntryState.REFUSED
-        entry = replace(entry, state=state, verdict=verdict, adopted=adopted)
-        self._entries[entry.seq] = entry
         self._under_way.discard(entry.seq)
-        lease = self._facts.lease
-        if lease is not None and state is EntryState.APPLIED and not entry.operation.offline:
-            self._facts = replace(self._facts, lease=moved(lease, entry.operation))
-        return entry
-
-    def _void(self, seq: int, lost: Entry | None) -> Entry:
-        """Make the operation that stands for one that is lost, or that could not be taken."""
-        given_up = None if lost is None else lost.given_up or lost.operation
-        void = self._new(Wish(kind=Kind.VOID), seq, given_up.at if given_up else 0, offline=False)
-        entry = Entry(void, given_up=given_up)
-        self._entries[seq] = entry
-        return entry
+        return super()._settle(entry, verdict, adopted=adopted)
 
     def _skip_to(self, following: int) -> list[Told]:
         """Never use a number that the clearing house knows: this disk is an older copy, or new."""
@@ -479,22 +471,16 @@ class Terminal:
         self._facts = replace(self._facts, next=following, agreed=agreed)
         return [Renumbered(following)]
 
-    def _forgotten(self) -> Change:
-        """Forget the oldest operations that are agreed on; their cash is kept as a sum."""
-        old = sorted(self._entries)[:-_KEPT]
-        gone = [self._entries.pop(seq) for seq in old if seq <= self._facts.agreed]
-        if not gone:
-            return Change(self._facts)
-        self._facts = replace(self._facts, till=till_of(gone, self._facts.till))
-        return Change(self._facts, forget_through=gone[-1].seq)
-
     def _change(self, changed: Iterable[Entry], is_changed: bool) -> Change | None:
         entries = tuple(changed)
         return Change(self._facts, entries) if entries or is_changed else None
 
     def _answered(self) -> None:
-        self._attempt = 0
         self._due = None
+        if not self._unsettled():
+            # While something waits, each silence is longer: what is slow over there is not lost.
+            self._attempt = 0
 
     def _wait(self, now: float) -> None:
-        self._due = now + AGENT_RETRY_S[min(self._attempt, len(AGENT_RETRY_S) - 1)]
+        wait = AGENT_RETRY_S[min(self._attempt, len(AGENT_RETRY_S) - 1)]
+        self._due = now + wait * (1 + _JITTER * self._chance.random())

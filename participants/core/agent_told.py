@@ -53,6 +53,12 @@ class Closed(Struct, frozen=True):
     agrees: bool
 
 
+class Unaccounted(Struct, frozen=True):
+    """The clearing house has operations under these numbers that this terminal does not have."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+
 class Faulted(Struct, frozen=True):
     """The clearing house took a payload as nothing, or said something that is nothing."""
 
@@ -60,7 +66,7 @@ class Faulted(Struct, frozen=True):
     text: str
 
 
-Told = Welcomed | Settled | Adopted | Asked | Renumbered | Closed | Faulted
+Told = Welcomed | Settled | Adopted | Asked | Renumbered | Closed | Unaccounted | Faulted
 
 
 class Phase(StrEnum):

@@ -1,5 +1,6 @@
 """A terminal's way to the broker: its topics, its retained state and its last will."""
 
+import random
 import ssl
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ class AgentLink:
         password: of the broker.
         on_payload, on_up, on_down: told on the loop; ``on_down`` with the reason.
         tls: of the broker, where it wants it.
+        chance: spreads the attempts of many terminals that lost their broker at once.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class AgentLink:
         on_up: Callable[[], None],
         on_down: Callable[[str], None],
         tls: ssl.SSLContext | None = None,
+        chance: random.Random | None = None,
     ) -> None:
         self._clock = clock
         self._up = mqtt_topics.up(device)
@@ -48,6 +51,7 @@ class AgentLink:
             will=(self._state, self._presence(online=False)),
             clean=False,
             tls=tls,
+            chance=chance,
         )
 
     @property

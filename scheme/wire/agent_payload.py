@@ -36,7 +36,9 @@ is in them. A longer one is taken all the same."""
 _YEAR_9999_S: Final = 253_402_300_799
 Bytes8 = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Sequence = Annotated[int, Meta(ge=1, le=AGENT_SEQUENCE_MAX)]
-Session = Annotated[int, Meta(ge=0, le=2**31)]
+SESSION_MAX: Final = 2**31
+"""A terminal that has come to it says it at every Hello: only a lower one is turned away."""
+Session = Annotated[int, Meta(ge=0, le=SESSION_MAX)]
 Moment = Annotated[int, Meta(ge=0, le=_YEAR_9999_S)]
 Minor = Annotated[int, Meta(ge=0, le=10**12)]
 Count = Annotated[int, Meta(ge=0, le=AGENT_SEQUENCE_MAX)]

@@ -84,9 +84,14 @@ def day_of(received_ms: int) -> str:
     return wire_date(from_ms(received_ms))
 
 
-def effect_of(waiting: Waiting) -> Effect:
+def is_alone(waiting: Waiting, rules: AgentRules) -> bool:
+    """Tell whether an operation counts as made without the switch, whatever it says of itself."""
+    return waiting.operation.offline or waiting.age_s > rules.skew_s
+
+
+def effect_of(waiting: Waiting, rules: AgentRules) -> Effect:
     """Return what an operation adds once it is applied."""
-    operation = waiting.operation
+    operation, alone = waiting.operation, is_alone(waiting, rules)
     if operation.kind == Kind.VOID:
         return NO_EFFECT
     minor = operation.minor if operation.kind in MOVES_MONEY else 0
@@ -94,18 +99,22 @@ def effect_of(waiting: Waiting) -> Effect:
         currency=operation.currency,
         taken=minor if operation.kind in CASH_TAKEN else 0,
         paid=minor if operation.kind == Kind.CASH_OUT else 0,
-        offline_day=day_of(waiting.received_ms) if operation.offline else "",
-        offline_minor=minor if operation.offline else 0,
+        offline_day=day_of(waiting.received_ms) if alone else "",
+        offline_minor=minor if alone else 0,
     )
 
 
 def clock_fault(waiting: Waiting, rules: AgentRules) -> Verdict | None:
-    """Refuse what was made after it was sent, or too long ago without the switch."""
+    """Refuse what was made after it was sent, or too long ago.
+
+    So old an operation may have been carried out on another day, under another key, which an
+    older ``agents.db`` has forgotten: saying that it is live must not have it paid again.
+    """
     age, operation = waiting.age_s, waiting.operation
     if age < -rules.skew_s:
         return refused(operation, WRONG_CLOCK, ReasonCode.FF02, "at: made after it was sent")
-    if operation.offline and age > rules.offline_s:
-        rule = f"at: at most {rules.offline_s:.0f} s without the switch"
+    if age > rules.offline_s:
+        rule = f"at: at most {rules.offline_s:.0f} s before it came"
         return refused(operation, TOO_OLD, ReasonCode.DS24, rule)
     return None
 
@@ -136,7 +145,7 @@ class Limits:
 
     def refusal(self, agent: str, waiting: Waiting) -> Verdict | None:
         """Return why an operation goes beyond what its agent may do; None if it does not."""
-        operation, effect = waiting.operation, effect_of(waiting)
+        operation, effect = waiting.operation, effect_of(waiting, self._rules)
         currency = CURRENCIES[operation.currency]
         most = self._rules.operation_max.get(currency, 0)
         if operation.kind in MOVES_MONEY and operation.minor > most:
@@ -160,7 +169,7 @@ class Limits:
 
         Cash that is paid out counts only once it is: it raises what may be taken in.
         """
-        effect = effect_of(waiting)
+        effect = effect_of(waiting, self._rules)
         self.till(agent, effect.currency).reserved += effect.taken
         if effect.offline_day:
             self._tally(agent, effect.offline_day).reserved += 1
@@ -168,7 +177,7 @@ class Limits:
 
     def end(self, agent: str, waiting: Waiting, *, is_applied: bool) -> Effect:
         """End a reservation; return what it adds to the books on disk."""
-        effect = effect_of(waiting)
+        effect = effect_of(waiting, self._rules)
         till = self.till(agent, effect.currency)
         till.reserved -= effect.taken
         if effect.offline_day:

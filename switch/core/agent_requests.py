@@ -99,6 +99,10 @@ def form_fault(operation: Operation, fleet: Mapping[str, Participant]) -> Verdic
     if operation.entity and not _is_digits(operation.entity, _ENTITY_CHARACTERS):
         rule = "entity: four digits, or empty with a CCI"
         return refused(operation, FORMAT_ERROR, ReasonCode.FF02, rule)
+    # It is the entity that an operation is routed by, so what is checked below must be the same.
+    if operation.entity and not is_phone and operation.entity != cci.participant_of(account):
+        rule = "entity: that of the CCI, or empty"
+        return refused(operation, FORMAT_ERROR, ReasonCode.FF02, rule)
     if kind in _TO_COOPS:
         keeper = fleet.get(cci.participant_of(account))
         if keeper is None or keeper.kind != COOP:

@@ -1,6 +1,6 @@
 """The operator's routes of the agent lane: terminals, operations, tills, findings, members."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -72,6 +72,7 @@ class AgentsApi:
         users: whom the broker lets in.
         accounts_of: returns the accounts behind a phone of nine digits, at one entity or all.
         member_of: returns the name of an account's topic.
+        entities: codes of those who keep accounts.
     """
 
     def __init__(
@@ -82,12 +83,14 @@ class AgentsApi:
         users: MqttUsers,
         accounts_of: Callable[[str, str | None], Sequence[Account]],
         member_of: Callable[[str], str],
+        entities: Container[str],
     ) -> None:
         self._desk = desk
         self._link = link
         self._users = users
         self._accounts_of = accounts_of
         self._member_of = member_of
+        self._entities = entities
 
     def routes(self) -> dict[tuple[str, str], RouteHandler]:
         """Return the handlers by method and path pattern."""
@@ -167,6 +170,10 @@ class AgentsApi:
                 raise Problem(400, "either a CCI alone, or a phone", field="cci")
             if not cci.has_valid_check_digits(wanted.cci):
                 raise Problem(400, "20 digits with their check digits", field="cci")
+            if cci.is_placeholder(wanted.cci):
+                raise Problem(400, "an account, not what stands for one", field="cci")
+            if cci.participant_of(wanted.cci) not in self._entities:
+                raise Problem(404, "nobody of the fleet keeps that account", field="cci")
             return wanted.cci
         phone = wanted.phone or ""
         if not (len(phone) == _PHONE_DIGITS and phone.isascii() and phone.isdigit()):

@@ -242,7 +242,10 @@ def _major(minor: int, currency: str) -> str:
 
 
 def _priced(minor: int, currency: str) -> str:
-    return f"{texts.SIGNS.get(currency, currency)} {_major(minor, currency)}"
+    """Return an amount as people write it: ``S/ 1,025.50``."""
+    whole, _, cents = _major(abs(minor), currency).partition(".")
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{texts.SIGNS.get(currency, currency)} {int(whole):,}.{cents}"
 
 
 def _at(at_ms: int) -> str:

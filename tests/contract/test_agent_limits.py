@@ -96,7 +96,7 @@ async def test_a_lease_is_what_is_left_divided_among_the_terminals(tmp_path: Pat
         await world.hello(session=2)
         welcome = world.messages(Welcome)[-1]
         assert (welcome.offline_count, welcome.offline_minor) == (4, (2000, 35))
-        assert welcome.float_minor == (500, 0)
+        assert welcome.float_minor == (250, 0)
 
 
 async def test_an_operation_above_the_largest_is_refused(tmp_path: Path) -> None:

@@ -53,7 +53,14 @@ class Operator:
         self.desk = desk
         self.users = users
         self._keys = keys
-        api = AgentsApi(desk, Link(), users=users, accounts_of=_accounts, member_of=keys.member_of)
+        api = AgentsApi(
+            desk,
+            Link(),
+            users=users,
+            accounts_of=_accounts,
+            member_of=keys.member_of,
+            entities=("0002", "0971", "0988"),
+        )
         self._edge = OperatorEdge(api.routes(), hosts=frozenset())
 
     async def get(self, target: str) -> Response:
@@ -115,7 +122,8 @@ async def an_operator(home: Path, *, members_max: int = 5) -> AsyncIterator[Oper
 
 
 async def test_terminals_and_what_they_did_fit_their_schemas(tmp_path: Path) -> None:
-    operation = Operation(1, bytes(8), Kind.CASH_IN, 2550, 0, ACCOUNT, "", 0, False)
+    at = int(START.timestamp())
+    operation = Operation(1, bytes(8), Kind.CASH_IN, 2550, 0, ACCOUNT, "", at, False)
     async with an_operator(tmp_path) as operator:
         await operator.say(operation, Operation(2, bytes(8), Kind.VOID, 0, 0, "", "", 0, False))
         page = fits(await operator.get("/agents?limit=3"), ("GET", "/agents"), 200)
@@ -205,6 +213,9 @@ async def test_members_are_enrolled_by_phone_or_account(tmp_path: Path) -> None:
         ({"phone": PHONE, "entity": "0988"}, 404, "phone"),
         ({"cci": "1" * 20}, 400, "cci"),
         ({"cci": ACCOUNT, "entity": "0971"}, 400, "cci"),
+        ({"cci": cci.compose("111", "001", "000000000042")}, 404, "cci"),
+        ({"cci": "0" * 20}, 404, "cci"),
+        ({"cci": "\u0661" * 20}, 400, "cci"),
         ({"name": "x"}, 400, "body"),
     ],
 )

@@ -218,6 +218,31 @@ async def test_a_full_house_refuses_nothing_that_it_cannot_remember(
         assert (await here.ask(BY_PHONE))["39"] == "56"
 
 
+@pytest.mark.parametrize("way", ["account", "phone", "reference"])
+async def test_a_house_with_too_much_in_flight_keeps_nothing_of_a_new_order(
+    tmp_path: Path, way: str
+) -> None:
+    async with lane(tmp_path) as here:
+        here.one.house.verifier._directory = Phones(known=True)
+        found = await here.ask(a_verification(de103=account(OTHER_CORE), de11="000100"))
+        asked = {
+            "account": a_transfer(),
+            "phone": BY_PHONE,
+            "reference": a_transfer({"10": tags(found)["01"]}, de103=""),
+        }[way]
+        router = here.one.house.router
+        most, router._in_flight_max = router._in_flight_max, 0
+        assert await here.desk.handle(FLEET[CORE], asked) is None
+        assert await here.desk.handle(FLEET[CORE], asked | {"t": "0201"}) is None
+        assert not here.one.peers.orders()
+        router._in_flight_max = most
+        paid = await here.ask(asked | {"t": "0201"})
+        assert (paid["39"], len(here.one.peers.orders())) == ("00", 1)
+        assert await here.ask(asked) == paid
+        await here.one.settle()
+        await here.one.audited()
+
+
 async def test_a_refused_transfer_is_shown_with_its_reason(tmp_path: Path) -> None:
     async with lane(tmp_path) as here:
         await here.ask(BY_PHONE)

@@ -196,6 +196,7 @@ def _agents_routes(folder: Path) -> Routes:
         users=MqttUsers(folder),
         accounts_of=lambda _, __: (),
         member_of=str,
+        entities=(),
     ).routes()
 
 

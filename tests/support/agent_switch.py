@@ -8,6 +8,7 @@ from scheme.wire.agent_payload import (
     Agreement,
     Closing,
     Down,
+    Fault,
     Hello,
     Items,
     Kind,
@@ -71,7 +72,9 @@ class AgentSwitch:
             case Items():
                 return self._items(message)
 
-    def _hello(self, hello: Hello) -> list[Welcome | Verdicts | Missing]:
+    def _hello(self, hello: Hello) -> list[Welcome | Verdicts | Missing | Fault]:
+        if hello.session < self.session:
+            return [Fault(self.session, "session", "session: a later one came before")]
         self.session = hello.session
         welcome = Welcome(
             session=hello.session,

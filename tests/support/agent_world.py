@@ -177,7 +177,7 @@ class AgentWorld:
         self.verdicts: dict[str, dict[int, Verdict]] = defaultdict(dict)
         self.failures: list[BaseException] = []
         self.bugs: list[BaseException] = []
-        self.is_deaf = False
+        self.is_deaf = self.is_behind = False
         self.mirrored: list[tuple[str, str, bytes]] = []
         self._path = str(path)
         self._disk = disk
@@ -207,6 +207,7 @@ class AgentWorld:
             send=self._heard,
             spawn=self._spawn,
             is_away=lambda code: code in self.away,
+            is_behind=lambda: self.is_behind,
             on_mirror=lambda *said: self.mirrored.append(said),
         )
         return await self.desk.start()

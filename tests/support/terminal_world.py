@@ -16,9 +16,7 @@ from participants.core.agent_told import (
     Made,
     Told,
 )
-from scheme.wire.agent_payload import (
-    Kind,
-)
+from scheme.wire.agent_payload import Agreement, Closing, Kind, encode
 from tests.support.agent_switch import DEVICE, KEY, AgentSwitch
 
 NOW = 1_800_000_000.0
@@ -95,3 +93,12 @@ class World:
 
     def codes(self) -> list[str]:
         return [one.verdict.code if one.verdict else "" for one in self.terminal.entries]
+
+
+def an_answer(closing: Closing, *, count: int, last: int | None = None) -> bytes:
+    """Return what a clearing house says to a closing with which it does not agree."""
+    last = closing.last if last is None else last
+    answer = Agreement(
+        closing.session, closing.first, last, count, closing.total, closing.xor, agrees=False
+    )
+    return encode(answer)

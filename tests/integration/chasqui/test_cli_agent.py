@@ -1,24 +1,19 @@
 """Field agents on the command line: a real broker, and a small clearing house behind it."""
 
-import asyncio
 import json
 import shutil
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from chasqui import agent_counter
 from chasqui.commands import agent_watch
 from chasqui.exits import ExitCode
 from participants.agent_queue import AgentQueue, queue_path
 from participants.core.agent_book import Change
-from runtime.mqtt_client import MqttClient
-from scheme.wire import mqtt_topics
 from scheme.wire.agent_payload import (
     Agreement,
     Closing,
@@ -28,91 +23,16 @@ from scheme.wire.agent_payload import (
     Verdict,
     Verdicts,
 )
+from tests.support import agent_house
+from tests.support.agent_house import CCI, House, where_is_the_broker
 from tests.support.agent_switch import DEVICE, AgentSwitch
 from tests.support.country import free_ports
-from tests.support.fake_country import Chasqui, FakeCountry, a_participant
-from tests.support.mqtt import BrokerProcess, list_users
+from tests.support.fake_country import Chasqui, FakeCountry
+from tests.support.mqtt import list_users
 
-CCI = "97500100000000000101"
 OTHER = "0992-0002-1"
-
-
-class House(threading.Thread):
-    """The clearing house's client of the broker, on a loop of its own."""
-
-    def __init__(self, broker: BrokerProcess) -> None:
-        super().__init__(daemon=True)
-        self.broker = broker
-        self.switch: AgentSwitch | None = None
-        self.is_there = threading.Event()
-        self.loop = asyncio.new_event_loop()
-
-    def run(self) -> None:
-        self.client = MqttClient(
-            host="127.0.0.1",
-            port=self.broker.port,
-            username=mqtt_topics.SWITCH,
-            password=self.broker.keys.password(mqtt_topics.SWITCH),
-            on_message=self._take,
-            on_up=self.is_there.set,
-            subscriptions=(mqtt_topics.ALL_UP,),
-        )
-        self.task = self.loop.create_task(self.client.run())
-        with suppress(asyncio.CancelledError):
-            self.loop.run_until_complete(self.task)
-        self.loop.close()
-
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.task.cancel)
-        self.join()
-
-    def _take(self, topic: str, payload: bytes) -> None:
-        if self.switch is not None:
-            for answer in self.switch.receive(payload):
-                self.client.publish(mqtt_topics.down(mqtt_topics.device_of(topic)), answer)
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    broker = BrokerProcess(tmp_path_factory.mktemp("agents"), "embedded")
-    house = House(broker)
-    house.start()
-    assert house.is_there.wait(5)
-    yield house
-    house.stop()
-    broker.stop()
-
-
-@pytest.fixture
-def home(house: House, country: FakeCountry, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = house.broker.home
-    shutil.rmtree(home / "agents", ignore_errors=True)
-    (home / "chasqui.toml").write_text("timeout_s = 2\n")
-    monkeypatch.setenv("CHASQUI_HOME", str(home))
-    where_is_the_broker(home, f"127.0.0.1:{house.broker.port}")
-    everyone = [
-        a_participant("0975", country.url, lane="iso8583"),
-        a_participant("0992", lane="mqtt", kind="acquirer"),
-        a_participant("0971", f"{country.url}/nowhere"),
-    ]
-    country.on("GET", "/participants", {"participants": everyone})
-    people = {"name": "SOCIA", "participant": "0975", "phone": "999000111", "currency": "PEN"}
-    accounts = {"accounts": [people | {"cci": CCI}], "next": None}
-    country.on("GET", "/control/accounts", accounts)
-    return home
-
-
-@pytest.fixture
-def switch(house: House, home: Path) -> Iterator[AgentSwitch]:
-    house.switch = AgentSwitch(key=house.broker.keys.device_key(DEVICE))
-    yield house.switch
-    house.switch = None
-
-
-def where_is_the_broker(home: Path, address: str) -> None:
-    (home / "run").mkdir(exist_ok=True)
-    told = {"operator_url": "", "tin_url": "", "fleet": str(home / "fleet.toml"), "pid": 1}
-    (home / "run" / "country.json").write_text(json.dumps(told | {"mqtt_address": address}))
+REFERENCE = "2601151018300970410000000128"
+house, home, switch = agent_house.house, agent_house.home, agent_house.switch
 
 
 # --- at the counter
@@ -238,7 +158,7 @@ def test_a_play_alone_shows_its_queue_and_where_it_stops(
     code, out, _err = chasqui("agent", "play", "--offline", "30m", "--ops", "9", "--kinds", "in")
     assert code == ExitCode.DONE
     assert "Made alone, and queued with a receipt each: 4." in out
-    assert "has made the 4 operations that it may make alone" in out
+    assert "as many operations as it may make alone: 4." in out
     assert "clearing house  1-4" in out
 
 
@@ -280,7 +200,53 @@ def test_digests_that_stay_different_are_an_operators(
     house.switch = None
 
 
+def test_what_only_the_clearing_house_has_is_not_made_alone(chasqui: Chasqui, home: Path) -> None:
+    code, _out, err = chasqui("agent", "--offline", "2h", "--kinds", "balance,statement")
+    assert code == ExitCode.USAGE
+    assert "--kinds: Balances and statements are not made alone" in err
+
+
 # --- what can be in the way
+
+
+def test_a_terminal_that_is_revoked_at_work_says_so_and_ends(
+    chasqui: Chasqui, house: House, home: Path
+) -> None:
+    class Revoking(AgentSwitch):
+        def _operations(self, message: Operations) -> list[Verdicts | Missing]:
+            if len(self.stored) < 3:
+                return super()._operations(message)
+            list_users(home, "revoked", [DEVICE])
+            return []
+
+    house.switch = Revoking(key=house.broker.keys.device_key(DEVICE))
+    (home / "chasqui.toml").write_text("timeout_s = 9\n")
+    try:
+        code, out, err = chasqui("agent", "--ops", "9", "--kinds", "in")
+    finally:
+        list_users(home, "revoked", [])
+        house.switch = None
+    assert code == ExitCode.REFUSED, err
+    assert f"The broker does not let {DEVICE} in: not authorized" in out
+    assert "Was it revoked?" in out
+    assert "Live operations: 3;" in out
+    assert "1 operation has no verdict yet." in out
+
+
+def test_the_lane_of_a_country_without_a_broker_is_told_to_be_off(
+    chasqui: Chasqui, country: FakeCountry, home: Path
+) -> None:
+    nothing = {"error": "no such path", "field": "path", "hint": "see /openapi.json"}
+    country.on("GET", "/agents", (404, nothing))
+    country.on("GET", f"/agents/{DEVICE}", (404, nothing))
+    country.on("POST", "/notices/members", (404, nothing))
+    for words in (("agent", "list"), ("agent", "show", DEVICE), ("notices", "member", CCI)):
+        code, _out, err = chasqui(*words)
+        assert code == ExitCode.USAGE
+        assert "runs without a broker: field agents and notices over MQTT are off" in err
+        assert "up --broker embedded" in err
+    country.on("GET", "/agents", (404, {"error": "no such terminal", "field": "device"}))
+    assert "device: no such terminal" in chasqui("agent", "list")[2]
 
 
 def test_a_broker_that_is_not_there_is_told(chasqui: Chasqui, home: Path) -> None:
@@ -294,13 +260,17 @@ def test_a_broker_that_is_not_there_is_told(chasqui: Chasqui, home: Path) -> Non
     where_is_the_broker(home, "")
     code, _out, err = chasqui("agent", "watch")
     assert code == ExitCode.USAGE
-    assert "has no broker" in err
+    assert "runs without a broker" in err
 
 
-def test_a_clearing_house_that_does_not_answer_is_told_apart(chasqui: Chasqui, home: Path) -> None:
+def test_a_clearing_house_that_does_not_answer_is_told_apart(
+    chasqui: Chasqui, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_counter, "_SILENT_US", 100_000)
     (home / "chasqui.toml").write_text("timeout_s = 0.3\n")
     code, _out, err = chasqui("agent", "sync")
     assert code == ExitCode.UNKNOWN
+    assert err.count("Waiting for the clearing house.") == 1
     assert "the clearing house did not answer it" in err
 
 
@@ -363,6 +333,9 @@ AN_OPERATION = {
     "account": "975*************0101",
     "voucher": "01AB-CDEF",
     "at": 1_768_482_600,
+    "code": "61",
+    "reason": "FF07",
+    "reference": REFERENCE,
 }
 
 
@@ -387,6 +360,7 @@ def test_one_terminal_is_shown(chasqui: Chasqui, country: FakeCountry, home: Pat
     assert code == ExitCode.DONE
     assert "1  8-9, 11" in out
     assert "-4 s" in out
+    assert REFERENCE in out
     assert "cash out" in out
     country.on("GET", f"/agents/{DEVICE}/operations", {"operations": [], "next": None})
     assert "No operations." in chasqui("agent", "show", DEVICE)[1]
@@ -425,7 +399,7 @@ def test_a_terminal_is_revoked_and_restored(
 @pytest.mark.parametrize(
     ("typed", "more", "code", "text"),
     [
-        ("oiab-cdef", {}, ExitCode.DONE, "It has no verdict yet."),
+        ("oiab-cdef", {"code": ""}, ExitCode.DONE, "It has no verdict yet."),
         ("01ABCDEF", {"code": "00"}, ExitCode.DONE, "Verdict 00: applied."),
         ("01AB-CDE0", {}, ExitCode.REFUSED, "Not genuine"),
         ("01AB-CDEF", {"seq": 8}, ExitCode.UNKNOWN, "does not have this operation"),
@@ -478,12 +452,12 @@ def test_what_is_said_is_watched(chasqui: Chasqui, switch: AgentSwitch) -> None:
     assert "online False" in out
     worded = {"at_ms": 5, "device": DEVICE, "topic": "u", "bytes": 9}
     agent_watch.show_worded(worded | {"said": {"message": "Closing", "count": 4}})
-    operation = {"seq": 7, "entity": "", "mac": "00"}
+    operation = {"seq": 7, "kind": 2, "entity": "", "mac": "00"}
     agent_watch.show_worded(worded | {"said": {"session": 1, "operations": [operation]}})
     agent_watch.show_worded(worded | {"said": {"message": "Missing", "ranges": [[1, 2]]}})
     _code, out, _err = chasqui("agent", "watch", "--count", "1", "--json")
     assert "-> Closing, 9 B\n  count 4" in out
-    assert "  session 1\n  seq 7, mac 00" in out
+    assert "  session 1\n  seq 7, kind cash out, mac 00" in out
     assert "[1, 2]" in out
     out = out[out.index("{") :]
     assert json.loads(out)["said"]["message"] == "Presence"

@@ -94,7 +94,7 @@ def test_a_country_without_a_broker_says_how_to_have_one(chasqui: Chasqui, tmp_p
     code, _out, err = chasqui("notices", "institution", "0970")
 
     assert code == ExitCode.USAGE
-    assert "no broker" in err
+    assert "without a broker" in err
 
 
 class ClientFake:
@@ -124,6 +124,36 @@ def test_notices_are_printed_as_they_come(
     assert out.splitlines()[1].startswith("11-23 12:00:00  " + text)
     assert "\x1b" not in out
     assert "gone" in err
+
+
+class TakenOver(ClientFake):
+    """Is let in, and loses its connection to somebody else at once."""
+
+    async def run(self) -> None:
+        while True:
+            self._told["on_up"]()
+            self._told["on_down"]("the connection was lost")
+            await asyncio.sleep(0)
+
+
+def test_two_who_push_each_other_out_end_with_what_to_do(
+    chasqui: Chasqui, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.mqtt_client.MqttClient", TakenOver)
+
+    code, _out, err = chasqui("notices", "watch", "0970")
+
+    assert code == ExitCode.REFUSED
+    assert "Another client of the user i-0970 pushes this one out" in err
+    assert "end the other one" in err
+
+
+def test_what_is_printed_for_scripts_has_no_log_in_it(chasqui: Chasqui, tmp_path: Path) -> None:
+    assert not (tmp_path / "home" / "keys").exists()
+
+    _code, out, _err = chasqui("notices", "institution", "0970", "--json")
+
+    assert json.loads(out)["username"] == "i-0970"
 
 
 def test_notices_are_printed_as_json(chasqui: Chasqui, monkeypatch: pytest.MonkeyPatch) -> None:

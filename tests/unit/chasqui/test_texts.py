@@ -70,7 +70,10 @@ def test_times_are_limas() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "-"), (0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (9000, "2.5 h")],
+    [
+        *((None, "-"), (0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min")),
+        *((9000, "2.5 h"), (172_800, "2.0 d"), (94_000_000, "1,088.0 d")),
+    ],
 )
 def test_ages_are_said_in_the_unit_that_fits(seconds: float | None, text: str) -> None:
     assert span(seconds) == text

@@ -33,8 +33,8 @@ from scheme.wire.agent_payload import (
     decode_up,
     encode,
 )
-from switch.agent_desk import AGAIN_S, BAD_MAC
-from switch.agent_terminal import REVOKED
+from switch.agent_desk import BAD_MAC
+from switch.agent_terminal import AGAIN, REVOKED
 from switch.core import agent_limits
 from switch.core.iso8583_codes import (
     ABOVE_LIMIT,
@@ -254,7 +254,9 @@ def test_the_limits_are_those_of_the_code_and_the_profile() -> None:
         "operations, or verdicts, in a payload": str(limits.AGENT_BATCH_MAX),
         "held behind a gap": str(limits.AGENT_HELD_MAX),
         "gaps told at once": str(limits.AGENT_RANGES_MAX),
-        "hours alone (`agents.offline_s`)": f"{rules.offline_s / 3600:g}",
+        "hours from an operation to its arrival (`agents.offline_s`)": (
+            f"{rules.offline_s / 3600:g}"
+        ),
         "operations made alone, of an agent in a day (`agents.offline_count`)": str(
             rules.offline_count
         ),
@@ -282,7 +284,9 @@ def test_the_codes_of_the_lane_are_all_there() -> None:
         agent_limits.WRONG_CLOCK,
     }
     assert told == sorted({"00"} | ours | limits_)
-    assert f"more than once in {AGAIN_S:g} s" in " ".join(section("A session").split())
+    assert f"more than once in {AGAIN.total_seconds():g} s" in " ".join(
+        section("A session").split()
+    )
 
 
 def priced(amounts: dict[str, int]) -> str:

@@ -124,6 +124,9 @@ def test_a_phone_is_an_alias_at_its_entity() -> None:
         (an_operation(account="12"), "30", "account"),
         (an_operation(account=PHONE), "30", "entity"),
         (an_operation(entity="12"), "30", "entity"),
+        (an_operation(entity="0988"), "30", "entity"),
+        (an_operation(Kind.CREDIT_PAYMENT, entity="0988"), "30", "entity"),
+        (an_operation(Kind.CREDIT_PAYMENT, account=BANK, entity="0970"), "30", "entity"),
         (an_operation(Kind.TRANSFER, account="9000001x1", entity="0901"), "30", "account"),
         (an_operation(Kind.CASH_OUT, account=PHONE, entity="0901"), "30", "account"),
         (an_operation(Kind.BALANCE, account=""), "30", "account"),
@@ -138,6 +141,10 @@ def test_what_has_not_the_form_of_its_kind_is_refused(
     verdict = request(operation)
     assert isinstance(verdict, Verdict)
     assert (verdict.code, verdict.note.split(":")[0]) == (code, field)
+
+
+def test_an_entity_beside_a_cci_is_that_of_the_cci() -> None:
+    assert fields(an_operation(Kind.CREDIT_PAYMENT, entity="0970"))["103"] == COOP
 
 
 def test_who_is_waited_for_is_the_accounts_keeper_or_the_entity() -> None:

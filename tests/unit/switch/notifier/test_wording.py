@@ -125,3 +125,13 @@ def test_a_card_is_nobodys_account() -> None:
 
     assert parties_of(row).creditor_account == ""
     assert compose("002", "001", f"{1:012}") == DEBTOR
+
+
+def test_thousands_are_set_apart_in_sentences_and_not_in_figures() -> None:
+    low = AlertRow("national", "PEN", "0002", 123_456_789, 200_000_000, 1)
+
+    (message,) = WORDING.of_alert(low, 3, AT_MS)
+
+    told = msgspec.json.decode(message.payload)
+    assert "S/ 1,234,567.89" in told["en"]
+    assert told["balance"] == "1234567.89"

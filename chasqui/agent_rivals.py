@@ -1,0 +1,42 @@
+"""Whether two commands push each other out: the broker has one connection for each user."""
+
+import asyncio
+from gettext import gettext as _
+from typing import Final
+
+from chasqui.exits import Refused
+
+_SHORT_S: Final = 5.0
+"""A connection that is lost sooner was most likely taken over."""
+_SHORT_MAX: Final = 3
+"""So many of them in a row, and one of the two has to give way."""
+
+
+class Rivals:
+    """Looks at how long the connections of one user last."""
+
+    def __init__(self, username: str) -> None:
+        self._username = username
+        self._up_at: float | None = None
+        self._short = 0
+
+    def up(self) -> None:
+        """Note that it is connected."""
+        self._up_at = asyncio.get_running_loop().time()
+
+    def down(self) -> bool:
+        """Note that a connection, or an attempt, has ended; tell whether to give way."""
+        up_at, self._up_at = self._up_at, None
+        lasted = None if up_at is None else asyncio.get_running_loop().time() - up_at
+        is_short = lasted is not None and lasted < _SHORT_S
+        # A long one may have been taken over too; an attempt that fails is the broker's absence.
+        self._short = self._short + 1 if is_short else 0
+        return self._short >= _SHORT_MAX
+
+    def failure(self) -> Refused:
+        """Return what to say then, and what to do."""
+        text = _("Another client of the user {name} pushes this one out, again and again.")
+        return Refused(
+            text.format(name=self._username),
+            _("The broker has one connection for each user: end the other one, and try again."),
+        )
