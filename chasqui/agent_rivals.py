@@ -27,9 +27,10 @@ class Rivals:
     def down(self) -> bool:
         """Note that a connection, or an attempt, has ended; tell whether to give way."""
         up_at, self._up_at = self._up_at, None
-        lasted = None if up_at is None else asyncio.get_running_loop().time() - up_at
-        is_short = lasted is not None and lasted < _SHORT_S
-        # A long one may have been taken over too; an attempt that fails is the broker's absence.
+        if up_at is None:
+            # An attempt says nothing: the broker is away, or it was taken over before it was up.
+            return False
+        is_short = asyncio.get_running_loop().time() - up_at < _SHORT_S
         self._short = self._short + 1 if is_short else 0
         return self._short >= _SHORT_MAX
 

@@ -55,11 +55,13 @@ QUEUE = (
 )
 OPERATOR = (
     N_("20 digits with their check digits"),
+    N_("an account, not what stands for one"),
     N_("either a CCI alone, or a phone"),
     N_("nine digits, or a CCI instead"),
     N_("no account is on file"),
     N_("no more members can be enrolled"),
     N_("no such terminal"),
+    N_("nobody of the fleet keeps that account"),
     N_("none is known here"),
     N_("several accounts"),
 )

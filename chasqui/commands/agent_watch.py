@@ -69,7 +69,7 @@ async def _watch(
     ended = asyncio.Event()
     downs: list[str] = []
     rivals = Rivals(mqtt_topics.WATCH)
-    is_pushed_out = False
+    was_up = is_pushed_out = False
     shown = 0
 
     def take(topic: str, payload: bytes) -> None:
@@ -81,6 +81,8 @@ async def _watch(
             ended.set()
 
     def up() -> None:
+        nonlocal was_up
+        was_up = True
         rivals.up()
         click.echo(_("Connected. Ctrl-C ends it."), err=True)
 
@@ -90,7 +92,7 @@ async def _watch(
             is_pushed_out = True
             ended.set()
         downs.append(reason)
-        if not client.received_bytes and len(downs) > 1:
+        if not was_up and len(downs) > 1:
             ended.set()
 
     client = MqttClient(
@@ -114,7 +116,7 @@ async def _watch(
     await asyncio.gather(running, return_exceptions=True)
     if is_pushed_out:
         raise rivals.failure()
-    if downs and not shown:
+    if not was_up and not shown:
         raise Unknown(
             _("The broker at {host}:{port} was not reached: {cause}").format(
                 host=host, port=port, cause=told(downs[-1])

@@ -28,7 +28,7 @@ from tests.support.agent_house import CCI, House, where_is_the_broker
 from tests.support.agent_switch import DEVICE, AgentSwitch
 from tests.support.country import free_ports
 from tests.support.fake_country import Chasqui, FakeCountry
-from tests.support.mqtt import list_users
+from tests.support.mqtt import BrokerProcess, list_users
 
 OTHER = "0992-0002-1"
 REFERENCE = "2601151018300970410000000128"
@@ -207,6 +207,36 @@ def test_what_only_the_clearing_house_has_is_not_made_alone(chasqui: Chasqui, ho
 
 
 # --- what can be in the way
+
+
+def test_a_broker_that_is_killed_at_work_is_waited_for(
+    chasqui: Chasqui, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killing(AgentSwitch):
+        is_killed = False
+
+        def _operations(self, message: Operations) -> list[Verdicts | Missing]:
+            if len(self.stored) == 3 and not self.is_killed:
+                self.is_killed = True
+                own.broker.kill()
+                own.broker = BrokerProcess(tmp_path, "embedded", port=own.broker.port)
+            return super()._operations(message)
+
+    own = House(BrokerProcess(tmp_path, "embedded", port=free_ports(1)[0]))
+    own.switch = Killing(key=own.broker.keys.device_key(DEVICE))
+    own.start()
+    assert own.is_there.wait(5)
+    (tmp_path / "chasqui.toml").write_text("timeout_s = 9\n")
+    monkeypatch.setenv("CHASQUI_HOME", str(tmp_path))
+    where_is_the_broker(tmp_path, f"127.0.0.1:{own.broker.port}")
+    try:
+        code, out, _err = chasqui("agent", "--ops", "6")
+    finally:
+        own.stop()
+        own.broker.stop()
+    assert code == ExitCode.DONE
+    assert "Live operations: 6;" in out
+    assert set(own.switch.done.values()) == {1}
 
 
 def test_a_terminal_that_is_revoked_at_work_says_so_and_ends(

@@ -68,7 +68,7 @@ def test_two_who_watch_push_each_other_out_and_one_gives_way(
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while all(one.poll() is None for one in both) and time.monotonic() < deadline:
         time.sleep(0.05)
     (ended,) = [one for one in both if one.poll() is not None]

@@ -1,6 +1,5 @@
 """A terminal whose disk is not what it was, or whose operations arrive spoilt."""
 
-
 import pytest
 from msgspec.structs import replace
 
