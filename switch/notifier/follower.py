@@ -67,6 +67,7 @@ class Follower:
         tail: the ledger; book: how far has been told.
         recent: what the broker had lately.
         deliver: to the broker.
+        is_new: the ledger was made while this process looked on, so all of it is to be told.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Follower:
         recent: Recent,
         deliver: Deliver,
         clock: Clock,
+        is_new: bool = False,
     ) -> None:
         self._tail = tail
         self._book = book
@@ -87,7 +89,7 @@ class Follower:
         self._recent = recent
         self._deliver = deliver
         self._clock = clock
-        self._cursors = self._begun()
+        self._cursors = self._begun(is_new=is_new)
         pending = book.pending()
         # Immediate ones end within seconds; those of the slow rails may wait for a day.
         self._waiting = {one: state for one, state in pending.items() if state == ACCEPTED}
@@ -136,7 +138,7 @@ class Follower:
         self._version = version if looked and not found.is_full else -1
         return found.is_full
 
-    def _begun(self) -> dict[str, int]:
+    def _begun(self, *, is_new: bool) -> dict[str, int]:
         """Return where to go on: at the end of a ledger that was never followed."""
         made_ms, (transfers, occasions, batches) = self._tail.made_ms(), self._tail.ends()
         known = self._book.cursors()
@@ -147,6 +149,8 @@ class Follower:
             and known[BATCHES] <= batches
         ):
             return known
+        if is_new:
+            transfers = occasions = batches = 0
         cursors = {
             LEDGER: made_ms,
             TRANSFERS: transfers,

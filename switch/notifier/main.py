@@ -76,7 +76,6 @@ class NotifierProcess:
             StoreError: its own file cannot be used, or the ledger is not one that it knows.
         """
         with closing(NoticeBook(self._home / NOTICES_FILE)) as book:
-            announce()
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._client.run())
@@ -86,8 +85,15 @@ class NotifierProcess:
                 raise (failures if known is None else known.exceptions[0]) from failures
 
     async def _follow(self, book: NoticeBook) -> None:
-        with closing(await self._ledger()) as tail:
-            await Follower(
+        tail = self._ledger()
+        is_new = tail is None
+        if is_new:
+            announce()
+        while tail is None:
+            await asyncio.sleep(_LEDGER_LOOK_S)
+            tail = self._ledger()
+        with closing(tail):
+            follower = Follower(
                 tail=tail,
                 book=book,
                 members=self._members,
@@ -95,23 +101,25 @@ class NotifierProcess:
                 recent=self._recent,
                 deliver=self._client.deliver,
                 clock=self._clock,
-            ).run()
+                is_new=is_new,
+            )
+            if not is_new:
+                # What is decided from now on is told; before, its beginning was not known.
+                announce()
+            await follower.run()
 
-    async def _ledger(self) -> LedgerTail:
-        """Open the ledger, once the switch has made it."""
-        while True:
-            try:
-                tail = LedgerTail(self._home / LEDGER_FILE)
-            except StoreError:
-                await asyncio.sleep(_LEDGER_LOOK_S)
-                continue
-            try:
-                tail.made_ms()
-            except StoreError:
-                tail.close()  # There is a file, and no tables in it yet.
-                await asyncio.sleep(_LEDGER_LOOK_S)
-                continue
-            return tail
+    def _ledger(self) -> LedgerTail | None:
+        """Open the ledger, if the switch has made it."""
+        try:
+            tail = LedgerTail(self._home / LEDGER_FILE)
+        except StoreError:
+            return None
+        try:
+            tail.made_ms()
+        except StoreError:
+            tail.close()  # There is a file, and no tables in it yet.
+            return None
+        return tail
 
 
 def _tls(config: NotifierConfig) -> ssl.SSLContext | None:

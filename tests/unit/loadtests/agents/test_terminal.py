@@ -9,7 +9,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from loadtests.agents.terminal import Counts, Terminal
-from scheme.wire.agent_payload import Kind, Operation, Operations, Verdict, decode_up
+from scheme.wire.agent_payload import Hello, Kind, Operation, Operations, Verdict, decode_up, encode
 from tests.support.agent_switch import DEVICE, KEY, AgentSwitch, approve
 
 NOW = 1_768_482_600
@@ -106,6 +106,7 @@ async def test_another_verdict_or_digest_than_before_is_found() -> None:
     wire.terminal.up()
     await asyncio.sleep(0.01)
     switch.verdicts[1] = Verdict(1, "14")
-    wire.terminal.heard(switch.receive(wire.said[0])[1])
+    every_verdict = Hello(session=switch.session, first=1, next=3, now=NOW)
+    wire.terminal.heard(switch.receive(encode(every_verdict))[1])
     assert len(wire.terminal.faults) > 1
     wire.terminal.down()
