@@ -25,6 +25,7 @@ LISTENER = "default"
 _SESSION_KEPT_S = 7 * 24 * 3600
 """Seconds after which a client that stays away is forgotten, with what was kept for it."""
 _REFUSED = 0x80
+_AGAIN_S = 0.5
 _WILD = frozenset("+#")
 
 
@@ -84,8 +85,12 @@ class EmbeddedBroker(Broker):
         Called once a connection is ready: until then amqtt would send again what it just sent.
         """
         self._serving.add(session.username or "")
-        for kept in _emptied(session):
-            self._send(session, kept.topic, kept.data, kept.qos or 0)
+        self._send_kept(session)
+
+    def _send_kept(self, session: Session) -> None:
+        if session.username in self._serving:
+            for kept in _emptied(session):
+                self._send(session, kept.topic, kept.data, kept.qos or 0)
 
     async def _broadcast_message(
         self,
@@ -157,6 +162,8 @@ class EmbeddedBroker(Broker):
             return
         if self._get_handler(session) is handler:
             self._keep(session, topic, data, qos)
+            # If it is still there after all, it need not come back first to get it.
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._send_kept, session)
         else:  # It has come back meanwhile, or is away.
             self._send(session, topic, data, qos)
 
